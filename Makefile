@@ -1,0 +1,24 @@
+# The developer's menu. `make run` and `make test` do all set-up by themselves; a second run skips what is done.
+.PHONY: run setup test lint bench
+
+run: setup
+	.venv/bin/python app.py $(ARGS)
+
+setup:
+	@scripts/setup requirements.txt
+
+test:
+	@scripts/setup requirements-dev.txt --tools
+	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -m slow
+
+lint:
+	@scripts/setup requirements-dev.txt
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+bench:
+	@scripts/setup requirements-dev.txt
+	.venv/bin/python -m bench overhead
+	.venv/bin/python -m bench startup

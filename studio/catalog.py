@@ -1,0 +1,237 @@
+"""What each model is and can do, and how a wish is made whole for it.
+
+A `ModelCard` is one row of data read by `presets`. `Catalog.settle` joins a wish with its card: it
+draws the seed, fills steps and guidance, refuses what is impossible and names what has no effect.
+It knows neither weights nor devices.
+"""
+
+import secrets
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from studio.errors import Refused
+from studio.formats.prompt import inert_syntax
+from studio.request import MAX_SEED, ImageRequest, Part, Quality, read_request
+
+Ability = Literal["negative", "weighting", "long_prompts", "guidance"]
+
+# Fields whose engine is not built yet. They are refused in words, never swallowed.
+NOT_YET = {
+    "loras": "LoRAs",
+    "references": "reference pictures",
+    "start_image": "painting from a start image",
+    "mask": "inpainting with a mask",
+    "strength": "painting from a start image",
+    "upscale": "upscaling",
+    "upload_urls": "sending pictures to upload URLs",
+}
+PAINTED_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+class Size(Part):
+    width: int = Field(ge=64, le=4096)
+    height: int = Field(ge=64, le=4096)
+
+
+class Sampler(Part):
+    """A sampler by its everyday name, with the options this model wants of it."""
+
+    name: str
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict, strict=False)
+
+
+class OtherPart(Part):
+    """One component that comes from another repository, such as a distilled UNet."""
+
+    repo: str
+    file: str
+
+
+class ModelCard(Part):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str
+    about: str
+    family: str
+    repo: str = Field(description="Hub repository, a local folder, or embedded:<name>.")
+    revision: str | None = None
+    variant: str | None = None
+    parts: dict[str, OtherPart] = Field(default_factory=dict)
+    aliases: tuple[str, ...] = Field((), strict=False)
+    default: bool = False
+    can: frozenset[Ability] = Field(strict=False)
+    steps: int = Field(ge=1, le=200)
+    max_steps: int = Field(ge=1, le=200)
+    guidance: float = Field(ge=0, le=30)
+    samplers: tuple[Sampler, ...] = Field(min_length=1, strict=False)
+    sizes: dict[str, Size]
+    size_step: int = Field(8, ge=8)
+    min_side: int = Field(ge=64)
+    max_side: int = Field(le=4096)
+    quality: dict[Quality, int] = Field(default_factory=dict)
+    gpus: int = Field(1, ge=1, le=8)
+    memory_gb: float = Field(gt=0, description="Weights and one picture, in bf16.")
+    licence: str
+    homepage: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, size in self.sizes.items():
+            why_not = self._size_objection(size.width, size.height)
+            if why_not:
+                raise ValueError(f"sizes.{name}: {why_not}")
+        if not self.sizes:
+            raise ValueError("sizes: a card needs at least one.")
+        return self
+
+    def sampler(self, name: str) -> Sampler:
+        for sampler in self.samplers:
+            if sampler.name == name:
+                return sampler
+        offered = ", ".join(sampler.name for sampler in self.samplers)
+        raise Refused(f"sampler: {self.title} has no {name!r}. It has: {offered}.", field="sampler")
+
+    def size_objection(self, width: int, height: int) -> tuple[str, str] | None:
+        """(field, sentence) when this model cannot paint the size."""
+        sentence = self._size_objection(width, height)
+        if sentence is None:
+            return None
+        return ("height" if f"{height} high" in sentence else "width"), sentence
+
+    def _size_objection(self, width: int, height: int) -> str | None:
+        for side, word in ((width, "wide"), (height, "high")):
+            if side % self.size_step:
+                return f"{side} {word} is not a multiple of {self.size_step}."
+            if not self.min_side <= side <= self.max_side:
+                return f"{side} {word} is outside {self.min_side} to {self.max_side}."
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A preset that dresses a prompt: `{prompt}` is where the words go."""
+
+    name: str
+    title: str
+    prompt: str
+    negative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A wish made whole. `request` paints the same picture wherever and whenever it is painted."""
+
+    wish: ImageRequest
+    request: ImageRequest
+    card: ModelCard
+    warnings: tuple[str, ...]
+
+
+class Catalog:
+    def __init__(self, cards: list[ModelCard], looks: list[Look]) -> None:
+        self.cards = {card.name: card for card in cards}
+        self.looks = {look.name: look for look in looks}
+        self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
+        self.default = next((card for card in cards if card.default), cards[0])
+
+    def find(self, name: str) -> ModelCard:
+        if not name:
+            return self.default
+        card = self._by_alias.get(name) or self._by_alias.get(name.lower())
+        if card:
+            return card
+        near = get_close_matches(name, self._by_alias, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.cards)}."
+        raise Refused(f"model: there is no model {name[:60]!r}. {hint}", field="model")
+
+    def settle(self, wish: ImageRequest) -> Settled:
+        """The wish made whole for its card. Settling what is settled changes nothing."""
+        card = self.find(wish.model)
+        _refuse_what_is_not_built(wish)
+        width, height = _size(wish, card)
+        guidance, warnings = _guidance(wish, card)
+        prompt, negative = self._dressed(wish)
+        if negative and not ("negative" in card.can and guidance > 1):
+            why = "paints without one" if "negative" not in card.can else "needs guidance above 1"
+            warnings.append(f"The negative prompt has no effect: {card.title} {why}.")
+        warnings += inert_syntax(prompt, weighting="weighting" in card.can)
+        if wish.quality and wish.steps is None and wish.quality not in card.quality:
+            warnings.append(f"{card.title} has one quality; {wish.quality!r} changes nothing.")
+        whole = wish.model_dump() | {
+            "model": card.name,
+            "aspect": None,
+            "width": width,
+            "height": height,
+            "prompt": prompt,
+            "negative_prompt": negative,
+            "look": None,
+            "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
+            "steps": _steps(wish, card),
+            "guidance": guidance,
+            "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
+        }
+        return Settled(wish, read_request(whole), card, tuple(warnings))
+
+    def _dressed(self, wish: ImageRequest) -> tuple[str, str]:
+        if wish.look is None:
+            return wish.prompt, wish.negative_prompt
+        look = self.looks.get(wish.look)
+        if look is None:
+            offered = ", ".join(self.looks) or "none"
+            raise Refused(
+                f"look: there is no look {wish.look!r}. There are: {offered}.", field="look"
+            )
+        negative = ", ".join(text for text in (wish.negative_prompt, look.negative) if text)
+        return look.prompt.replace("{prompt}", wish.prompt), negative
+
+
+def _refuse_what_is_not_built(wish: ImageRequest) -> None:
+    for field, what in NOT_YET.items():
+        if getattr(wish, field) != ImageRequest.model_fields[field].default:
+            raise Refused(
+                f"{field}: this version does not do {what} yet. Leave it out.", field=field
+            )
+    if wish.precision not in PAINTED_PRECISIONS:
+        known = ", ".join(PAINTED_PRECISIONS)
+        raise Refused(
+            f"precision: this version does not paint in {wish.precision} yet. It has: {known}.",
+            field="precision",
+        )
+
+
+def _size(wish: ImageRequest, card: ModelCard) -> tuple[int, int]:
+    if wish.width is not None and wish.height is not None:
+        objection = card.size_objection(wish.width, wish.height)
+        if objection:
+            field, sentence = objection
+            raise Refused(f"{field}: {sentence} That is what {card.title} paints.", field=field)
+        return wish.width, wish.height
+    name = wish.aspect or next(iter(card.sizes))
+    size = card.sizes.get(name)
+    if size is None:
+        offered = ", ".join(card.sizes)
+        raise Refused(
+            f"aspect: {card.title} has no shape {name!r}. It has: {offered}.", field="aspect"
+        )
+    return size.width, size.height
+
+
+def _steps(wish: ImageRequest, card: ModelCard) -> int:
+    steps = wish.steps or card.quality.get(wish.quality or "balanced", card.steps)
+    if steps > card.max_steps:
+        raise Refused(
+            f"steps: {steps} is too many for {card.title}; the most is {card.max_steps}.",
+            field="steps",
+        )
+    return steps
+
+
+def _guidance(wish: ImageRequest, card: ModelCard) -> tuple[float, list[str]]:
+    if wish.guidance is None:
+        return card.guidance, []
+    if "guidance" not in card.can and wish.guidance not in (card.guidance, 0.0, 1.0):
+        sentence = f"{card.title} paints without guidance; {wish.guidance:g} has no effect."
+        return card.guidance, [sentence]
+    return wish.guidance, []

@@ -1,0 +1,93 @@
+"""Errors as sentences: each names what was wrong, its value and its limit, and has an HTTP status.
+
+Rooms raise them; only the edge (`web`, `app.py`) shapes them into JSON, `gr.Error` or plain text.
+"""
+
+from pydantic import ValidationError
+
+
+class DarkroomError(Exception):
+    """Something a person can act on. `str(error)` is the sentence; `code` is stable for scripts."""
+
+    status = 500
+    code = "internal"
+
+    def __init__(self, sentence: str, *, field: str | None = None) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class Refused(DarkroomError):
+    """The wish cannot be painted as asked. Raised before any work is done."""
+
+    status = 422
+    code = "refused"
+
+
+class NotFound(DarkroomError):
+    status = 404
+    code = "not_found"
+
+
+class Conflict(DarkroomError):
+    """The same idempotency key came with another body, or a job is already final."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooMany(DarkroomError):
+    """The line is full."""
+
+    status = 429
+    code = "too_many"
+
+
+class Unavailable(DarkroomError):
+    """The studio cannot serve now: the disk is full, the database is busy, it is shutting down."""
+
+    status = 503
+    code = "unavailable"
+
+
+class CannotStart(DarkroomError):
+    """A setting, a preset or the data folder stops the studio from starting."""
+
+    code = "cannot_start"
+
+
+def field_sentence(error: ValidationError) -> tuple[str, str]:
+    """The first pydantic complaint as (field path, sentence with the value and the limit)."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    kind, context = first["type"], first.get("ctx", {})
+    shown = _shown(first.get("input"))
+    if kind == "extra_forbidden":
+        return path, f"{path} is not known here."
+    if kind == "missing":
+        return path, f"{path} is missing."
+    if kind == "value_error":
+        return path, f"{path}: {context['error']}" if path else str(context["error"])
+    limits = {
+        "greater_than_equal": "is too small; the least is {ge}",
+        "less_than_equal": "is too large; the most is {le}",
+        "multiple_of": "is not a multiple of {multiple_of}",
+        "finite_number": "is not a finite number",
+        "string_too_long": "is too long; the most is {max_length} characters",
+        "string_too_short": "is too short; the least is {min_length} character",
+        "too_long": "has too many entries; the most is {max_length}",
+        "literal_error": "is not one of {expected}",
+        "string_unicode": "cannot be saved as UTF-8; it holds half of a surrogate pair",
+        "string_pattern_mismatch": "does not look like {pattern}",
+        "int_type": "is not a whole number",
+        "float_type": "is not a number",
+        "string_type": "is not text",
+    }
+    if kind in limits:
+        return path, f"{path}: {shown} {limits[kind].format(**context)}."
+    return path, f"{path}: {shown} is not allowed here. {first['msg']}."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,157 @@
+"""What crosses the process border: small frozen messages with a msgpack form, in both directions.
+
+Bytes travel inside them, never paths to pictures and never a pickle. A `token` comes back with
+every answer, so that the words of a worker that lost its lease are recognised and dropped.
+"""
+
+import struct
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO, ClassVar
+
+import msgpack
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """To the worker: paint this. `request` and `card` are JSON; `folder` holds the weights."""
+
+    kind: ClassVar[str] = "paint"
+    job: str
+    token: int
+    request: dict[str, Any]
+    card: dict[str, Any]
+    folder: str
+    wish: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    inputs: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    kind: ClassVar[str] = "cancel"
+    job: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """To the worker: finish nothing more, and exit."""
+
+    kind: ClassVar[str] = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """From the worker, once it can paint. `device` is what it found, with the reason in words."""
+
+    kind: ClassVar[str] = "hello"
+    pid: int
+    device: str
+    reason: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    kind: ClassVar[str] = "loading"
+    job: str
+    token: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of one picture is done. `preview` is a small WebP, or empty."""
+
+    kind: ClassVar[str] = "progress"
+    job: str
+    token: int
+    index: int
+    step: int
+    steps: int
+    preview: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished file, whole: the store only has to write the bytes."""
+
+    index: int
+    seed: int
+    width: int
+    height: int
+    format: str
+    data: bytes
+    thumb: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """`recipe` is what painted it; `timings` are seconds by stage; `warnings` the worker's own."""
+
+    kind: ClassVar[str] = "painted"
+    job: str
+    token: int
+    pictures: tuple[Picture, ...]
+    recipe: dict[str, Any]
+    timings: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """`code` decides about a retry; `sentence` is for the asker; `detail` goes to the log only."""
+
+    kind: ClassVar[str] = "failed"
+    job: str
+    token: int
+    code: str
+    sentence: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    kind: ClassVar[str] = "cancelled"
+    job: str
+    token: int
+
+
+ToWorker = Paint | Cancel | Leave
+FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled
+_TYPES = {
+    kind.kind: kind
+    for kind in (Paint, Cancel, Leave, Hello, Loading, Progress, Painted, Failed, Cancelled)
+}
+
+
+def pack(message: ToWorker | FromWorker) -> bytes:
+    packed: bytes = msgpack.packb({"kind": message.kind, **asdict(message)})
+    return packed
+
+
+def unpack(data: bytes) -> ToWorker | FromWorker:
+    fields = msgpack.unpackb(data, use_list=True)
+    kind = fields.pop("kind")
+    if kind == "painted":
+        fields["pictures"] = tuple(Picture(**picture) for picture in fields["pictures"])
+    if "warnings" in fields:
+        fields["warnings"] = tuple(fields["warnings"])
+    message: ToWorker | FromWorker = _TYPES[kind](**fields)
+    return message
+
+
+def write_frame(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
+    data = pack(message)
+    stream.write(struct.pack(">I", len(data)) + data)
+    stream.flush()
+
+
+def read_frame(stream: BinaryIO) -> ToWorker | FromWorker | None:
+    """The next message, or None when the other side has gone, even in the middle of a message."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    (length,) = struct.unpack(">I", head)
+    data = stream.read(length)
+    return unpack(data) if len(data) == length else None

@@ -1,0 +1,138 @@
+"""What a person wishes for: one frozen type with everything needed to paint the picture again.
+
+Bounds, default and help stand here once; sliders, the REST schema and every check are derived from
+them. It knows no model: what a model can do is on its card, and `catalog.settle` joins the two.
+"""
+
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from studio.errors import Refused, field_sentence
+
+Priority = Literal["urgent", "high", "normal", "low"]
+OutputFormat = Literal["png", "jpeg", "webp"]
+Quality = Literal["draft", "balanced", "best"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "fp8", "int8", "fp4"]
+
+MAX_PROMPT = 32_768
+MAX_SEED = 2**32 - 1  # JavaScript keeps integers to 2^53; the old systems stopped at 2^32 - 1
+MAX_COUNT = 10  # OpenAI's bound
+
+
+def _sound_text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("the text holds a NUL character; remove it.")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_sound_text)]
+Word = Annotated[Text, Field(min_length=1, max_length=64)]
+ContentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """Frozen, strict, and closed to unknown fields: the manners of everything inside a request."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class LoraUse(Part):
+    name: Word = Field(description="Name of the LoRA, as the studio lists it.")
+    weight: float = Field(1.0, ge=-10, le=10, description="1 is as trained, 0 is off.")
+
+
+class InputPicture(Part):
+    """A picture kept by the store, named by the SHA-256 of its content."""
+
+    id: ContentHash = Field(description="SHA-256 of the picture, given when it was uploaded.")
+    weight: float = Field(1.0, ge=0, le=2, description="How much this reference counts.")
+
+
+class ImageRequest(Part):
+    version: Literal[1] = Field(1, description="Version of this form.")
+    prompt: Text = Field(min_length=1, max_length=MAX_PROMPT, description="What should it show?")
+    negative_prompt: Text = Field(
+        "", max_length=MAX_PROMPT, description="What should not be in it. Not every model can."
+    )
+    model: Text = Field("", max_length=128, description="Name or alias of a model; empty: default.")
+    aspect: Text | None = Field(
+        None, max_length=32, description="A shape by name, in the model's own size for it."
+    )
+    width: int | None = Field(
+        None, ge=64, le=4096, multiple_of=8, description="Width in pixels, with height."
+    )
+    height: int | None = Field(
+        None, ge=64, le=4096, multiple_of=8, description="Height in pixels, with width."
+    )
+    seed: int | None = Field(
+        None, ge=0, le=MAX_SEED, description="Same seed, same picture. Empty: a new one is drawn."
+    )
+    steps: int | None = Field(None, ge=1, le=200, description="More steps: slower, often finer.")
+    guidance: float | None = Field(
+        None, ge=0, le=30, description="How closely the picture follows the words."
+    )
+    sampler: Text | None = Field(None, max_length=32, description="How noise is removed.")
+    count: int = Field(
+        1, ge=1, le=MAX_COUNT, description="How many pictures; seeds go up by one each."
+    )
+    loras: tuple[LoraUse, ...] = Field(
+        (), max_length=8, strict=False, description="LoRAs with their weights."
+    )
+    look: Text | None = Field(None, max_length=64, description="A preset that dresses the prompt.")
+    references: tuple[InputPicture, ...] = Field(
+        (), max_length=16, strict=False, description="Pictures to take content or style from."
+    )
+    start_image: ContentHash | None = Field(None, description="Picture to begin from.")
+    mask: ContentHash | None = Field(None, description="White where the start image may change.")
+    strength: float | None = Field(
+        None, ge=0, le=1, description="How far from the start image: 0 keeps it, 1 forgets it."
+    )
+    upscale: Literal[1, 2, 4] = Field(1, description="Enlarge the finished picture.")
+    output_format: OutputFormat = Field("png", description="Kind of file.")
+    quality: Quality | None = Field(
+        None, description="Speed or finish, as the card measures it; steps override it."
+    )
+    precision: Precision = Field("auto", description="Number format of the weights.")
+    tags: tuple[Word, ...] = Field(
+        (), max_length=32, strict=False, description="Your own words to find the picture by."
+    )
+    filename: Text | None = Field(
+        None, min_length=1, max_length=120, description="A name for the download."
+    )
+    owner: Word = Field("local", description="Whose picture this is.")
+    priority: Priority = Field("normal", description="Class in the line.")
+    upload_urls: tuple[Annotated[Text, Field(max_length=4096)], ...] = Field(
+        (), max_length=MAX_COUNT, strict=False, description="Where to send each picture."
+    )
+
+    @model_validator(mode="after")
+    def _whole_size(self) -> Self:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height go together; give both, or an aspect.")
+        if self.width is not None and self.aspect is not None:
+            raise ValueError("give either an aspect or width and height, not both.")
+        if not self.prompt.strip():
+            raise ValueError("the prompt is empty; say what the picture should show.")
+        return self
+
+    def seeds(self) -> list[int]:
+        """The seed of each picture. Only a settled request has one."""
+        if self.seed is None:
+            raise ValueError("an unsettled request has no seeds")
+        return [(self.seed + index) % (MAX_SEED + 1) for index in range(self.count)]
+
+
+def read_request(fields: dict[str, object]) -> ImageRequest:
+    """A request from loose fields, or a refusal that names the field, the value and the limit."""
+    try:
+        return ImageRequest.model_validate(fields)
+    except ValidationError as error:
+        path, sentence = field_sentence(error)
+        raise Refused(sentence, field=path or None) from None
+
+
+def canonical(request: ImageRequest) -> str:
+    """One JSON text for one request, for hashes and for the recipe."""
+    return json.dumps(request.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

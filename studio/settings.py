@@ -1,0 +1,131 @@
+"""Every setting, once: name, default, help. The only file that reads the environment.
+
+A setting is `DARKROOM_<NAME>`; a few also answer to the names people know from older systems. The
+command line wins over the environment. Paths reach the rooms through this object, never otherwise.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from studio.errors import CannotStart, field_sentence
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+def _also(name: str, *known: str) -> AliasChoices:
+    return AliasChoices(f"DARKROOM_{name}", *known)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="DARKROOM_", frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        7860,
+        ge=0,
+        le=65535,
+        validation_alias=_also("PORT", "PORT"),
+        description="Port to listen on.",
+    )
+    gpus: str = Field(
+        "all",
+        pattern=r"^(all|none|\d+(,\d+)*)$",
+        validation_alias=_also("GPUS", "CUDA_VISIBLE_DEVICES"),
+        description="Which GPUs to paint on: all, none, or numbers such as 0,2.",
+    )
+    slots: int = Field(
+        1, ge=1, le=64, description="Workers on a machine without GPUs; threads are split."
+    )
+    data: Path = Field(ROOT / "outputs", description="Folder of the pictures and the database.")
+    presets: Path = Field(ROOT / "presets", description="Folder of model cards, looks and sizes.")
+    models: Path | None = Field(
+        None,
+        description="Folder of model folders by card name; default: models in the data folder.",
+    )
+    database: str = Field(
+        "", description="SQLAlchemy URL; empty: SQLite in the data folder. PostgreSQL works too."
+    )
+    share: bool = Field(False, description="Open a public share link through gradio.live.")
+    insecure: bool = Field(
+        False, description="Allow listening beyond this machine although there are no accounts yet."
+    )
+    hosts: Words = Field((), description="Further host names the studio answers to, with commas.")
+    origins: Words = Field((), description="Other sites whose pages may call the API, with commas.")
+    hf_token: str = Field(
+        "",
+        validation_alias=_also("HF_TOKEN", "HF_TOKEN", "HUGGING_FACE_TOKEN"),
+        description="Hugging Face token, for gated models. Never reaches a worker.",
+        repr=False,
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        validation_alias=_also("PRECISION", "QUANTIZATION"),
+        description="Number format when a request says auto; none means auto.",
+    )
+    preload: Words = Field(
+        (),
+        validation_alias=_also("PRELOAD", "PRELOAD_MODELS"),
+        description="Models to load before the first wish, with commas.",
+    )
+    max_waiting: int = Field(10_000, ge=1, description="Jobs that may wait; more are refused.")
+    file_name: str = Field(
+        "{date}/{time}-{model}-{seed}-{job}",
+        description="File names, from date, time, model, seed, prompt, job, width and height.",
+    )
+    previews: bool = Field(True, description="Show the picture while it develops.")
+    load_seconds: float = Field(900, gt=0, description="A worker may take this long to load.")
+    step_seconds: float = Field(300, gt=0, description="A worker may take this long for one step.")
+    drain_seconds: float = Field(20, ge=0, description="Running jobs get this long at shutdown.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", validation_alias=_also("LOG_LEVEL", "LOG_LEVEL"), description="How much is logged."
+    )
+
+    @field_validator("hosts", "origins", "preload", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("precision", "log_level", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        plain = value.lower() if isinstance(value, str) else value
+        return "auto" if plain in ("none", "") else plain
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _no_gpus(cls, value: Any) -> Any:
+        return "none" if value in ("", "-1") else value  # CUDA's own words for "hide them all"
+
+    @model_validator(mode="after")
+    def _closed_door(self) -> Self:
+        if (self.share or self.host not in LOOPBACK) and not self.insecure:
+            raise ValueError(
+                "there are no accounts yet, so anyone who reaches this address could paint and "
+                "look. Listen on 127.0.0.1, or add --insecure if the network is yours."
+            )
+        return self
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{(self.data / 'darkroom.db').as_posix()}"
+
+    @property
+    def model_folder(self) -> Path:
+        return self.models or self.data / "models"
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from the environment, with what the command line gave on top."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise CannotStart(f"Setting {field_sentence(error)[1]}") from None

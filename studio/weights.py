@@ -1,0 +1,55 @@
+"""Where a model's files lie on this machine. Looks only; nothing is ever fetched from here.
+
+A folder in the model folder wins over the hub cache, so that a hand-placed copy is used as it is.
+"""
+
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+
+from studio.catalog import ModelCard, OtherPart
+from studio.errors import Refused
+
+EMBEDDED = "embedded:"
+
+
+def find_weights(card: ModelCard, model_folder: Path) -> str:
+    """The folder a pipeline loads from, or "" for a model that the worker builds itself."""
+    if card.repo.startswith(EMBEDDED):
+        return ""
+    for folder in (model_folder / card.name, Path(card.repo).expanduser()):
+        if (folder / "model_index.json").is_file():
+            return str(folder.resolve())
+    index = try_to_load_from_cache(card.repo, "model_index.json", revision=card.revision)
+    if isinstance(index, str):
+        return str(Path(index).parent)
+    raise _missing(card, card.repo)
+
+
+def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
+    """The file of one component that comes from another repository."""
+    for file in (model_folder / card.name / part.file, Path(part.repo).expanduser() / part.file):
+        if file.is_file():
+            return str(file.resolve())
+    cached = try_to_load_from_cache(part.repo, part.file)
+    if isinstance(cached, str):
+        return cached
+    raise _missing(card, part.repo)
+
+
+def here(card: ModelCard, model_folder: Path) -> bool:
+    try:
+        find_weights(card, model_folder)
+        for part in card.parts.values():
+            find_part(card, part, model_folder)
+    except Refused:
+        return False
+    return True
+
+
+def _missing(card: ModelCard, repo: str) -> Refused:
+    return Refused(
+        f"model: {card.title} is not on this machine. Fetch {repo} with 'hf download {repo}', "
+        f"or put its folder into the model folder as {card.name}.",
+        field="model",
+    )

@@ -1,0 +1,132 @@
+"""Cards and how a wish is made whole for one."""
+
+from pathlib import Path
+
+import pytest
+
+from studio.catalog import NOT_YET, Catalog
+from studio.errors import CannotStart, Refused
+from studio.presets import load_catalog
+from studio.request import ImageRequest, read_request
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog(PRESETS)
+
+
+def wish(**fields: object) -> ImageRequest:
+    return read_request({"prompt": "a red car", **fields})
+
+
+def test_the_old_systems_names_find_their_cards(catalog: Catalog) -> None:
+    for alias, name in {
+        "lightning": "sdxl-lightning",
+        "realvis_fast": "realvis-fast",
+        "realvis_quality": "realvis-quality",
+        "": "test-pattern",
+    }.items():
+        assert catalog.find(alias).name == name
+
+
+def test_a_wish_is_made_whole(catalog: Catalog) -> None:
+    request = catalog.settle(wish()).request
+    assert (request.model, request.width, request.height) == ("test-pattern", 256, 256)
+    assert (request.steps, request.guidance, request.sampler) == (8, 5.0, "euler")
+    assert request.seed is not None
+
+
+def test_settling_what_is_settled_changes_nothing(catalog: Catalog) -> None:
+    once = catalog.settle(wish(look="film", aspect="tall", quality="draft", count=3)).request
+    assert catalog.settle(once).request == once
+
+
+def test_each_unset_seed_is_drawn_anew(catalog: Catalog) -> None:
+    assert len({catalog.settle(wish()).request.seed for _ in range(20)}) == 20
+
+
+def test_a_look_dresses_the_prompt_and_the_wish_keeps_the_words(catalog: Catalog) -> None:
+    settled = catalog.settle(wish(look="film", negative_prompt="people"))
+    assert settled.wish.prompt == "a red car"
+    assert settled.request.prompt.startswith("a red car, 35mm")
+    assert settled.request.negative_prompt == "people, digital, oversharpened"
+
+
+def test_what_will_have_no_effect_is_said(catalog: Catalog) -> None:
+    warnings = catalog.settle(wish(model="lightning", guidance=7.5, negative_prompt="x")).warnings
+    assert any("7.5 has no effect" in warning for warning in warnings)
+    assert any("negative prompt has no effect" in warning for warning in warnings)
+    assert catalog.settle(wish(negative_prompt="x", guidance=1)).warnings
+    assert not catalog.settle(wish(negative_prompt="x")).warnings
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "word"),
+    [
+        ({"model": "lighting"}, "model", "lightning"),
+        ({"sampler": "magic"}, "sampler", "euler"),
+        ({"aspect": "cube"}, "aspect", "square"),
+        ({"width": 1024, "height": 256}, "width", "512"),
+        ({"width": 256, "height": 1024}, "height", "512"),
+        ({"look": "blurry"}, "look", "film"),
+        ({"steps": 150}, "steps", "100"),
+        ({"precision": "fp4"}, "precision", "bf16"),
+    ],
+)
+def test_the_impossible_is_refused_with_what_is_possible(
+    catalog: Catalog, fields: dict[str, object], field: str, word: str
+) -> None:
+    with pytest.raises(Refused, match=word) as refusal:
+        catalog.settle(wish(**fields))
+    assert refusal.value.field == field
+
+
+ASKING = {
+    "loras": [{"name": "ink"}],
+    "references": [{"id": "0" * 64}],
+    "start_image": "0" * 64,
+    "mask": "0" * 64,
+    "strength": 0.5,
+    "upscale": 2,
+    "upload_urls": ["https://example.com/put"],
+}
+
+
+@pytest.mark.parametrize("field", NOT_YET)
+def test_what_no_engine_does_yet_is_refused_not_swallowed(catalog: Catalog, field: str) -> None:
+    with pytest.raises(Refused, match="yet"):
+        catalog.settle(wish(**{field: ASKING[field]}))
+
+
+def broken(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "sizes.toml").write_text((PRESETS / "sizes.toml").read_text())
+    good = (PRESETS / "models" / "test-pattern.toml").read_text()
+    (tmp_path / "models" / "mine.toml").write_text(good.replace(*text.split(" => ")))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("steps = 8 => steps = 0", "steps"),
+        ("guidance = 5.0 => guidence = 5.0", "guidence|guidance"),
+        ('sizes = "small" => sizes = "huge"', "sizes"),
+        ("max_side = 512 => max_side = 300", "sizes"),
+        ('family = "sdxl" => family = 3', "family"),
+        ("default = true => default = tru", "line 5"),
+    ],
+)
+def test_a_broken_card_names_its_file_and_key(tmp_path: Path, change: str, key: str) -> None:
+    with pytest.raises(CannotStart, match=rf"mine\.toml.*({key})"):
+        load_catalog(broken(tmp_path, change))
+
+
+def test_two_cards_cannot_share_a_name(tmp_path: Path) -> None:
+    folder = broken(tmp_path, "steps = 8 => aliases = ['other']\nsteps = 8")
+    other = (folder / "models" / "mine.toml").read_text().replace("default = true", "")
+    (folder / "models" / "other.toml").write_text(other.replace("aliases = ['other']", ""))
+    with pytest.raises(CannotStart, match="other"):
+        load_catalog(folder)
