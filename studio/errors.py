@@ -30,7 +30,7 @@ class NotFound(DarkroomError):
 
 
 class Conflict(DarkroomError):
-    """The same idempotency key came with another body, or a job is already final."""
+    """What was asked for no longer exists to be had, such as the picture of a cancelled job."""
 
     status = 409
     code = "conflict"
@@ -54,6 +54,10 @@ class CannotStart(DarkroomError):
     """A setting, a preset or the data folder stops the studio from starting."""
 
     code = "cannot_start"
+
+
+class InUse(CannotStart):
+    """Another server holds the data folder or the database."""
 
 
 def field_sentence(error: ValidationError) -> tuple[str, str]:

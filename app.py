@@ -1,0 +1,148 @@
+"""The front door: opens the studio and serves it, paints from it, or checks the machine.
+
+python app.py                                            serve the page and the APIs
+python app.py paint "a red car" --seed 7 --out car.png   paint without a server
+python app.py doctor                                     what is here, and what is wrong
+"""
+
+import argparse
+import json
+import logging
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from studio.errors import DarkroomError
+from studio.settings import Settings, load_settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(
+            **{name: getattr(asked, name) for name in ("host", "port", "gpus", "data")},
+            share=asked.share or None,
+            insecure=asked.insecure or None,
+        )
+        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("darkroom").setLevel(settings.log_level.upper())
+        return int(asked.act(settings, asked))
+    except DarkroomError as error:
+        print(f"darkroom: {error}", file=sys.stderr)
+        return 1
+
+
+def serve(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.jobs.studio import Studio
+    from studio.web.quiet import prepare
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    prepare(settings)
+    studio = Studio.open(settings)  # its workers import torch while this process imports gradio
+    try:
+        from studio.web.site import serve as open_site
+
+        site = open_site(studio, block=False)
+        print(f"Darkroom is open at {site.url}", flush=True)
+        stop.wait()
+        print("Closing; running pictures may finish.", flush=True)
+        site.close()
+    finally:
+        studio.close()
+    return 0
+
+
+def paint(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.jobs.studio import Studio
+    from studio.request import read_request
+
+    out = Path(asked.out)
+    wish = read_request(_wished(asked, out))
+    studio = Studio.open(settings)
+    try:
+        job = studio.line.submit([wish])[0]
+        view = studio.line.wait(job.id, timeout=float("inf"))
+        for warning in view.job.warnings:
+            print(f"note: {warning}", file=sys.stderr)
+        if view.job.state != "done":
+            print(f"darkroom: {view.words}", file=sys.stderr)
+            return 1
+        for picture in view.pictures:
+            file = out if len(view.pictures) == 1 else out.with_stem(f"{out.stem}-{picture.index}")
+            shutil.copyfile(studio.store.file(picture), file)
+            print(f"{file}  seed {picture.seed}  {view.words}")
+    finally:
+        studio.close()
+    return 0
+
+
+def doctor(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.jobs.doctor import examine
+
+    findings = examine(settings)
+    if asked.json:
+        print(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.mark} {finding.what:<10} {finding.said}")
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+def _wished(asked: argparse.Namespace, out: Path) -> dict[str, object]:
+    names = ("negative_prompt", "model", "aspect", "width", "height", "seed", "steps", "guidance")
+    names += ("sampler", "count", "look", "quality", "precision")
+    given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+    # An ending we do not know is passed on as it is: the request names the three that exist.
+    kind = FORMATS.get(out.suffix.lower(), out.suffix.lstrip(".").lower())
+    return {"prompt": asked.prompt, "output_format": kind, **given}
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    fields = Settings.model_fields
+    for name, kind in (("host", str), ("port", int), ("gpus", str), ("data", Path)):
+        common.add_argument(
+            f"--{name}", type=kind, default=argparse.SUPPRESS, help=fields[name].description
+        )
+    for name in ("share", "insecure"):
+        common.add_argument(
+            f"--{name}",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help=fields[name].description,
+        )
+    parser = argparse.ArgumentParser(
+        prog="app.py", description="Darkroom, an image studio.", parents=[common]
+    )
+    parser.set_defaults(
+        act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
+    )
+    verbs = parser.add_subparsers(metavar="{serve,paint,doctor}")
+    verbs.add_parser("serve", parents=[common], help="serve (the default)")
+    _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
+    check = verbs.add_parser("doctor", parents=[common], help="check this machine")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(act=doctor)
+    return parser
+
+
+def _paint_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prompt")
+    parser.add_argument("--out", default="picture.png", help="png, jpg or webp by its ending")
+    for name in ("negative_prompt", "model", "aspect", "sampler", "look", "quality", "precision"):
+        parser.add_argument(f"--{name.replace('_', '-')}")
+    for name in ("width", "height", "seed", "steps", "count"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--guidance", type=float)
+    parser.set_defaults(act=paint)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""`python -m bench NAME`: every published figure has one command, and this lists them."""
+
+import argparse
+import importlib
+import sys
+
+BENCHES = {
+    "overhead": "what the studio adds to a direct call of the pipeline, in milliseconds",
+    "startup": "from the command to the page, over the imports that cannot be avoided",
+    "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
+}
+
+
+def main() -> int:
+    listed = "\n".join(f"  {name:<10} {words}" for name, words in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        epilog=listed,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=BENCHES, metavar="NAME")
+    named = parser.parse_args(sys.argv[1:2])
+    bench = importlib.import_module(f"bench.{named.name}")  # one may need torch, another must not
+    options = argparse.ArgumentParser(prog=f"python -m bench {named.name}")
+    options.add_argument("--save", action="store_true", help="keep the figures in bench/results")
+    bench.arguments(options)
+    return int(bench.main(options.parse_args(sys.argv[2:])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Kills the server or a worker at random instants, and counts what was lost, doubled or left half.
+
+The server is the real line, pool and store without a page, over two processes that paint flat
+colours. Every acknowledged job is written to a ledger outside; at the end the line is drained and
+ledger, database and files are compared.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.report import report
+from studio.jobs.local import LocalSlot, python_command
+from studio.jobs.studio import Studio
+from studio.request import read_request
+from studio.settings import Settings
+
+DRAIN_SECONDS = 120
+STEPS = 4
+SLOTS = 2
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cycles", type=int, default=50)
+    parser.add_argument("--database", default="", help="SQLAlchemy URL; empty: SQLite")
+    parser.add_argument("--seed", type=int, default=None)
+
+
+def main(asked: argparse.Namespace) -> int:
+    seed = random.randrange(2**32) if asked.seed is None else asked.seed
+    print(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        figures = rounds(Path(folder), asked.cycles, seed, asked.database)
+    report("kill", figures, save=asked.save)
+    return int(any(figures[name] for name in ("lost", "doubled", "half_files", "orphans")))
+
+
+@dataclass(slots=True)
+class Server:
+    """The child process, spoken to in lines of JSON."""
+
+    data: Path
+    database: str
+    process: subprocess.Popen[str] = field(init=False)
+    workers: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        command = [sys.executable, "-m", "bench.kill", str(self.data), self.database]
+        quiet = {**os.environ, "DARKROOM_LOG_LEVEL": "error"}
+        self.process = subprocess.Popen(
+            command, env=quiet, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.workers = []
+        while len(self.workers) < SLOTS and self.process.poll() is None:
+            self.workers = self.ask({})["workers"]
+
+    def ask(self, question: dict[str, object]) -> dict[str, list[int]]:
+        """The answer, or an empty one when the server died before it could give it."""
+        assert self.process.stdin
+        assert self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps(question) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        return json.loads(answer) if answer.endswith("\n") else {"ids": [], "workers": []}
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+
+
+def rounds(data: Path, cycles: int, seed: int, database: str = "") -> dict[str, float]:
+    dice = random.Random(seed)
+    ledger: list[str] = []
+    seen: set[int] = set()
+    server: Server | None = None
+    kills = {"server": 0, "worker": 0}
+    for _ in range(cycles):
+        server = server or Server(data, database)
+        seen |= set(server.workers)
+        ledger += [str(name) for name in server.ask({"submit": dice.randrange(1, 4)})["ids"]]
+        time.sleep(dice.random() * 0.5)
+        if dice.random() < 0.5 and server.workers:
+            kills["worker"] += 1
+            _kill(dice.choice(server.workers))
+            server.workers = server.ask({})["workers"]
+        else:
+            kills["server"] += 1
+            server.kill()
+            server = None
+    if server:
+        server.kill()
+    return {
+        "cycles": cycles,
+        "server_kills": kills["server"],
+        "worker_kills": kills["worker"],
+        "acknowledged": len(ledger),
+        **_compare(data, database, ledger),
+        "orphans": _still_alive(seen),
+    }
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it was being replaced
+
+
+def _still_alive(pids: set[int]) -> int:
+    time.sleep(1.0)
+    alive = 0
+    for pid in pids:
+        command = Path(f"/proc/{pid}/cmdline")
+        alive += command.exists() and b"studio.jobs.fake" in command.read_bytes()
+    return alive
+
+
+def _open(data: Path, database: str) -> Studio:
+    settings = Settings(data=data, database=database, drain_seconds=0.0)
+    command = python_command("studio.jobs.fake", "0.02")
+    slots = [LocalSlot(f"fake{index}", "fake", command, {}) for index in range(SLOTS)]
+    return Studio.open(settings, [(slot, "for the bench") for slot in slots])
+
+
+def _compare(data: Path, database: str, ledger: list[str]) -> dict[str, float]:
+    studio = _open(data, database)
+    try:
+        end = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < end:
+            counts = studio.store.counts()
+            if not counts.get("queued") and not counts.get("running"):
+                break
+            time.sleep(0.05)
+        states = [studio.store.job(name).state for name in ledger]
+        pictures = [studio.store.pictures(job=name) for name in ledger]
+        kept = studio.store.pictures(limit=1_000_000)
+        wrong = sum(
+            hashlib.sha256(studio.store.file(picture).read_bytes()).hexdigest() != picture.sha256
+            for picture in kept
+        )
+        files = {path for path in (data / "pictures").rglob("*") if path.is_file()}
+        named = {studio.store.file(picture) for picture in kept}
+        return {
+            "lost": sum(state not in ("done", "failed") for state in states),
+            "failed": states.count("failed"),
+            "doubled": sum(len(some) > 1 for some in pictures),
+            "without_picture": sum(
+                state == "done" and not some for state, some in zip(states, pictures, strict=True)
+            ),
+            "half_files": wrong + len(files - named) + len(list(data.rglob(".part-*"))),
+        }
+    finally:
+        studio.close()
+
+
+def _serve(data: Path, database: str) -> None:
+    studio = _open(data, database)
+    asked = 0
+    for line in sys.stdin:
+        ids = []
+        for _ in range(json.loads(line).get("submit", 0)):
+            asked += 1
+            wish = read_request({"prompt": "x", "steps": STEPS, "width": 64, "height": 64})
+            ids += [job.id for job in studio.line.submit([wish], key=f"{os.getpid()}-{asked}")]
+        workers = [view.pid for view in studio.pool.views() if view.pid]
+        print(json.dumps({"ids": ids, "workers": workers}), flush=True)
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), sys.argv[2])

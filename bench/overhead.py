@@ -1,0 +1,102 @@
+"""What the studio adds to a picture: a job through the server against a direct pipeline call.
+
+Same weights, seed, steps, dtype and threads. The two take turns, picture by picture, on an
+otherwise idle machine. The direct call includes encoding the PNG as the studio does.
+"""
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import httpx
+import torch
+from diffusers import StableDiffusionXLPipeline
+from gradio_client import Client
+from PIL import Image
+
+from bench.report import report
+from bench.server import running
+from studio.formats.metadata import RECIPE
+
+PROMPT = "a red lighthouse on an island at sunset, soft light, calm sea"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pictures", type=int, default=30)
+
+
+def main(asked: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as url:
+        figures = measure(url, Path(folder), asked.pictures)
+    report("overhead", figures, save=asked.save)
+    return 0
+
+
+def measure(url: str, data: Path, pictures: int) -> dict[str, float]:
+    client, gradio = httpx.Client(base_url=url, timeout=60), Client(url, verbose=False)
+    first = _ask(client, 0)
+    kept = client.get(first["image_url"]).content
+    pipe, dtype = _same_pipeline(data, kept)
+    direct, served, through_gradio = [], [], []
+    for seed in range(pictures + 3):
+        direct.append(_timed(lambda seed=seed: _paint(pipe, seed)))
+        served.append(_timed(lambda seed=seed: _ask(client, seed)))
+        through_gradio.append(
+            _timed(lambda seed=seed: gradio.predict(PROMPT, "", seed, False, api_name="/generate"))
+        )
+    warm = slice(3, None)
+    added = [(a - b) * 1000 for a, b in zip(served[warm], direct[warm], strict=True)]
+    added_gradio = [(a - b) * 1000 for a, b in zip(through_gradio[warm], direct[warm], strict=True)]
+    return {
+        "pictures": pictures,
+        "direct_p50_ms": round(statistics.median(direct[warm]) * 1000, 1),
+        "served_p50_ms": round(statistics.median(served[warm]) * 1000, 1),
+        "added_p50_ms": round(statistics.median(added), 1),
+        "added_p90_ms": round(statistics.quantiles(added, n=10)[-1], 1),
+        "added_gradio_client_p50_ms": round(statistics.median(added_gradio), 1),
+        "bits_of_dtype": torch.finfo(dtype).bits,
+    }
+
+
+def _ask(client: httpx.Client, seed: int) -> dict[str, object]:
+    answer = client.post("/api/generate", json={"prompt": PROMPT, "seed": seed})
+    answer.raise_for_status()
+    body: dict[str, object] = answer.json()
+    return body
+
+
+def _same_pipeline(data: Path, kept: bytes) -> tuple[StableDiffusionXLPipeline, torch.dtype]:
+    """The pipeline as anybody would load it, with the dtype and threads that the studio used."""
+    recipe = json.loads(Image.open(io.BytesIO(kept)).info[RECIPE])
+    dtype = getattr(torch, recipe["fingerprint"]["dtype"].removeprefix("torch."))
+    torch.set_num_threads(int(recipe["fingerprint"]["threads"]))
+    pipe = StableDiffusionXLPipeline.from_pretrained(
+        data / "models" / "test-pattern", torch_dtype=dtype, local_files_only=True
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe, dtype
+
+
+def _paint(pipe: StableDiffusionXLPipeline, seed: int) -> bytes:
+    image = pipe(
+        PROMPT,
+        width=256,
+        height=256,
+        num_inference_steps=8,
+        guidance_scale=5.0,
+        generator=torch.Generator("cpu").manual_seed(seed),
+    ).images[0]
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_type=zlib.Z_RLE)
+    return file.getvalue()
+
+
+def _timed(act: object) -> float:
+    began = time.perf_counter()
+    act()  # type: ignore[operator]
+    return time.perf_counter() - began

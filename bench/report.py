@@ -1,0 +1,45 @@
+"""How a bench speaks: a table for people, one last line of JSON for programs, a file of results."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def machine() -> dict[str, str | int]:
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "gradio": version("gradio"),
+        "diffusers": version("diffusers"),
+    }
+
+
+def report(bench: str, figures: dict[str, float], *, save: bool) -> None:
+    here = machine()
+    width = max(map(len, figures))
+    print(f"\n{bench} on {here['cpu']}, {here['cores']} cores")
+    for name, figure in figures.items():
+        print(f"  {name:<{width}}  {figure:g}")
+    result = {"bench": bench, "machine": here, "figures": figures}
+    if save:
+        RESULTS.mkdir(exist_ok=True)
+        dated = result | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+        (RESULTS / f"{bench}.json").write_text(json.dumps(dated, indent=2) + "\n")
+    print(json.dumps(result))
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,77 @@
+"""Which slots this machine offers, found without importing torch.
+
+One slot for each NVIDIA card that the settings allow; one for an Apple GPU; else CPU slots that
+share the cores.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+
+from studio.errors import CannotStart
+from studio.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    name: str
+    device: str
+    threads: int
+    reason: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    index: str
+    name: str
+    memory: str
+
+
+def find_offers(settings: Settings) -> list[Offer]:
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    cards = [] if settings.gpus == "none" else _allowed(nvidia_cards(), settings.gpus)
+    if cards:
+        threads = max(1, cores // len(cards))
+        return [_gpu_offer(card, threads) for card in cards]
+    if platform.system() == "Darwin" and platform.machine() == "arm64" and settings.gpus != "none":
+        return [Offer("mps", "mps", cores, "Apple GPU")]
+    threads = max(1, cores // settings.slots)
+    why = "GPUs are switched off" if settings.gpus == "none" else "no NVIDIA card was found"
+    return [
+        Offer(f"cpu{index}", "cpu", threads, f"CPU, {threads} of {cores} cores: {why}",
+              {"CUDA_VISIBLE_DEVICES": ""})
+        for index in range(settings.slots)
+    ]  # fmt: skip
+
+
+def nvidia_cards() -> list[Card]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=index,name,memory.total", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    if answer.returncode != 0:
+        return []
+    rows = [line.split(", ") for line in answer.stdout.strip().splitlines()]
+    return [Card(row[0], row[1], row[2]) for row in rows if len(row) == 3]
+
+
+def _allowed(cards: list[Card], gpus: str) -> list[Card]:
+    if gpus == "all":
+        return cards
+    by_index = {card.index: card for card in cards}
+    for index in gpus.split(","):
+        if index not in by_index:
+            there = ", ".join(by_index) or "none"
+            raise CannotStart(f"gpus: this machine has no GPU {index}. It has: {there}.")
+    return [by_index[index] for index in gpus.split(",")]
+
+
+def _gpu_offer(card: Card, threads: int) -> Offer:
+    reason = f"{card.name}, {card.memory}"
+    return Offer(f"gpu{card.index}", "cuda", threads, reason, {"CUDA_VISIBLE_DEVICES": card.index})

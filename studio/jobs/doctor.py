@@ -1,0 +1,138 @@
+"""Looks at this machine as the studio would use it, and says in words what would be wrong."""
+
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from queue import Empty
+
+from studio.errors import DarkroomError, InUse
+from studio.jobs.devices import nvidia_cards
+from studio.jobs.slot import Gone, Inbox, Said, Slot
+from studio.jobs.studio import local_slots
+from studio.messages import Hello
+from studio.presets import load_catalog
+from studio.settings import Settings
+from studio.store.store import Store
+from studio.weights import here
+
+LIBRARIES = ("torch", "gradio", "diffusers", "transformers", "accelerate", "compel", "peft")
+SAFE_PILLOW = 13  # earlier decoders have known memory bugs; Gradio 6.31 still holds Pillow under it
+SAFE_SQLITE = (3, 51, 3)  # earlier ones can corrupt a WAL when two writers race; we have one writer
+LOW_DISK_GB = 5
+HELLO_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    said: str
+    good: bool = True
+    note: bool = False
+
+    @property
+    def mark(self) -> str:
+        if not self.good:
+            return "WRONG"
+        return "note " if self.note else "ok   "
+
+    def as_dict(self) -> dict[str, str | bool]:
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    findings = [_python(), *_libraries(), _sqlite(), *_data(settings)]
+    try:
+        findings += _models(settings)
+        findings += [_slot(slot, settings) for slot, _ in local_slots(settings)]
+    except DarkroomError as error:
+        findings.append(Finding("presets", str(error), good=False))
+    return findings
+
+
+def _python() -> Finding:
+    said = f"Python {sys.version.split()[0]} on {sys.platform}"
+    return Finding("python", said, good=(3, 11) <= sys.version_info[:2] < (3, 13))
+
+
+def _libraries() -> list[Finding]:
+    said = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    pillow = version("pillow")
+    old = int(pillow.split(".")[0]) < SAFE_PILLOW
+    warning = "; its decoders have known bugs, so open only pictures you trust" if old else ""
+    return [Finding("libraries", said), Finding("pillow", pillow + warning, note=old)]
+
+
+def _sqlite() -> Finding:
+    old = sqlite3.sqlite_version_info < SAFE_SQLITE
+    warning = "; before 3.51.3 a WAL could be damaged by two writers, Darkroom has one"
+    return Finding("sqlite", sqlite3.sqlite_version + (warning if old else ""), note=old)
+
+
+def _data(settings: Settings) -> list[Finding]:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(settings.data).free / 1e9
+        fsync = _fsync_milliseconds(settings.data)
+    except OSError as error:
+        return [Finding("data", f"{settings.data}: {error.strerror}", good=False)]
+    found = [
+        Finding("data", f"{settings.data}, {free:.0f} GB free", note=free < LOW_DISK_GB),
+        Finding("fsync", f"{fsync:.1f} ms", note=fsync > 50),
+    ]
+    try:
+        store = Store.open(settings)
+    except InUse as error:  # a running server is no fault
+        return [*found, Finding("database", str(error), note=True)]
+    except DarkroomError as error:
+        return [*found, Finding("database", str(error), good=False)]
+    counts = ", ".join(f"{count} {state}" for state, count in store.counts().items() if count)
+    store.close()
+    return [*found, Finding("database", f"sound; {counts or 'empty'}")]
+
+
+def _fsync_milliseconds(folder: Path) -> float:
+    probe = folder / f".doctor-{os.getpid()}"
+    began = time.perf_counter()
+    try:
+        with probe.open("wb") as file:
+            for _ in range(5):
+                file.write(b"x" * 4096)
+                file.flush()
+                os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
+    return (time.perf_counter() - began) * 200
+
+
+def _models(settings: Settings) -> list[Finding]:
+    cards = load_catalog(settings.presets).cards.values()
+    there = [card.title for card in cards if here(card, settings.model_folder)]
+    away = [card.title for card in cards if card.title not in there]
+    found = [Finding("models", f"here: {', '.join(there)}")]
+    if away:
+        found.append(Finding("models", f"not on this machine: {', '.join(away)}", note=True))
+    cards_found = [f"{card.index}: {card.name}, {card.memory}" for card in nvidia_cards()]
+    return [*found, Finding("gpus", "; ".join(cards_found) or "no NVIDIA card")]
+
+
+def _slot(slot: Slot, settings: Settings) -> Finding:
+    """Starts a real worker, as the studio would, and lets it say what it would paint with."""
+    inbox: Inbox = Inbox()
+    slot.start(inbox, 1)
+    try:
+        answer = inbox.get(timeout=HELLO_SECONDS)
+    except Empty:
+        return Finding(slot.name, f"no answer within {HELLO_SECONDS} s", good=False)
+    finally:
+        slot.kill()
+    match answer:
+        case Said(message=Hello(device=device, reason=reason)):
+            return Finding(slot.name, f"{device}: {reason}")
+        case Said(message=Gone(how=how)):
+            return Finding(slot.name, f"the worker {how} before it could paint", good=False)
+    return Finding(slot.name, "the worker spoke out of turn", good=False)

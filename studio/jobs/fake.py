@@ -1,0 +1,136 @@
+"""Slots that paint flat colours, for tests and benches of everything that is not the engine.
+
+`FakeSlot` lives in this process; `python -m studio.jobs.fake` is a worker process that speaks like
+the real one. The colour follows from the seed, so it is seen whether the right picture came back.
+"""
+
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import cast
+
+from PIL import Image
+
+from studio.jobs.slot import Gone, Inbox, Said
+from studio.messages import (
+    Cancel,
+    Cancelled,
+    FromWorker,
+    Hello,
+    Leave,
+    Loading,
+    Paint,
+    Painted,
+    Picture,
+    Progress,
+    ToWorker,
+    read_frame,
+    write_frame,
+)
+from studio.request import ImageRequest
+
+Script = Callable[[Paint, threading.Event], Iterator[FromWorker | Gone]]
+
+
+def paint(
+    message: Paint, cancelled: threading.Event, step_seconds: float = 0.0
+) -> Iterator[FromWorker | Gone]:
+    request = ImageRequest.model_validate(message.request)
+    yield Loading(message.job, message.token, "loading nothing")
+    pictures = []
+    for index, seed in enumerate(request.seeds()):
+        for step in range(1, (request.steps or 1) + 1):
+            time.sleep(step_seconds)
+            if cancelled.is_set():
+                yield Cancelled(message.job, message.token)
+                return
+            yield Progress(message.job, message.token, index, step, request.steps or 1)
+        pictures.append(_flat(request, index, seed))
+    yield Painted(
+        message.job, message.token, tuple(pictures), {"request": message.request}, {"total": 0.0}
+    )
+
+
+def _flat(request: ImageRequest, index: int, seed: int) -> Picture:
+    size = (request.width or 64, request.height or 64)
+    image = Image.new("RGB", size, (seed & 255, (seed >> 8) & 255, (seed >> 16) & 255))
+    file, thumb = io.BytesIO(), io.BytesIO()
+    image.save(file, "PNG")
+    image.resize((32, 32)).save(thumb, "WEBP")
+    return Picture(index, seed, *size, "png", file.getvalue(), thumb.getvalue())
+
+
+class FakeSlot:
+    """Lives in this process; every job runs its script in a thread of its own."""
+
+    device = "fake"
+
+    def __init__(self, name: str = "fake0", script: Script = paint) -> None:
+        self.name = name
+        self.script = script
+        self.asked: list[Paint] = []
+        self._inbox: Inbox | None = None
+        self._life = 0
+        self._cancelled: dict[tuple[str, int], threading.Event] = {}
+
+    def start(self, inbox: Inbox, life: int) -> None:
+        self._inbox, self._life = inbox, life
+        self._say(life, Hello(0, "fake", "for tests", {}))
+
+    def send(self, message: ToWorker) -> None:
+        if isinstance(message, Paint):
+            self.asked.append(message)
+            self._cancelled[message.job, message.token] = threading.Event()
+            threading.Thread(target=self._play, args=(message, self._life), daemon=True).start()
+        elif isinstance(message, Cancel):
+            self._cancelled[message.job, message.token].set()
+        elif isinstance(message, Leave):
+            self.kill()
+
+    def kill(self) -> None:
+        self._say(self._life, Gone("was killed"))
+
+    def pid(self) -> int | None:
+        return None
+
+    def _play(self, message: Paint, life: int) -> None:
+        for word in self.script(message, self._cancelled[message.job, message.token]):
+            self._say(life, word)
+
+    def _say(self, life: int, word: FromWorker | Gone) -> None:
+        if self._inbox is not None:
+            self._inbox.put(Said(self.name, life, word))
+
+
+def main(step_seconds: float) -> None:
+    """A worker process: paints one job after another until its input ends."""
+    jobs: SimpleQueue[Paint | None] = SimpleQueue()
+    cancelled: dict[tuple[str, int], threading.Event] = {}
+
+    def listen() -> None:
+        while message := read_frame(sys.stdin.buffer):
+            if isinstance(message, Paint):
+                cancelled[message.job, message.token] = threading.Event()
+                jobs.put(message)
+            elif isinstance(message, Cancel):
+                cancelled[message.job, message.token].set()
+            else:
+                break
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        write_frame(sys.stdout.buffer, Hello(os.getpid(), "fake", "for tests", {}))
+        while message := jobs.get():
+            for word in paint(message, cancelled[message.job, message.token], step_seconds):
+                write_frame(sys.stdout.buffer, cast(FromWorker, word))
+    except BrokenPipeError:
+        os._exit(0)  # the server is gone
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

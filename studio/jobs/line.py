@@ -1,0 +1,95 @@
+"""The line of jobs as the faces see it: submit, cancel, look, follow.
+
+A wish is settled and written down here; only then is anybody told "accepted". Who paints it, and
+when, is the pool's business.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from studio.catalog import Catalog, Settled
+from studio.jobs.feed import Feed
+from studio.jobs.pool import StopJob, Wake
+from studio.jobs.slot import Inbox
+from studio.jobs.view import View
+from studio.request import ImageRequest, canonical
+from studio.settings import Settings
+from studio.store.rows import Job
+from studio.store.store import Store
+from studio.weights import find_part, find_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    store: Store
+    catalog: Catalog
+    settings: Settings
+    feed: Feed
+    inbox: Inbox
+
+    def submit(
+        self,
+        wishes: Sequence[ImageRequest],
+        *,
+        key: str | None = None,
+        batch: str | None = None,
+    ) -> list[Job]:
+        """All of them or none. The same key with the same wishes gives the same jobs again."""
+        settled = [self.settle(wish) for wish in wishes]
+        body = "\n".join(canonical(wish) for wish in wishes)
+        jobs = self.store.submit(
+            settled,
+            key=key,
+            body_hash=hashlib.sha256(body.encode()).hexdigest(),
+            batch=batch,
+            max_waiting=self.settings.max_waiting,
+        )
+        self.inbox.put(Wake())
+        return jobs
+
+    def settle(self, wish: ImageRequest) -> Settled:
+        """The wish made whole, on this machine: its model must be here."""
+        settled = self.catalog.settle(wish)
+        find_weights(settled.card, self.settings.model_folder)
+        for part in settled.card.parts.values():
+            find_part(settled.card, part, self.settings.model_folder)
+        return settled
+
+    def cancel(self, job_id: str) -> Job:
+        job = self.store.cancel(job_id)
+        self.inbox.put(StopJob(job_id))
+        self.feed.tell(job_id, self.feed.live(job_id) if job.state == "running" else None)
+        return job
+
+    def view(self, job_id: str) -> View:
+        job = self.store.job(job_id)
+        return View(
+            job=job,
+            place=self.store.place(job_id) if job.state == "queued" else None,
+            live=self.feed.live(job_id),
+            pictures=tuple(self.store.pictures(job=job_id)) if job.state == "done" else (),
+        )
+
+    async def follow(self, job_id: str, *, beat: float = 1.0) -> AsyncIterator[View]:
+        """A view now, at every change, and at least once a beat; the last one is final."""
+        while True:
+            seen = self.feed.version(job_id)
+            view = await asyncio.to_thread(self.view, job_id)
+            yield view
+            if view.final:
+                return
+            await self.feed.changed(job_id, seen, beat)
+
+    def wait(self, job_id: str, timeout: float) -> View:
+        """For threads: the final view, or the one at the end of the timeout."""
+        end = monotonic() + timeout
+        while True:
+            seen = self.feed.version(job_id)
+            view = self.view(job_id)
+            left = end - monotonic()
+            if view.final or left <= 0:
+                return view
+            self.feed.wait(job_id, seen, min(left, 1.0))

@@ -1,0 +1,193 @@
+"""How a job moves: every change is one guarded UPDATE and one event, inside a given transaction.
+
+The guard is in the WHERE: the state and the token a job must have. Who comes too late changes
+nothing. Knows neither files nor who opened the transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from studio.catalog import Settled
+from studio.errors import NotFound, TooMany
+from studio.request import Priority
+from studio.store.ids import new_id
+from studio.store.rows import Event, Job, State
+from studio.store.tables import job, job_event
+
+RANKS = {name: rank for rank, name in enumerate(reversed(get_args(Priority)))}  # low 0 … urgent 3
+
+
+def enter(
+    tx: Connection, settled: Sequence[Settled], batch: str | None, max_waiting: int, now: float
+) -> list[Job]:
+    """All of them or none."""
+    waiting = tx.scalar(select(func.count()).where(job.c.state == "queued")) or 0
+    if waiting + len(settled) > max_waiting:
+        raise TooMany(
+            f"The line is full: {waiting} of at most {max_waiting} jobs wait, and {len(settled)} "
+            "more do not fit. Try again later."
+        )
+    rows = tx.execute(
+        insert(job).returning(job, sort_by_parameter_order=True),
+        [_new_row(one, batch, now) for one in settled],
+    )
+    jobs = [_as_job(row) for row in rows]
+    events = [{"n": 1, **_event(one, None, now, one.owner, "")} for one in jobs]
+    tx.execute(insert(job_event), events)
+    return jobs
+
+
+def start(tx: Connection, job_id: str, slot: str, now: float) -> Job | None:
+    found = find(tx, job_id)
+    if found.state != "queued":
+        return None
+    change = {"state": "running", "slot": slot, "started_at": now}
+    change |= {"attempts": found.attempts + 1, "token": found.token + 1}
+    return _move(tx, found, now, change, actor=slot)
+
+
+def put_back(
+    tx: Connection, job_id: str, token: int, now: float, note: str, *, crashed: bool = False
+) -> Job | None:
+    """To its old place in the line. If it was asked to stop, it has no need of one and ends."""
+    found = _held(tx, job_id, token)
+    if found is None:
+        return None
+    change: dict[str, Any] = {"crashes": found.crashes + int(crashed)}
+    if found.cancel_requested:
+        change |= {"state": "cancelled", "finished_at": now}
+    else:
+        change |= {"state": "queued", "token": token + 1, "slot": None, "started_at": None}
+    return _move(tx, found, now, change, note=note)
+
+
+def end(tx: Connection, job_id: str, token: int, now: float, change: dict[str, Any]) -> Job | None:
+    """Of all who would end a running job, the first with the right token does."""
+    found = _held(tx, job_id, token)
+    return found and _move(tx, found, now, change | {"finished_at": now})
+
+
+def stop(tx: Connection, job_id: str, now: float) -> Job:
+    """A waiting job is cancelled at once, a running one marked; what is final stays as it is."""
+    found, moved = find(tx, job_id), None
+    if found.state == "queued":
+        moved = _move(tx, found, now, {"state": "cancelled", "finished_at": now})
+    elif found.state == "running" and not found.cancel_requested:
+        change = {"cancel_requested_at": now}
+        moved = _move(tx, found, now, change, actor=found.owner, note="asked to stop")
+    return moved or found
+
+
+def find(tx: Connection, job_id: str) -> Job:
+    row = tx.execute(select(job).where(job.c.id == job_id)).first()
+    if row is None:
+        raise NotFound(f"There is no job {job_id[:64]!r}.")
+    return _as_job(row)
+
+
+def waiting(tx: Connection, limit: int) -> list[Job]:
+    query = select(job).where(job.c.state == "queued").order_by(job.c.priority.desc(), job.c.seq)
+    return [_as_job(row) for row in tx.execute(query.limit(limit))]
+
+
+def newest(
+    tx: Connection,
+    *,
+    owner: str | None,
+    states: Sequence[State],
+    limit: int | None,
+    before: int | None,
+) -> list[Job]:
+    query = select(job).order_by(job.c.seq.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(job.c.owner == owner)
+    if states:
+        query = query.where(job.c.state.in_(states))
+    if before is not None:
+        query = query.where(job.c.seq < before)
+    return [_as_job(row) for row in tx.execute(query)]
+
+
+def in_batch(tx: Connection, batch: str) -> list[Job]:
+    return [
+        _as_job(row)
+        for row in tx.execute(select(job).where(job.c.batch == batch).order_by(job.c.seq))
+    ]
+
+
+def place(tx: Connection, job_id: str) -> int | None:
+    own = find(tx, job_id)
+    if own.state != "queued":
+        return None
+    # Two ranges of the index; one condition with OR would read every waiting job.
+    queued = select(func.count()).where(job.c.state == "queued")
+    higher = queued.where(job.c.priority > own.priority)
+    earlier = queued.where(job.c.priority == own.priority, job.c.seq < own.seq)
+    return tx.scalar(select(higher.scalar_subquery() + earlier.scalar_subquery()))
+
+
+def counts(tx: Connection) -> dict[str, int]:
+    query = select(job.c.state, func.count()).group_by(job.c.state)
+    return {state: count for state, count in tx.execute(query)}
+
+
+def events(tx: Connection, job_id: str) -> list[Event]:
+    query = select(job_event).where(job_event.c.job_seq == find(tx, job_id).seq)
+    return [Event(*row) for row in tx.execute(query.order_by(job_event.c.n))]
+
+
+def _held(tx: Connection, job_id: str, token: int) -> Job | None:
+    found = find(tx, job_id)
+    return found if (found.state, found.token) == ("running", token) else None
+
+
+def _move(
+    tx: Connection, found: Job, now: float, change: dict[str, Any], actor: str = "", note: str = ""
+) -> Job | None:
+    """None if the job is no longer as it was found."""
+    guard = (job.c.id == found.id, job.c.state == found.state, job.c.token == found.token)
+    row = tx.execute(update(job).where(*guard).values(change).returning(job)).first()
+    if row is None:
+        return None
+    moved = _as_job(row)
+    last = select(func.max(job_event.c.n)).where(job_event.c.job_seq == moved.seq)
+    event = _event(moved, found.state, now, actor or found.slot or found.owner, note)
+    tx.execute(insert(job_event).values(event | {"n": last.scalar_subquery() + 1}))
+    return moved
+
+
+def _event(moved: Job, was: State | None, now: float, actor: str, note: str) -> dict[str, Any]:
+    return {
+        "job_seq": moved.seq,
+        "at": now,
+        "from_state": was,
+        "to_state": moved.state,
+        "token": moved.token,
+        "actor": actor,
+        "note": note,
+    }
+
+
+def _new_row(settled: Settled, batch: str | None, now: float) -> dict[str, Any]:
+    request = settled.request
+    return {
+        "id": new_id(),
+        "batch": batch,
+        "owner": request.owner,
+        "state": "queued",
+        "priority": RANKS[request.priority],
+        "model": request.model,
+        "wish": settled.wish.model_dump(mode="json"),
+        "request": request.model_dump(mode="json"),
+        "warnings": settled.warnings,
+        "created_at": now,
+    }
+
+
+def _as_job(row: Row[Any]) -> Job:
+    fields = dict(row._mapping)
+    requested_at = fields.pop("cancel_requested_at")
+    fields["warnings"] = tuple(fields["warnings"])
+    return Job(**fields, cancel_requested=requested_at is not None)

@@ -1,0 +1,36 @@
+"""Idempotency keys: a submission that is sent twice enters the line once.
+
+A key belongs to the owner of the jobs and is remembered for a day.
+"""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from studio.errors import Refused
+from studio.store import jobs
+from studio.store.rows import Job
+from studio.store.tables import idempotency
+
+KEY_SECONDS = 24 * 3600
+
+
+def recall(tx: Connection, owner: str, key: str, body_hash: str, now: float) -> list[Job]:
+    """The jobs this key stands for; none if it is new. Another body under it is refused."""
+    tx.execute(delete(idempotency).where(idempotency.c.created_at < now - KEY_SECONDS))
+    mine = (idempotency.c.owner == owner, idempotency.c.key == key)
+    row = tx.execute(select(idempotency).where(*mine)).first()
+    if row is None:
+        return []
+    if row.body_hash != body_hash:
+        raise Refused(
+            f"Idempotency-Key: {key[:60]!r} came with another wish less than 24 hours ago. "
+            "Take a new key for a new wish.",
+            field="Idempotency-Key",
+        )
+    return [jobs.find(tx, job_id) for job_id in row.jobs]
+
+
+def remember(
+    tx: Connection, owner: str, key: str, body_hash: str, entered: list[Job], now: float
+) -> None:
+    values = {"owner": owner, "key": key, "body_hash": body_hash, "created_at": now}
+    tx.execute(insert(idempotency).values(jobs=[job.id for job in entered], **values))

@@ -1,0 +1,43 @@
+"""Rows of kept pictures: adding them with their job, and finding them again."""
+
+from dataclasses import asdict
+
+from sqlalchemy import Connection, insert, select
+
+from studio.errors import NotFound
+from studio.store.rows import Picture
+from studio.store.tables import picture
+
+
+def add(tx: Connection, pictures: tuple[Picture, ...]) -> None:
+    if pictures:
+        tx.execute(insert(picture), [asdict(one) for one in pictures])
+
+
+def find(tx: Connection, picture_id: str) -> Picture:
+    row = tx.execute(select(picture).where(picture.c.id == picture_id)).first()
+    if row is None:
+        raise NotFound(f"There is no picture {picture_id[:64]!r}.")
+    return Picture(*row)
+
+
+def of_job(tx: Connection, job_id: str) -> list[Picture]:
+    query = select(picture).where(picture.c.job == job_id).order_by(picture.c.index)
+    return [Picture(*row) for row in tx.execute(query)]
+
+
+def newest(tx: Connection, *, owner: str | None, limit: int, before: str | None) -> list[Picture]:
+    query = select(picture).order_by(picture.c.id.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(picture.c.owner == owner)
+    if before is not None:
+        query = query.where(picture.c.id < before)
+    return [Picture(*row) for row in tx.execute(query)]
+
+
+def has_thumb(tx: Connection, thumb: str) -> bool:
+    return tx.scalar(select(picture.c.id).where(picture.c.thumb == thumb)) is not None
+
+
+def all_names(tx: Connection) -> set[str]:
+    return {name for row in tx.execute(select(picture.c.path, picture.c.thumb)) for name in row}

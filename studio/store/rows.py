@@ -1,0 +1,73 @@
+"""What the store gives away: rows as frozen values, detached from any database.
+
+They know neither SQL nor files; times are seconds since 1970, UTC.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A wish in the line. `token` rises with every claim and tells an old worker from the new."""
+
+    seq: int
+    id: str
+    batch: str | None
+    owner: str
+    state: State
+    priority: int
+    model: str
+    attempts: int
+    crashes: int
+    token: int
+    wish: dict[str, Any]
+    request: dict[str, Any]
+    warnings: tuple[str, ...]
+    slot: str | None
+    error_code: str | None
+    error: str | None
+    timings: dict[str, float]
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A kept picture. `path` and `thumb` are relative to the data folder, with `/`."""
+
+    id: str
+    job: str
+    index: int
+    path: str
+    thumb: str
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    seed: int
+    format: str
+    recipe: dict[str, Any]
+    created_at: float
+    owner: str
+    model: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of a job, written in the same transaction as the change itself."""
+
+    job_seq: int
+    n: int
+    at: float
+    from_state: State | None
+    to_state: State
+    token: int
+    actor: str
+    note: str

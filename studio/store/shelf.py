@@ -1,0 +1,157 @@
+"""Where pictures lie in the data folder, under which names, and what is tidied up at start.
+
+pictures/<template>.<ending>, thumbs/<the same>.webp, inputs/<sha256>, and lost+found/ for what has
+no row. It knows no database: who asks says which names are taken.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from studio import messages
+from studio.errors import NotFound
+from studio.formats.filename import check_template, render
+from studio.store.files import PART, Files, Save
+from studio.store.ids import new_id
+from studio.store.rows import Job, Picture
+
+ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+CLOCK_SECONDS = 60  # a file server's clock may differ from ours by this much
+
+log = logging.getLogger("darkroom.store")
+
+
+class Shelf:
+    def __init__(self, root: Path, template: str, files: Files) -> None:
+        check_template(template)
+        self._root = root
+        self._template = template
+        self._files = files
+        self._naming = threading.Lock()
+
+    def lay(
+        self, job: Job, painted: messages.Painted, now: float, taken: Callable[[str], bool]
+    ) -> tuple[Save, tuple[Picture, ...]]:
+        """The files, durable, under names of their own. `taken` says whether a row has a thumb."""
+        save = Save(self._files, f"{job.id}-{painted.token}")
+        rows: list[Picture] = []
+        with save.or_undo():
+            written = [self._write(save, job, picture, now) for picture in painted.pictures]
+            with self._naming:
+                for picture, (wanted, file, thumb) in zip(painted.pictures, written, strict=True):
+                    ending = ENDINGS[picture.format]
+                    stem = next(s for s in _numbered(wanted) if self._free(s, ending, taken))
+                    rows.append(_row(job, picture, painted.recipe, now, stem, ending))
+                    save.rename(file, self._root / rows[-1].path)
+                    save.rename(thumb, self._root / rows[-1].thumb)
+            save.sync_folders()
+        return save, tuple(rows)
+
+    def lay_input(self, data: bytes) -> str:
+        """Named by its content, so the same picture lies there once."""
+        name = sha256(data).hexdigest()
+        if not (self._root / "inputs" / name).is_file():
+            save = Save(self._files, "input")
+            with save.or_undo():
+                part = save.write(self._root / "inputs", data)
+                save.rename(part, self._root / "inputs" / name)
+                save.sync_folders()
+        return name
+
+    def find(self, folder: str, path: str) -> Path:
+        """The file, if it is there and does lie in that folder of ours."""
+        home = (self._root / folder).resolve()
+        file = (self._root / path).resolve()
+        if not file.is_relative_to(home) or not file.is_file():
+            raise NotFound("The file is no longer in the data folder.")
+        return file
+
+    def sweep(self, known: set[str], since: float | None) -> None:
+        """Removes half files. What the last server (running since then) wrote without a row goes to
+        lost+found; what is older was put there by somebody else and stays.
+        """
+        for path in self._files_in("pictures", "thumbs", "inputs"):
+            name = path.relative_to(self._root).as_posix()
+            if path.name.startswith(PART):
+                self._files.remove(path)
+            elif (
+                since
+                and name not in known
+                and not name.startswith("inputs/")
+                and path.stat().st_mtime >= since - CLOCK_SECONDS
+            ):
+                self._lose(path, name)
+
+    def _files_in(self, *folders: str) -> Iterator[Path]:
+        for folder in folders:
+            for parent, _, names in os.walk(self._root / folder):
+                yield from (Path(parent, name) for name in names)
+
+    def _lose(self, path: Path, name: str) -> None:
+        target = self._root / "lost+found" / f"{new_id()}-{path.name}"
+        self._files.make_folder(target.parent)
+        self._files.replace(path, target)
+        log.warning("%s belongs to no picture; it was moved to %s", name, target.name)
+
+    def _write(
+        self, save: Save, job: Job, picture: messages.Picture, now: float
+    ) -> tuple[str, Path, Path]:
+        moment = time.gmtime(now)
+        values: dict[str, str | int] = {
+            "date": time.strftime("%Y-%m-%d", moment),
+            "time": time.strftime("%H%M%S", moment),
+            "model": job.model,
+            "seed": picture.seed,
+            "prompt": job.request["prompt"],
+            "job": f"{job.id[-8:]}-{picture.index}",
+            "width": picture.width,
+            "height": picture.height,
+        }
+        stem = render(self._template, values)
+        file = save.write((self._root / "pictures" / stem).parent, picture.data)
+        thumb = save.write((self._root / "thumbs" / stem).parent, picture.thumb)
+        return stem, file, thumb
+
+    def _free(self, stem: str, ending: str, taken: Callable[[str], bool]) -> bool:
+        thumb = f"thumbs/{stem}.webp"
+        paths = (self._root / thumb, self._root / f"pictures/{stem}{ending}")
+        return not any(path.exists() for path in paths) and not taken(thumb)
+
+
+def _numbered(stem: str) -> Iterator[str]:
+    yield stem
+    yield from (f"{stem}-{number}" for number in count(2))
+
+
+def _row(
+    job: Job,
+    picture: messages.Picture,
+    recipe: dict[str, Any],
+    now: float,
+    stem: str,
+    ending: str,
+) -> Picture:
+    return Picture(
+        id=new_id(),
+        job=job.id,
+        index=picture.index,
+        path=f"pictures/{stem}{ending}",
+        thumb=f"thumbs/{stem}.webp",
+        sha256=sha256(picture.data).hexdigest(),
+        bytes=len(picture.data),
+        width=picture.width,
+        height=picture.height,
+        seed=picture.seed,
+        format=picture.format,
+        recipe=recipe,
+        created_at=now,
+        owner=job.owner,
+        model=job.model,
+        prompt=job.request["prompt"],
+    )

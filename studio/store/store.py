@@ -1,0 +1,254 @@
+"""What the studio remembers: the only writer of the database and of the data folder.
+
+Opened once, asked from many threads. A change is on disk when its method returns; a picture is
+whole on disk before its row is, and its row before anybody hears of it.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, delete, insert, select
+
+from studio import messages
+from studio.catalog import Settled
+from studio.errors import CannotStart
+from studio.settings import Settings
+from studio.store import jobs, keys, pictures
+from studio.store.database import Database, database_url
+from studio.store.files import Files, Save
+from studio.store.ids import new_id
+from studio.store.lock import Lock
+from studio.store.rows import Event, Job, Picture, State
+from studio.store.schema import prepare
+from studio.store.shelf import Shelf
+from studio.store.tables import input_picture, instance
+
+
+class Store:
+    def __init__(
+        self, database: Database, shelf: Shelf, clock: Callable[[], float], closing: ExitStack
+    ) -> None:
+        self.database = database
+        self._shelf = shelf
+        self._clock = clock
+        self._closing = closing
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        files: Files | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Refuses a folder another server holds, brings the tables up to date, tidies up."""
+        data = settings.data
+        with ExitStack() as opened:
+            try:
+                data.mkdir(parents=True, exist_ok=True)
+                lock = Lock(data / "darkroom.lock", f"The data folder {data}")
+                opened.callback(lock.release)
+                shelf = Shelf(data, settings.file_name, files or Files())
+                database = Database(database_url(settings))
+                opened.callback(database.close)
+                prepare(database)
+                with database.read() as connection:
+                    known = pictures.all_names(connection)
+                    last_start = connection.scalar(select(instance.c.started_at))
+                shelf.sweep(known, last_start)
+                with database.write() as tx:
+                    _sign_in(tx, clock())
+            except OSError as error:
+                raise CannotStart(f"The data folder {data}: {error.strerror or error}.") from None
+            return cls(database, shelf, clock, opened.pop_all())
+
+    def close(self) -> None:
+        self._closing.close()
+
+    # Jobs
+
+    def submit(
+        self,
+        settled: Sequence[Settled],
+        *,
+        key: str | None = None,
+        body_hash: str = "",
+        batch: str | None = None,
+        max_waiting: int,
+    ) -> list[Job]:
+        """All of them or none. The same key with the same body gives the same jobs again."""
+        if not settled:
+            return []
+        now, owner = self._clock(), settled[0].request.owner
+        with self.database.write() as tx:
+            earlier = keys.recall(tx, owner, key, body_hash, now) if key else []
+            if earlier:
+                return earlier
+            entered = jobs.enter(tx, settled, batch, max_waiting, now)
+            if key:
+                keys.remember(tx, owner, key, body_hash, entered, now)
+            return entered
+
+    def recover(self) -> list[str]:
+        """At start nobody paints yet: what was running stands in its old place again."""
+        with self.database.write() as tx:
+            running = jobs.newest(tx, owner=None, states=["running"], limit=None, before=None)
+            note, now = "the server was started again", self._clock()
+            back = [jobs.put_back(tx, job.id, job.token, now, note) for job in running]
+        return [job.id for job in back if job and job.state == "queued"]
+
+    def waiting(self, limit: int = 1000) -> list[Job]:
+        """In the order in which they are to be painted."""
+        with self.database.read() as connection:
+            return jobs.waiting(connection, limit)
+
+    def claim(self, job_id: str, slot: str) -> Job | None:
+        """None if it waits no longer."""
+        with self.database.write() as tx:
+            return jobs.start(tx, job_id, slot, self._clock())
+
+    def requeue(self, job_id: str, token: int, *, crashed: bool, note: str) -> bool:
+        """To its old place in the line; a job that was asked to stop is cancelled instead."""
+        with self.database.write() as tx:
+            return bool(jobs.put_back(tx, job_id, token, self._clock(), note, crashed=crashed))
+
+    def keep(self, job_id: str, painted: messages.Painted) -> tuple[Picture, ...] | None:
+        """Files first, then the rows and the end of the job at once. None if the token is old."""
+        job = self.job(job_id)
+        if (job.state, job.token) == ("done", painted.token):
+            return tuple(self.pictures(job=job_id))  # said twice, kept once
+        if (job.state, job.token) != ("running", painted.token):
+            return None
+        save, kept = self._shelf.lay(job, painted, self._clock(), self._has_thumb)
+        if not self._record(job, painted, kept, save):
+            save.undo()
+            return None
+        return kept
+
+    def fail(self, job_id: str, token: int, code: str, sentence: str) -> bool:
+        change = {"state": "failed", "error_code": code, "error": sentence}
+        with self.database.write() as tx:
+            return bool(jobs.end(tx, job_id, token, self._clock(), change))
+
+    def cancel(self, job_id: str) -> Job:
+        """At once if it waits; if it is painted, the pool is to stop it and say `cancelled`."""
+        with self.database.write() as tx:
+            return jobs.stop(tx, job_id, self._clock())
+
+    def cancelled(self, job_id: str, token: int) -> bool:
+        with self.database.write() as tx:
+            return bool(jobs.end(tx, job_id, token, self._clock(), {"state": "cancelled"}))
+
+    def job(self, job_id: str) -> Job:
+        with self.database.read() as connection:
+            return jobs.find(connection, job_id)
+
+    def jobs(
+        self,
+        *,
+        owner: str | None = None,
+        states: Sequence[State] = (),
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Job]:
+        """Newest first; `before` is the `seq` where the last page ended."""
+        with self.database.read() as connection:
+            return jobs.newest(connection, owner=owner, states=states, limit=limit, before=before)
+
+    def place(self, job_id: str) -> int | None:
+        """How many stand before it; None unless it waits."""
+        with self.database.read() as connection:
+            return jobs.place(connection, job_id)
+
+    def counts(self) -> dict[str, int]:
+        with self.database.read() as connection:
+            return jobs.counts(connection)
+
+    def batch(self, batch_id: str) -> list[Job]:
+        with self.database.read() as connection:
+            return jobs.in_batch(connection, batch_id)
+
+    def events(self, job_id: str) -> list[Event]:
+        with self.database.read() as connection:
+            return jobs.events(connection, job_id)
+
+    # Pictures
+
+    def pictures(
+        self,
+        *,
+        job: str | None = None,
+        owner: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Picture]:
+        """Those of a job in their order, or newest first; `before` is the id of the last one."""
+        with self.database.read() as connection:
+            if job is not None:
+                return pictures.of_job(connection, job)
+            return pictures.newest(connection, owner=owner, limit=limit, before=before)
+
+    def picture(self, picture_id: str) -> Picture:
+        with self.database.read() as connection:
+            return pictures.find(connection, picture_id)
+
+    def file(self, picture: Picture) -> Path:
+        return self._shelf.find("pictures", picture.path)
+
+    def thumb(self, picture: Picture) -> Path:
+        return self._shelf.find("thumbs", picture.thumb)
+
+    # Inputs
+
+    def keep_input(self, data: bytes) -> str:
+        """Kept once, under the SHA-256 of its content."""
+        name = self._shelf.lay_input(data)
+        with self.database.write() as tx:
+            if tx.scalar(select(input_picture.c.hash).where(input_picture.c.hash == name)) is None:
+                row = {"hash": name, "bytes": len(data), "created_at": self._clock()}
+                tx.execute(insert(input_picture).values(row))
+        return name
+
+    def input(self, content_hash: str) -> bytes:
+        return self._shelf.find("inputs", f"inputs/{content_hash}").read_bytes()
+
+    # Below
+
+    def _record(
+        self, job: Job, painted: messages.Painted, kept: tuple[Picture, ...], save: Save
+    ) -> bool:
+        change = {
+            "state": "done",
+            "timings": painted.timings,
+            "warnings": list(dict.fromkeys((*job.warnings, *painted.warnings))),
+        }
+        try:
+            with self.database.write() as tx:
+                won = jobs.end(tx, job.id, painted.token, self._clock(), change)
+                if won:
+                    pictures.add(tx, kept)
+        except Exception:
+            # Only the database knows whether a COMMIT that failed took hold after all. If it does
+            # not answer, the files stay: better a file without a row than a row without its file.
+            with self.database.write() as tx:
+                now = jobs.find(tx, job.id)
+            if (now.state, now.token) != ("done", painted.token):
+                save.undo()
+                raise
+            return True
+        return won is not None
+
+    def _has_thumb(self, thumb: str) -> bool:
+        with self.database.read() as connection:
+            return pictures.has_thumb(connection, thumb)
+
+
+def _sign_in(tx: Connection, now: float) -> None:
+    tx.execute(delete(instance))
+    me = {"id": new_id(), "host": socket.gethostname(), "pid": os.getpid(), "started_at": now}
+    tx.execute(insert(instance).values(me))

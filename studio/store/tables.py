@@ -1,0 +1,134 @@
+"""The tables as they are now, for queries. How they came about is in `migrations`.
+
+A test holds the two together on both databases.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Words(TypeDecorator[str]):
+    """Text from anywhere, as both databases can hold it: no NUL, no half of a surrogate pair."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and value.replace("\x00", "?").encode(errors="replace").decode()
+
+
+metadata = MetaData()
+_Seq = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself there
+
+job = Table(
+    "job",
+    metadata,
+    Column("seq", _Seq, Identity(always=True), primary_key=True),
+    Column("id", Words, nullable=False, unique=True),
+    Column("batch", Words, index=True),
+    Column("owner", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("crashes", Integer, nullable=False, default=0),
+    Column("token", Integer, nullable=False, default=0),
+    Column("wish", JSON, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("warnings", JSON, nullable=False),
+    Column("slot", Words),
+    Column("error_code", Words),
+    Column("error", Words),
+    Column("timings", JSON, nullable=False, default=dict),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("cancel_requested_at", Double),
+    CheckConstraint(
+        "state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="job_state"
+    ),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+Index("job_line", job.c.state, job.c.priority.desc(), job.c.seq)
+Index("job_owner", job.c.owner, job.c.seq)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    Column("job_seq", _Seq, ForeignKey(job.c.seq), primary_key=True, autoincrement=False),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("from_state", Words),
+    Column("to_state", Words, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("note", Words, nullable=False),
+)
+
+picture = Table(
+    "picture",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("job", Words, ForeignKey(job.c.id), nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("path", Words, nullable=False),
+    # A thumb is named after its picture without the ending, so this keeps both names apart.
+    Column("thumb", Words, nullable=False, unique=True),
+    Column("sha256", Words, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("format", Words, nullable=False),
+    Column("recipe", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("owner", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("prompt", Words, nullable=False),
+    UniqueConstraint("job", "index"),
+)
+Index("picture_owner", picture.c.owner, picture.c.id)
+
+input_picture = Table(
+    "input",
+    metadata,
+    Column("hash", Words, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
+    Column("body_hash", Words, nullable=False),
+    Column("jobs", JSON, nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
+)
+
+# One row: the server that opened this database last.
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("host", Words, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Double, nullable=False),
+)

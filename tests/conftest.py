@@ -1,0 +1,41 @@
+"""Shared by all tests: settings and studios on a folder of their own, with fake slots."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from studio.jobs import fake
+from studio.jobs.slot import Slot
+from studio.jobs.studio import Studio
+from studio.settings import Settings
+
+OpenStudio = Callable[..., Studio]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", drain_seconds=0.2)
+
+
+@pytest.fixture
+def open_studio(settings: Settings) -> Iterator[OpenStudio]:
+    """Opens a studio on the test's folder; closes what is still open at the end."""
+    opened: list[Studio] = []
+
+    def open_one(*slots: Slot, **changes: object) -> Studio:
+        studio = Studio.open(
+            settings.model_copy(update=changes),
+            [(slot, "for tests") for slot in slots or (fake.FakeSlot(),)],
+        )
+        opened.append(studio)
+        return studio
+
+    yield open_one
+    for studio in opened:
+        studio.close()
+
+
+def slow_slot(name: str = "slow0", step_seconds: float = 0.05) -> fake.FakeSlot:
+    return fake.FakeSlot(name, partial(fake.paint, step_seconds=step_seconds))

@@ -1,0 +1,52 @@
+"""A slot that is a process: it is started, spoken to, killed and replaced."""
+
+import os
+import signal
+import time
+
+from studio.jobs.local import LocalSlot, _without_secrets, python_command
+from studio.jobs.slot import Gone, Inbox, Said
+from studio.messages import Hello
+from studio.request import read_request
+from tests.conftest import OpenStudio
+
+
+def process_slot(name: str = "local0", step_seconds: float = 0.02) -> LocalSlot:
+    command = python_command("studio.jobs.fake", str(step_seconds))
+    return LocalSlot(name, "fake", command, {})
+
+
+def test_a_killed_worker_is_noticed_within_a_second_and_replaced(open_studio: OpenStudio) -> None:
+    slot = process_slot()
+    studio = open_studio(slot)
+    job = studio.line.submit([read_request({"prompt": "x", "steps": 50})])[0]
+    while not studio.line.view(job.id).live.step:
+        time.sleep(0.01)
+    first = slot.pid()
+    assert first
+    os.kill(first, signal.SIGKILL)
+    began = time.monotonic()
+    while studio.store.job(job.id).crashes == 0:
+        assert time.monotonic() - began < 1.0
+        time.sleep(0.005)
+    view = studio.line.wait(job.id, 20)
+    assert view.job.state == "done"
+    assert slot.pid() not in (None, first)
+
+
+def test_the_worker_ends_when_its_parents_end_of_the_pipe_closes() -> None:
+    slot, inbox = process_slot(), Inbox()
+    slot.start(inbox, 1)
+    hello = inbox.get(timeout=20)
+    assert isinstance(hello, Said)
+    assert isinstance(hello.message, Hello)
+    slot.kill()
+    gone = inbox.get(timeout=5)
+    assert isinstance(gone, Said)
+    assert gone.message == Gone("killed by SIGKILL")
+    assert slot.pid() is None
+
+
+def test_no_secret_reaches_a_worker() -> None:
+    environment = {"HF_TOKEN": "a", "DARKROOM_DATABASE": "b", "AWS_SECRET_KEY": "c", "PATH": "d"}
+    assert _without_secrets(environment) == {"PATH": "d"}

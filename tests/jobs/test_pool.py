@@ -1,0 +1,274 @@
+"""The pool and the line with fake slots: progress, cancel, dead and silent workers, restart."""
+
+import asyncio
+import errno
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from studio.errors import Refused, TooMany
+from studio.jobs import fake
+from studio.jobs.feed import Feed
+from studio.jobs.line import Line
+from studio.jobs.pool import Pool
+from studio.jobs.slot import Gone
+from studio.jobs.studio import Studio
+from studio.jobs.view import View
+from studio.messages import Failed, FromWorker, Loading, Paint, Painted, Progress
+from studio.presets import load_catalog
+from studio.request import ImageRequest, read_request
+from studio.settings import Settings
+from studio.store.files import Files
+from studio.store.store import Store
+from tests.conftest import OpenStudio, slow_slot
+
+
+def wish(**fields: object) -> ImageRequest:
+    return read_request({"prompt": "a red car", "steps": 2, **fields})
+
+
+def paint(studio: Studio, **fields: object) -> View:
+    job = studio.line.submit([wish(**fields)])[0]
+    return studio.line.wait(job.id, 10)
+
+
+def until(true: object, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def test_a_wish_becomes_a_kept_picture(open_studio: OpenStudio) -> None:
+    studio = open_studio()
+    view = paint(studio, seed=0x030201, count=2)
+    assert view.job.state == "done"
+    assert [picture.seed for picture in view.pictures] == [0x030201, 0x030202]
+    with Image.open(studio.store.file(view.pictures[0])) as image:
+        assert image.getpixel((0, 0)) == (1, 2, 3)
+
+
+def test_priority_goes_first_then_order_of_arrival(open_studio: OpenStudio) -> None:
+    slot = slow_slot()
+    studio = open_studio(slot)
+    first = studio.line.submit([wish(steps=10)])[0]
+    until(lambda: slot.asked)
+    later = studio.line.submit([wish(), wish(priority="low"), wish(priority="urgent"), wish()])
+    for job in later:
+        studio.line.wait(job.id, 10)
+    order = [first, later[2], later[0], later[3], later[1]]
+    assert [asked.job for asked in slot.asked] == [job.id for job in order]
+
+
+def test_the_place_in_line_is_told(open_studio: OpenStudio) -> None:
+    slot = slow_slot(step_seconds=0.2)
+    studio = open_studio(slot)
+    studio.line.submit([wish(steps=20)])
+    until(lambda: slot.asked)
+    jobs = studio.line.submit([wish(), wish()])
+    views = [studio.line.view(job.id) for job in jobs]
+    assert [view.words for view in views] == ["next in line", "waiting, 1 before it"]
+
+
+def test_following_a_job_shows_every_step_and_ends(open_studio: OpenStudio) -> None:
+    studio = open_studio(slow_slot(step_seconds=0.05))
+    job = studio.line.submit([wish(steps=4)])[0]
+
+    async def follow() -> list[View]:
+        return [view async for view in studio.line.follow(job.id)]
+
+    views = asyncio.run(follow())
+    assert {1, 2, 3} <= {view.live.step for view in views}
+    assert views[-1].final
+    assert views[-1].pictures
+
+
+def test_a_waiting_job_is_cancelled_at_once(open_studio: OpenStudio) -> None:
+    slot = slow_slot()
+    studio = open_studio(slot)
+    studio.line.submit([wish(steps=20)])
+    until(lambda: slot.asked)
+    job = studio.line.submit([wish()])[0]
+    assert studio.line.cancel(job.id).state == "cancelled"
+    assert len(slot.asked) == 1
+
+
+def test_a_running_job_stops_at_the_next_step_and_leaves_no_picture(
+    open_studio: OpenStudio,
+) -> None:
+    slot = slow_slot()
+    studio = open_studio(slot)
+    job = studio.line.submit([wish(steps=100)])[0]
+    until(lambda: studio.line.view(job.id).live.step > 1)
+    studio.line.cancel(job.id)
+    view = studio.line.wait(job.id, 2)
+    assert view.job.state == "cancelled"
+    assert studio.store.pictures(job=job.id) == []
+    assert paint(studio).job.state == "done"
+
+
+def test_cancelling_twice_or_too_late_changes_nothing(open_studio: OpenStudio) -> None:
+    studio = open_studio()
+    view = paint(studio)
+    assert studio.line.cancel(view.job.id).state == "done"
+    assert len(studio.store.pictures(job=view.job.id)) == 1
+
+
+def dying(times: int) -> fake.Script:
+    """A worker that dies in the middle of its first jobs."""
+    lives = iter(range(times))
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        if next(lives, None) is not None:
+            yield Progress(message.job, message.token, 0, 1, 2)
+            yield Gone("killed by SIGKILL")
+        else:
+            yield from fake.paint(message, cancelled)
+
+    return script
+
+
+def test_the_job_of_a_dead_worker_is_put_back_and_painted(open_studio: OpenStudio) -> None:
+    studio = open_studio(fake.FakeSlot(script=dying(2)))
+    began = time.monotonic()
+    view = paint(studio)
+    assert view.job.state == "done"
+    assert view.job.crashes == 2
+    assert time.monotonic() - began < 3
+
+
+def test_a_job_that_kills_every_worker_is_stopped_and_the_next_one_paints(
+    open_studio: OpenStudio,
+) -> None:
+    studio = open_studio(fake.FakeSlot(script=dying(3)))
+    jobs = studio.line.submit([wish(), wish()])
+    poison, good = [studio.line.wait(job.id, 10) for job in jobs]
+    assert poison.job.state == "failed"
+    assert "died 3 times" in poison.words
+    assert good.job.state == "done"
+
+
+def test_the_words_of_a_worker_that_lost_its_lease_are_dropped(open_studio: OpenStudio) -> None:
+    """The dead worker's result arrives after the job went to another: one picture is kept."""
+    stale: list[FromWorker | Gone] = []
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        words = list(fake.paint(message, cancelled))
+        if not stale:
+            stale.append(words[-1])
+            yield Gone("killed by SIGKILL")
+        yield from (stale[0], *words)
+
+    studio = open_studio(fake.FakeSlot(script=script))
+    view = paint(studio)
+    assert isinstance(stale[0], Painted)
+    assert stale[0].token < view.job.token
+    assert len(view.pictures) == 1
+
+
+def test_a_silent_worker_is_killed_and_its_job_painted_elsewhere(open_studio: OpenStudio) -> None:
+    silent = threading.Event()
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        if not silent.is_set():
+            silent.set()
+            yield Loading(message.job, message.token, "loading for ever")
+            return
+        yield from fake.paint(message, cancelled)
+
+    studio = open_studio(fake.FakeSlot(script=script), load_seconds=0.2)
+    view = paint(studio)
+    assert view.job.state == "done"
+    assert view.job.crashes == 1
+
+
+def test_a_failure_is_told_as_a_sentence_and_the_slot_goes_on(open_studio: OpenStudio) -> None:
+    failing = threading.Event()
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        if failing.is_set():
+            yield from fake.paint(message, cancelled)
+            return
+        failing.set()
+        yield Failed(message.job, message.token, "oom", "The picture needs 9 GB; 4 are free.")
+
+    studio = open_studio(fake.FakeSlot(script=script))
+    view = paint(studio)
+    assert (view.job.state, view.job.error_code) == ("failed", "oom")
+    assert view.words == "The picture needs 9 GB; 4 are free."
+    assert paint(studio).job.state == "done"
+
+
+def test_a_restart_resumes_the_line_in_its_order(open_studio: OpenStudio) -> None:
+    slot = slow_slot()
+    before = open_studio(slot, drain_seconds=0.0)
+    jobs = before.line.submit([wish(steps=100), wish(), wish()])
+    until(lambda: slot.asked)
+    before.close()
+    after_slot = fake.FakeSlot()
+    after = open_studio(after_slot)
+    for job in jobs:
+        assert after.line.wait(job.id, 10).job.state == "done"
+    assert [asked.job for asked in after_slot.asked] == [job.id for job in jobs]
+
+
+def test_two_slots_paint_side_by_side(open_studio: OpenStudio) -> None:
+    slots = [slow_slot("a"), slow_slot("b")]
+    studio = open_studio(*slots)
+    studio.line.submit([wish(steps=20), wish(steps=20)])
+    until(lambda: all(slot.asked for slot in slots))
+    assert [view.state for view in studio.pool.views()] == ["painting", "painting"]
+
+
+def test_a_full_line_refuses_a_batch_whole(open_studio: OpenStudio) -> None:
+    slot = slow_slot()
+    studio = open_studio(slot, max_waiting=3)
+    studio.line.submit([wish(steps=100)])
+    until(lambda: slot.asked)
+    with pytest.raises(TooMany):
+        studio.line.submit([wish() for _ in range(4)])
+    assert not studio.store.counts().get("queued")
+
+
+def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
+    open_studio: OpenStudio,
+) -> None:
+    with pytest.raises(Refused, match="hf download SG161222/RealVisXL_V5.0"):
+        open_studio().line.submit([wish(model="realvis_quality")])
+
+
+def test_the_same_key_gives_the_same_job(open_studio: OpenStudio) -> None:
+    line = open_studio().line
+    assert line.submit([wish()], key="k")[0].id == line.submit([wish()], key="k")[0].id
+    with pytest.raises(Refused):
+        line.submit([wish(count=2)], key="k")
+
+
+class FullDisk(Files):
+    full = True
+
+    def write(self, path: Path, data: bytes) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(path, data)
+
+
+def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings) -> None:
+    disk, slot, feed = FullDisk(), fake.FakeSlot(), Feed()
+    store, catalog = Store.open(settings, files=disk), load_catalog(settings.presets)
+    pool = Pool(store, catalog, feed, settings, [(slot, "for tests")])
+    line = Line(store, catalog, settings, feed, pool.inbox)
+    pool.start()
+    jobs = line.submit([wish(), wish()])
+    until(lambda: pool.views()[0].state == "saving")
+    assert store.job(jobs[0].id).state == "running"
+    assert len(slot.asked) == 1, "a slot that cannot save takes nothing new"
+    disk.full = False
+    for job in jobs:
+        assert line.wait(job.id, 10).job.state == "done"
+    pool.close(0)
+    store.close()

@@ -1,0 +1,239 @@
+"""Random histories of the line against a model of it: the promises I1 to I11 of the durable queue.
+
+Jobs come, are claimed, kept, failed, cancelled, put back, by the right token and by old ones, with
+full disks and restarts between; after every step the store says what the model says.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from studio.errors import TooMany, Unavailable
+from studio.settings import Settings
+from studio.store.rows import State
+from studio.store.store import Store
+from tests.store.kit import FailsAt, WatchedFiles, files_in, painted, submit, wish
+
+MOST = 6  # jobs that may wait
+PRIORITIES = st.sampled_from(["urgent", "high", "normal", "low"])
+
+
+@dataclass
+class Expected:
+    rank: tuple[int, int]
+    state: State = "queued"
+    token: int = 0
+    attempts: int = 0
+    crashes: int = 0
+    stopping: bool = False
+    tokens: list[int] = field(default_factory=list)
+
+
+class Line(RuleBasedStateMachine):
+    jobs = Bundle("jobs")
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="darkroom-line-")
+        self.settings = Settings(data=Path(self.folder.name))
+        self.fails = FailsAt()
+        self.expected: dict[str, Expected] = {}
+        self.keys: dict[str, str] = {}
+        self.store = self._open()
+
+    def _open(self) -> Store:
+        return Store.open(self.settings, files=WatchedFiles(lambda *effect: self.fails(*effect)))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        for job in self.store.jobs(limit=1000):
+            states = [event.to_state for event in self.store.events(job.id)]
+            befores = [event.from_state for event in self.store.events(job.id)]
+            assert befores == [None, *states[:-1]], "I10: events replay"
+            assert states[-1] == job.state
+        self.store.close()
+        self.folder.cleanup()
+
+    # What may happen
+
+    @rule(target=jobs, priorities=st.lists(PRIORITIES, min_size=1, max_size=3))
+    def submit_batch(self, priorities: list[str]) -> object:
+        waiting = self._waiting()
+        wishes = [wish(priority=priority) for priority in priorities]
+        try:
+            entered = submit(self.store, *wishes, max_waiting=MOST)
+        except TooMany:
+            assert len(waiting) + len(wishes) > MOST
+            return multiple()  # I9: the model keeps none of them, so the store must not either
+        assert len(waiting) + len(wishes) <= MOST
+        return multiple(*(self._entered(job.id, job.priority, job.seq) for job in entered))
+
+    @precondition(lambda self: len(self._waiting()) < MOST)
+    @rule(target=jobs, key=st.sampled_from("ab"))
+    def submit_with_key(self, key: str) -> str:
+        (job,) = submit(self.store, key=key, body_hash=key, max_waiting=MOST)
+        if key not in self.keys:
+            self.keys[key] = self._entered(job.id, job.priority, job.seq)
+        assert self.keys[key] == job.id, "I11: one key, one job"
+        return job.id
+
+    @rule()
+    def claim_the_next(self) -> None:
+        """I6: whoever is first by priority and arrival is next."""
+        waiting = self._waiting()
+        first = self.store.waiting(limit=1)
+        assert [job.id for job in first] == waiting[:1]
+        if first:
+            self._claim(first[0].id)
+
+    @rule(job=jobs)
+    def claim_any(self, job: str) -> None:
+        self._claim(job)
+
+    @rule(job=jobs, old=st.booleans())
+    def keep(self, job: str, old: bool) -> None:
+        self._end(job, old, "done", lambda token: self._keep(job, token) is not None)
+
+    @rule(job=jobs, effect=st.integers(1, 11), for_good=st.booleans())
+    def keep_on_a_full_disk(self, job: str, effect: int, for_good: bool) -> None:
+        before = self.expected[job]
+        self.fails = FailsAt(effect, for_good=for_good)
+        try:
+            kept = self._keep(job, before.token)
+        except Unavailable:
+            assert before.state == "running"
+        else:
+            assert kept is None or before.state in ("running", "done")
+            if kept is not None:
+                before.state = "done"
+        finally:
+            self.fails = FailsAt()
+
+    @rule(job=jobs, old=st.booleans())
+    def fail(self, job: str, old: bool) -> None:
+        self._end(job, old, "failed", lambda token: self.store.fail(job, token, "x", "y"))
+
+    @rule(job=jobs, old=st.booleans())
+    def stopped(self, job: str, old: bool) -> None:
+        self._end(job, old, "cancelled", lambda token: self.store.cancelled(job, token))
+
+    @rule(job=jobs, old=st.booleans(), crashed=st.booleans())
+    def requeue(self, job: str, old: bool, crashed: bool) -> None:
+        expected = self.expected[job]
+        token = expected.token - old
+        won = self.store.requeue(job, token, crashed=crashed, note="for a test")
+        assert won == (expected.state == "running" and not old)
+        if won:
+            expected.crashes += crashed
+            self._back(expected)
+
+    @rule(job=jobs)
+    def cancel(self, job: str) -> None:
+        expected = self.expected[job]
+        if expected.state == "queued":
+            expected.state = "cancelled"
+        elif expected.state == "running":
+            expected.stopping = True
+        assert self.store.cancel(job).state == expected.state
+
+    @rule()
+    def restart(self) -> None:
+        """I5, the other way: after a restart no file is there without its row."""
+        self.store.close()
+        self.store = self._open()
+        self.store.recover()
+        pictures = self.store.pictures(limit=1000)
+        named = [name for picture in pictures for name in (picture.path, picture.thumb)]
+        assert files_in(self.settings.data) == sorted(named)
+        for expected in self.expected.values():
+            if expected.state == "running":
+                self._back(expected)
+
+    # What must hold
+
+    @invariant()
+    def every_job_is_what_the_model_says(self) -> None:
+        """I1, I2, I8: acknowledged jobs are there; what is final stays; counts are right."""
+        seen = {
+            job.id: (job.state, job.token, job.attempts, job.crashes, job.cancel_requested)
+            for job in self.store.jobs(limit=1000)
+        }
+        assert seen == {
+            name: (job.state, job.token, job.attempts, job.crashes, job.stopping)
+            for name, job in self.expected.items()
+        }
+        assert [job.id for job in self.store.waiting()] == self._waiting()
+
+    @invariant()
+    def pictures_belong_to_the_token_that_won_and_their_files_are_whole(self) -> None:
+        """I3, I4, I5, I7."""
+        pictures = self.store.pictures(limit=1000)
+        done = [name for name, job in self.expected.items() if job.state == "done"]
+        assert sorted(picture.job for picture in pictures) == sorted(done)
+        for picture in pictures:
+            assert picture.recipe == {"by": self.expected[picture.job].token}
+            assert hashlib.sha256(self.store.file(picture).read_bytes()).hexdigest() == (
+                picture.sha256
+            )
+        for job in self.expected.values():
+            assert job.tokens == sorted(set(job.tokens))
+
+    # Below
+
+    def _entered(self, job: str, priority: int, seq: int) -> str:
+        self.expected[job] = Expected((-priority, seq))
+        return job
+
+    def _waiting(self) -> list[str]:
+        waiting = [name for name, job in self.expected.items() if job.state == "queued"]
+        return sorted(waiting, key=lambda name: self.expected[name].rank)
+
+    def _claim(self, job: str) -> None:
+        expected = self.expected[job]
+        claimed = self.store.claim(job, "slot0")
+        assert (claimed is not None) == (expected.state == "queued")
+        if claimed:
+            expected.state, expected.token = "running", claimed.token
+            expected.attempts += 1
+            expected.tokens.append(claimed.token)
+
+    def _back(self, expected: Expected) -> None:
+        expected.state = "cancelled" if expected.stopping else "queued"
+        expected.token += not expected.stopping
+
+    def _keep(self, job: str, token: int) -> object:
+        return self.store.keep(job, painted(self.store.job(job), token=token))
+
+    def _end(self, job: str, old: bool, state: State, act: Callable[[int], bool]) -> None:
+        expected = self.expected[job]
+        token = expected.token - old
+        again = state == "done" == expected.state and not old  # said twice, kept once
+        won = act(token)
+        assert won == (not old and expected.state == "running") or (won and again)
+        if won:
+            expected.state = state
+
+
+Line.TestCase.settings = hypothesis_settings(
+    max_examples=40,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestLine = Line.TestCase
