@@ -73,7 +73,7 @@ def _ask(client: httpx.Client, seed: int) -> dict[str, object]:
 def _same_pipeline(data: Path, kept: bytes) -> tuple[StableDiffusionXLPipeline, torch.dtype]:
     """The pipeline as anybody would load it, with the dtype and threads that the studio used."""
     recipe = json.loads(Image.open(io.BytesIO(kept)).info[RECIPE])
-    dtype = getattr(torch, recipe["fingerprint"]["dtype"].removeprefix("torch."))
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[recipe["fingerprint"]["dtype"]]
     torch.set_num_threads(int(recipe["fingerprint"]["threads"]))
     pipe = StableDiffusionXLPipeline.from_pretrained(
         data / "models" / "test-pattern", torch_dtype=dtype, local_files_only=True

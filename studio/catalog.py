@@ -13,7 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from studio.errors import Refused
-from studio.formats.prompt import inert_syntax
+from studio.formats.prompt import inert_syntax, parse
 from studio.request import MAX_SEED, ImageRequest, Part, Quality, read_request
 
 Ability = Literal["negative", "weighting", "long_prompts", "guidance"]
@@ -28,6 +28,7 @@ NOT_YET = {
     "upscale": "upscaling",
     "upload_urls": "sending pictures to upload URLs",
 }
+MAX_WEIGHTED = 100
 PAINTED_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -156,7 +157,9 @@ class Catalog:
         if negative and not ("negative" in card.can and guidance > 1):
             why = "paints without one" if "negative" not in card.can else "needs guidance above 1"
             warnings.append(f"The negative prompt has no effect: {card.title} {why}.")
-        warnings += inert_syntax(prompt, weighting="weighting" in card.can)
+        for field, text in (("prompt", prompt), ("negative_prompt", negative)):
+            _refuse_too_many_weights(field, text)
+            warnings += inert_syntax(text, weighting="weighting" in card.can)
         if wish.quality and wish.steps is None and wish.quality not in card.quality:
             warnings.append(f"{card.title} has one quality; {wish.quality!r} changes nothing.")
         whole = wish.model_dump() | {
@@ -172,7 +175,7 @@ class Catalog:
             "guidance": guidance,
             "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
         }
-        return Settled(wish, read_request(whole), card, tuple(warnings))
+        return Settled(wish, read_request(whole), card, tuple(dict.fromkeys(warnings)))
 
     def _dressed(self, wish: ImageRequest) -> tuple[str, str]:
         if wish.look is None:
@@ -185,6 +188,16 @@ class Catalog:
             )
         negative = ", ".join(text for text in (wish.negative_prompt, look.negative) if text)
         return look.prompt.replace("{prompt}", wish.prompt), negative
+
+
+def _refuse_too_many_weights(field: str, text: str) -> None:
+    """Each costs passes of the text encoders, which no cancel interrupts."""
+    weighted = sum(part.weight != 1 for chunk in parse(text) for part in chunk)
+    if weighted > MAX_WEIGHTED:
+        raise Refused(
+            f"{field}: {weighted} weighted parts are too many; the most is {MAX_WEIGHTED}.",
+            field=field,
+        )
 
 
 def _refuse_what_is_not_built(wish: ImageRequest) -> None:

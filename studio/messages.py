@@ -27,6 +27,15 @@ class Paint:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """To the worker: have this model in memory before the first wish for it."""
+
+    kind: ClassVar[str] = "load"
+    card: dict[str, Any]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     kind: ClassVar[str] = "cancel"
     job: str
@@ -117,11 +126,11 @@ class Cancelled:
     token: int
 
 
-ToWorker = Paint | Cancel | Leave
+ToWorker = Paint | Load | Cancel | Leave
 FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled
 _TYPES = {
     kind.kind: kind
-    for kind in (Paint, Cancel, Leave, Hello, Loading, Progress, Painted, Failed, Cancelled)
+    for kind in (Paint, Load, Cancel, Leave, Hello, Loading, Progress, Painted, Failed, Cancelled)
 }
 
 

@@ -6,6 +6,7 @@ A folder in the model folder wins over the hub cache, so that a hand-placed copy
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from studio.catalog import ModelCard, OtherPart
 from studio.errors import Refused
@@ -20,8 +21,8 @@ def find_weights(card: ModelCard, model_folder: Path) -> str:
     for folder in (model_folder / card.name, Path(card.repo).expanduser()):
         if (folder / "model_index.json").is_file():
             return str(folder.resolve())
-    index = try_to_load_from_cache(card.repo, "model_index.json", revision=card.revision)
-    if isinstance(index, str):
+    index = _cached(card.repo, "model_index.json", card.revision)
+    if index:
         return str(Path(index).parent)
     raise _missing(card, card.repo)
 
@@ -31,8 +32,8 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
     for file in (model_folder / card.name / part.file, Path(part.repo).expanduser() / part.file):
         if file.is_file():
             return str(file.resolve())
-    cached = try_to_load_from_cache(part.repo, part.file)
-    if isinstance(cached, str):
+    cached = _cached(part.repo, part.file, None)
+    if cached:
         return cached
     raise _missing(card, part.repo)
 
@@ -45,6 +46,14 @@ def here(card: ModelCard, model_folder: Path) -> bool:
     except Refused:
         return False
     return True
+
+
+def _cached(repo: str, file: str, revision: str | None) -> str | None:
+    try:
+        found = try_to_load_from_cache(repo, file, revision=revision)
+    except HFValidationError:  # a path of this machine, not the name of a repository
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _missing(card: ModelCard, repo: str) -> Refused:

@@ -22,6 +22,7 @@ from studio.messages import (
     FromWorker,
     Hello,
     Leave,
+    Load,
     Loading,
     Paint,
     Painted,
@@ -73,6 +74,7 @@ class FakeSlot:
         self.name = name
         self.script = script
         self.asked: list[Paint] = []
+        self.loaded: list[Load] = []
         self._inbox: Inbox | None = None
         self._life = 0
         self._cancelled: dict[tuple[str, int], threading.Event] = {}
@@ -88,6 +90,8 @@ class FakeSlot:
             threading.Thread(target=self._play, args=(message, self._life), daemon=True).start()
         elif isinstance(message, Cancel):
             self._cancelled[message.job, message.token].set()
+        elif isinstance(message, Load):
+            self.loaded.append(message)
         elif isinstance(message, Leave):
             self.kill()
 
@@ -118,7 +122,7 @@ def main(step_seconds: float) -> None:
                 jobs.put(message)
             elif isinstance(message, Cancel):
                 cancelled[message.job, message.token].set()
-            else:
+            elif isinstance(message, Leave):
                 break
         os._exit(0)
 

@@ -26,6 +26,7 @@ from studio.messages import (
     FromWorker,
     Hello,
     Leave,
+    Load,
     Loading,
     Paint,
     Painted,
@@ -34,7 +35,7 @@ from studio.messages import (
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import find_weights
+from studio.weights import find_weights, here
 
 MAX_CRASHES = 3  # a job is put back twice after the death of its worker, not a third time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
@@ -174,6 +175,7 @@ class Pool:
                 seat.state, seat.starts = "idle", 0
                 seat.reason = f"{message.device}: {message.reason}"
                 log.info("%s is ready: %s", seat.slot.name, seat.reason)
+                self._preload(seat)
             case Gone(how):
                 seat.dead, seat.loaded = how, None
                 if seat.job is None:
@@ -199,7 +201,7 @@ class Pool:
                 self._end(seat, job, message)
 
     def _end(self, seat: Seat, job: Job, last: Last) -> None:
-        """Writes down how the job ended. While that fails (a full disk, say) the slot waits with it."""
+        """Writes down how the job ended. While that fails (a full disk) the slot waits with it."""
         seat.state, seat.last, seat.due = "saving", last, time.monotonic() + SAVE_AGAIN_SECONDS
         match last:
             case Painted():
@@ -276,6 +278,16 @@ class Pool:
                 warnings=job.warnings,
             )
         )
+
+    def _preload(self, seat: Seat) -> None:
+        """A model that is not here yet is no reason to stop: the wish for it will be told why."""
+        for name in self.settings.preload:
+            card = self.catalog.find(name)
+            if here(card, self.settings.model_folder):
+                folder = find_weights(card, self.settings.model_folder)
+                seat.slot.send(Load(card.model_dump(mode="json"), folder))
+            else:
+                log.warning("%s is not on this machine and cannot be preloaded", card.title)
 
     # The clock
 

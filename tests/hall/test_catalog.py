@@ -18,7 +18,7 @@ def catalog() -> Catalog:
 
 
 def wish(**fields: object) -> ImageRequest:
-    return read_request({"prompt": "a red car", **fields})
+    return read_request({"prompt": "a red car"} | fields)
 
 
 def test_the_old_systems_names_find_their_cards(catalog: Catalog) -> None:
@@ -73,6 +73,7 @@ def test_what_will_have_no_effect_is_said(catalog: Catalog) -> None:
         ({"look": "blurry"}, "look", "film"),
         ({"steps": 150}, "steps", "100"),
         ({"precision": "fp4"}, "precision", "bf16"),
+        ({"prompt": "[a] b " * 200}, "prompt", "the most is 100"),
     ],
 )
 def test_the_impossible_is_refused_with_what_is_possible(

@@ -272,3 +272,10 @@ def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings)
         assert line.wait(job.id, 10).job.state == "done"
     pool.close(0)
     store.close()
+
+
+def test_models_are_loaded_before_the_first_wish_if_they_are_here(open_studio: OpenStudio) -> None:
+    slot = fake.FakeSlot()
+    open_studio(slot, preload=("test-pattern", "realvis_fast"))
+    until(lambda: slot.loaded)
+    assert [load.card["name"] for load in slot.loaded] == ["test-pattern"]

@@ -1,0 +1,110 @@
+"""From a prompt to embeddings: our parser, then compel's embedding layer. Never compel's parser.
+
+A long prompt is cut into windows of 75 tokens between words, so that every word counts. Each window
+goes to compel alone: the price of a weight below 1 is then one window, not the whole prompt.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from compel.embeddings_provider import (
+    EmbeddingsProvider,
+    ReturnedEmbeddingsType,
+    SplitLongTextMode,
+)
+
+from studio.formats.prompt import Chunk, Fragment, parse
+
+NOTHING = Fragment("", 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Embeddings of one prompt: `tokens` is 1 x 77n x width, `pooled` is 1 x width."""
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor
+
+
+class Encoders:
+    """The text encoders of an SDXL pipeline, as compel drives them."""
+
+    def __init__(self, pipeline: Any, device: str) -> None:
+        self.device = device
+        self._providers = [
+            EmbeddingsProvider(
+                tokenizer,
+                encoder,
+                truncate=False,
+                returned_embeddings_type=(
+                    ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED
+                ),
+                device=device,
+                # Only a single word longer than a window still reaches compel uncut.
+                split_long_text_mode=SplitLongTextMode.BRUTAL,
+            )
+            for tokenizer, encoder in (
+                (pipeline.tokenizer, pipeline.text_encoder),
+                (pipeline.tokenizer_2, pipeline.text_encoder_2),
+            )
+        ]
+
+    @torch.no_grad()
+    def encode(self, prompt: str) -> Words:
+        chunks = parse(prompt)
+        windows = [window for chunk in chunks for window in self._windows(chunk)]
+        first = " ".join(fragment.text for fragment in chunks[0])
+        pooled = self._providers[-1].get_pooled_embeddings([first], device=self.device)
+        return Words(torch.cat([self._embed(window) for window in windows], dim=1), pooled)
+
+    @torch.no_grad()
+    def pad(self, tokens: torch.Tensor, length: int) -> torch.Tensor:
+        """The same with empty windows behind, until it is `length` tokens long."""
+        if tokens.shape[1] == length:
+            return tokens
+        empty = self._embed((NOTHING,))
+        missing = (length - tokens.shape[1]) // empty.shape[1]
+        return torch.cat([tokens, *[empty] * missing], dim=1)
+
+    def _embed(self, window: Sequence[Fragment]) -> torch.Tensor:
+        texts = [[fragment.text for fragment in window]]
+        weights = [[fragment.weight for fragment in window]]
+        return torch.cat(
+            [
+                provider.get_embeddings_for_weighted_prompt_fragments(
+                    texts, weights, device=self.device
+                )
+                for provider in self._providers
+            ],
+            dim=-1,
+        )
+
+    def _windows(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Words put together until a window is full; at least one window, if an empty one."""
+        room = self._providers[0].max_token_count - 2  # without its start and its end
+        window: list[Fragment] = []
+        used = 0
+        for word, length in self._words(chunk):
+            if window and used + length > room:
+                yield tuple(window)
+                window, used = [], 0
+            if window and window[-1].weight == word.weight:
+                window[-1] = Fragment(f"{window[-1].text} {word.text}", word.weight)
+            else:
+                window.append(word)
+            used += length
+        yield tuple(window) or (NOTHING,)
+
+    def _words(self, chunk: Chunk) -> Iterator[tuple[Fragment, int]]:
+        """Each word with its length in tokens. One without any is left out: compel stumbles."""
+        words = [Fragment(word, part.weight) for part in chunk for word in part.text.split()]
+        if not words:
+            return
+        tokens = self._providers[0].get_token_ids(
+            [word.text for word in words], include_start_and_end_markers=False
+        )
+        for word, ids in zip(words, tokens, strict=True):
+            if ids:
+                yield word, len(ids)

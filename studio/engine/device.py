@@ -1,0 +1,66 @@
+"""What this machine can paint on: its CUDA cards, an Apple GPU, and what its CPU has in hardware.
+
+It looks and reports; what follows from it is decided in `plan`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from studio.engine.failures import PaintError
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    index: int
+    name: str
+    capability: tuple[int, int]
+    memory_gb: float
+    free_gb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """`cpu_bf16` names the instructions that make bf16 fast on the CPU, or is empty."""
+
+    gpus: tuple[Gpu, ...]
+    mps: bool
+    cpu: str
+    cpu_bf16: str
+
+    @property
+    def name(self) -> str:
+        """Of the device that paints."""
+        if self.gpus:
+            return self.gpus[0].name
+        return "Apple GPU" if self.mps else self.cpu
+
+
+def find_hardware(wanted: str) -> Hardware:
+    """The hardware of `wanted`: auto, cpu, mps, cuda or cuda:<number>.
+
+    Only the cards asked for are looked at closely: a look takes some of their memory.
+    """
+    cards = range(torch.cuda.device_count())
+    chosen = [i for i in cards if wanted in ("auto", "cuda", f"cuda:{i}")]
+    mps = torch.backends.mps.is_available()
+    if not (chosen or wanted in ("auto", "cpu") or (wanted == "mps" and mps)):
+        there = ", ".join([f"cuda:{i}" for i in cards] + ["mps"] * mps + ["cpu"])
+        raise PaintError("internal", f"device: there is no {wanted} here. There is: {there}.")
+    cpu, cpu_bf16 = _cpu()
+    gpus = tuple(_gpu(index) for index in chosen)
+    return Hardware(gpus, mps and wanted in ("auto", "mps"), cpu, cpu_bf16)
+
+
+def _gpu(index: int) -> Gpu:
+    about = torch.cuda.get_device_properties(index)
+    free, _ = torch.cuda.mem_get_info(index)
+    return Gpu(index, about.name, (about.major, about.minor), about.total_memory / GIB, free / GIB)
+
+
+def _cpu() -> tuple[str, str]:
+    has = torch.cpu.get_capabilities()
+    names = ("amx_bf16", "avx512_bf16", "bf16")
+    return str(has.get("cpu_name", "CPU")), next((name for name in names if has.get(name)), "")

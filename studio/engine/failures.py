@@ -1,0 +1,43 @@
+"""What may go wrong while painting, as a code for the pool and a sentence for a person."""
+
+import torch
+
+from studio.errors import DarkroomError
+
+
+class PaintError(DarkroomError):
+    """`code` is one of oom, model_missing, model_invalid, precision, internal."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def explain(error: Exception, size: str) -> PaintError:
+    """Any exception as one that a person can act on; what is not known is said to be so."""
+    if isinstance(error, PaintError):
+        return error
+    if isinstance(error, DarkroomError):
+        return PaintError(error.code, str(error))
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _no_room(error):
+        return PaintError(
+            "oom",
+            f"There is not enough memory for a picture of {size}. "
+            "Choose a smaller size, or free memory on the device.",
+        )
+    return PaintError(
+        "internal",
+        f"Painting stopped at an error in the engine ({type(error).__name__}). "
+        "The studio's log tells more; the next picture is not affected.",
+    )
+
+
+def is_poisoned(error: Exception) -> bool:
+    """After such an error every further call on the card fails; only a new process helps."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+
+
+def _no_room(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,138 @@
+"""SDXL and what was tuned or distilled from it: loading, prompts, decoding. One stock pipeline."""
+
+# mypy: disable-error-code="no-untyped-call"
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+from safetensors.torch import load_file
+from torch.nn.functional import adaptive_avg_pool2d
+
+from studio.catalog import ModelCard
+from studio.engine.conditioning import Encoders
+from studio.engine.failures import PaintError
+from studio.engine.plan import Plan
+from studio.engine.weights import LOCAL, variant
+from studio.request import ImageRequest
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TINY_VAE = 5_000_000  # parameters up to which a sketch is decoded for real
+SKETCH_SIDE = 8  # latents a side of such a sketch; a CPU core takes 8 ms for it
+
+# From each latent channel to red, green and blue, as in the diffusers guide to callbacks.
+TO_RGB = ((60, 60, 60), (-60, -5, 10), (25, 15, -5), (-70, -50, -37))
+GREY = (150, 140, 130)
+
+
+class Sdxl:
+    """A loaded pipeline, placed as the plan says. `parts` replace components of the folder."""
+
+    def __init__(
+        self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
+    ) -> None:
+        self.pipeline: Any = _load(folder, card, parts, plan)
+        self._encoders = Encoders(self.pipeline, plan.device)
+
+    def condition(self, request: ImageRequest) -> dict[str, Any]:
+        words = self._encoders.encode(request.prompt)
+        arguments = {"prompt_embeds": words.tokens, "pooled_prompt_embeds": words.pooled}
+        # SDXL was trained with zeros for an empty negative; the pipeline puts them there itself.
+        zeros = not request.negative_prompt and self.pipeline.config.force_zeros_for_empty_prompt
+        if zeros or (request.guidance or 0) <= 1:
+            return arguments
+        against = self._encoders.encode(request.negative_prompt)
+        length = max(words.tokens.shape[1], against.tokens.shape[1])
+        return arguments | {
+            "prompt_embeds": self._encoders.pad(words.tokens, length),
+            "negative_prompt_embeds": self._encoders.pad(against.tokens, length),
+            "negative_pooled_prompt_embeds": against.pooled,
+        }
+
+    def arguments(self, request: ImageRequest) -> dict[str, Any]:
+        return {
+            "width": request.width,
+            "height": request.height,
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+        }
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        pixels = self._pixels(latents)
+        self.pipeline.maybe_free_model_hooks()  # where parts take turns, the next needs the room
+        return pixels
+
+    def sketch(self, latents: torch.Tensor) -> torch.Tensor:
+        """Unfinished latents are as large as their noise; scaled down they look like finished."""
+        latents = latents / latents.std().clamp(min=1)
+        if self.pipeline.vae.num_parameters() <= TINY_VAE:
+            height, width = latents.shape[-2:]
+            shrink = min(1.0, SKETCH_SIDE / max(height, width))
+            small = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+            return self._pixels(adaptive_avg_pool2d(latents, small))
+        latents = latents.float().cpu()
+        pixels = torch.einsum("bchw,cr->brhw", latents, torch.tensor(TO_RGB, dtype=torch.float32))
+        return (pixels + _channels(GREY, pixels)) / 127.5 - 1
+
+    @torch.no_grad()
+    def _pixels(self, latents: torch.Tensor) -> torch.Tensor:
+        vae = self.pipeline.vae
+        latents = latents.to(vae.dtype) / vae.config.scaling_factor
+        mean, spread = vae.config.get("latents_mean"), vae.config.get("latents_std")
+        if mean is not None and spread is not None:
+            latents = latents * _channels(spread, latents) + _channels(mean, latents)
+        pixels: torch.Tensor = vae.decode(latents, return_dict=False)[0]
+        return pixels
+
+
+def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) -> Any:
+    strange = set(parts) - {"unet"}
+    if strange:
+        raise PaintError(
+            "model_invalid",
+            f"model: {card.title}: parts.{min(strange)} cannot be replaced; unet can.",
+        )
+    dtype = DTYPES[plan.dtype]
+    replaced = {name: _unet(folder, file, dtype) for name, file in parts.items()}
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        folder,
+        dtype={"vae": DTYPES[plan.vae_dtype], "default": dtype},
+        variant=variant(folder, card),
+        add_watermarker=False,
+        **replaced,
+        **LOCAL,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    _place(pipeline, plan)
+    return pipeline
+
+
+def _unet(folder: Path, file: Path, dtype: torch.dtype) -> Any:
+    """The folder's UNet in shape, the file's in weights: how Lightning is published."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(
+            UNet2DConditionModel.load_config(folder, subfolder="unet", local_files_only=True)
+        )
+    unet.load_state_dict(load_file(file), strict=True, assign=True)
+    return unet.to(dtype).eval()
+
+
+def _place(pipeline: Any, plan: Plan) -> None:
+    # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
+    if plan.tiling:
+        pipeline.vae.enable_tiling()
+    if plan.offload == "model":
+        pipeline.enable_model_cpu_offload(device=plan.device)
+    elif plan.offload == "sequential":
+        # compel asks an encoder for its device; one that is spread out has none.
+        pipeline._exclude_from_cpu_offload = ["text_encoder", "text_encoder_2"]
+        pipeline.enable_sequential_cpu_offload(device=plan.device)
+    else:
+        pipeline.to(plan.device)
+
+
+def _channels(values: Any, like: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)

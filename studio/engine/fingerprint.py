@@ -1,0 +1,47 @@
+"""What painted a picture, for its recipe: versions, device, number formats, weights, sampler."""
+
+import platform
+import tomllib
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from studio.engine.plan import Plan
+from studio.settings import ROOT
+
+LIBRARIES = ("torch", "diffusers", "transformers", "compel")
+
+
+@cache
+def versions() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {"darkroom": project["version"], "python": platform.python_version(), **libraries}
+
+
+def fingerprint(
+    plan: Plan, device_name: str, model_hash: tuple[str, str], scheduler: Any
+) -> dict[str, Any]:
+    """Plain values only: it goes into JSON and over the wire."""
+    return {
+        **versions(),
+        "device": plan.device,
+        "device_name": device_name,
+        "dtype": plan.dtype,
+        "vae_dtype": plan.vae_dtype,
+        "offload": plan.offload,
+        "tiling": plan.tiling,
+        "plan": plan.reason,
+        "attention": "sdpa",
+        "threads": torch.get_num_threads(),
+        "model_hash": model_hash[0],
+        "model_hash_of": model_hash[1],
+        "scheduler": type(scheduler).__name__,
+        "scheduler_config": {name: _plain(value) for name, value in scheduler.config.items()},
+    }
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,123 @@
+"""The worker's inner loop: one thread hears, the other paints one job after another.
+
+A cancel is a note that the painting side reads before each message. Whatever goes wrong with one
+picture is told and the next one is painted, unless the card itself is beyond help.
+"""
+
+import logging
+import os
+import threading
+import traceback
+from argparse import Namespace
+from queue import SimpleQueue
+from typing import BinaryIO
+
+import torch
+
+from studio.catalog import ModelCard
+from studio.engine.device import find_hardware
+from studio.engine.failures import explain, is_poisoned
+from studio.engine.fingerprint import versions
+from studio.engine.paint import paint
+from studio.engine.residents import Residents
+from studio.messages import (
+    Cancel,
+    Cancelled,
+    Failed,
+    Hello,
+    Leave,
+    Load,
+    Loading,
+    Paint,
+    Progress,
+    read_frame,
+    write_frame,
+)
+
+POISONED = 70  # exit code of a worker whose card no longer answers
+
+log = logging.getLogger("darkroom.worker")
+
+
+def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
+    """Paints until the other side leaves; the process ends from within the hearing thread."""
+    torch.set_num_threads(options.threads)
+    torch.set_num_interop_threads(1)
+    torch.backends.cudnn.deterministic = True  # with `benchmark` off, as it is, this costs nothing
+    hardware = find_hardware(options.device)
+    about = f"{options.device}, threads: {torch.get_num_threads()}, torch {torch.__version__}"
+    write_frame(outbox, Hello(os.getpid(), hardware.name, about, versions()))
+    residents = Residents(options.device, options.models, options.precision)
+    desk = Desk(residents, options.previews)
+    threading.Thread(target=_hear, args=(inbox, desk), name="hearing", daemon=True).start()
+    while True:
+        match desk.jobs.get():
+            case Load() as wanted:
+                desk.load(wanted)
+            case job:
+                desk.paint(job, outbox)
+
+
+class _Stop(Exception):
+    """The picture is no longer wanted."""
+
+
+class Desk:
+    """Jobs on the one side, words about them on the other."""
+
+    def __init__(self, residents: Residents, previews: bool) -> None:
+        self.jobs: SimpleQueue[Paint | Load] = SimpleQueue()
+        self.cancelled: set[tuple[str, int]] = set()
+        self._residents = residents
+        self._previews = previews
+
+    def load(self, wanted: Load) -> None:
+        card = ModelCard.model_validate(wanted.card)
+        try:
+            self._residents.get(card, self._residents.key(card, wanted.folder, "auto"))
+        except Exception:  # noqa: BLE001 - a job that needs the model will say what is wrong
+            log.exception("%s could not be loaded before the first wish", card.title)
+
+    def paint(self, job: Paint, outbox: BinaryIO) -> None:
+        name = (job.job, job.token)
+
+        def tell(word: Loading | Progress) -> None:
+            if name in self.cancelled:
+                raise _Stop
+            write_frame(outbox, word)
+
+        try:
+            write_frame(outbox, paint(job, self._residents, self._previews, tell))
+        except _Stop:
+            write_frame(outbox, Cancelled(job.job, job.token))
+        except BrokenPipeError:
+            os._exit(0)  # nobody listens any more
+        except Exception as error:  # noqa: BLE001 - the worker outlives one failed picture
+            self._explain(error, job, outbox)
+        self.cancelled.discard(name)
+
+    def _explain(self, error: Exception, job: Paint, outbox: BinaryIO) -> None:
+        detail = "".join(traceback.format_exception(error))
+        if is_poisoned(error):
+            log.error("the card no longer answers; this worker leaves\n%s", detail)
+            os._exit(POISONED)
+        size = f"{job.request.get('width')}x{job.request.get('height')}"
+        failure = explain(error, size)
+        write_frame(outbox, Failed(job.job, job.token, failure.code, str(failure), detail))
+        if failure.code == "oom":
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors that filled it
+            self._residents.clear()
+
+
+def _hear(inbox: BinaryIO, desk: Desk) -> None:
+    code = 1
+    try:
+        while (message := read_frame(inbox)) is not None and not isinstance(message, Leave):
+            if isinstance(message, Paint | Load):
+                desk.jobs.put(message)
+            elif isinstance(message, Cancel):
+                desk.cancelled.add((message.job, message.token))
+        code = 0
+    except Exception:  # noqa: BLE001 - a broken frame leaves no next one to read
+        log.exception("what came in is no message")
+    os._exit(code)  # even in the middle of a picture: nobody is there to take it

@@ -1,0 +1,100 @@
+"""How a model is painted on this hardware: device, number formats, place in memory; and why.
+
+Pure: hardware and card in, decision out, so every machine that we do not own can be tried here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from studio.catalog import ModelCard
+from studio.engine.device import Gpu, Hardware
+from studio.engine.failures import PaintError
+
+Dtype = Literal["fp32", "bf16", "fp16"]
+Offload = Literal["none", "model", "sequential"]
+
+TINY_GB = 0.5
+LARGEST_PART = 0.6  # of an SDXL: what must fit at once when the parts take turns on the card
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    device: str
+    dtype: Dtype
+    vae_dtype: Dtype
+    offload: Offload
+    tiling: bool
+    reason: str
+
+
+def decide(hardware: Hardware, card: ModelCard, precision: str, threads: int) -> Plan:
+    """`precision` is auto, fp32, bf16 or fp16. What the hardware does badly is refused in words."""
+    if hardware.gpus:
+        return _on_cuda(hardware.gpus[0], card, precision)
+    if hardware.mps:
+        return _on_mps(precision)
+    return _on_cpu(hardware, card, precision, threads)
+
+
+def _on_cuda(gpu: Gpu, card: ModelCard, precision: str) -> Plan:
+    version = ".".join(map(str, gpu.capability))
+    modern = gpu.capability >= (8, 0)
+    if precision == "bf16" and not modern:
+        raise PaintError(
+            "precision",
+            f"precision: bf16 needs a card of compute capability 8.0; {gpu.name} has {version}. "
+            "Use fp16, fp32 or auto.",
+        )
+    dtype = _asked(precision) or ("bf16" if modern else "fp16")
+    # An SDXL VAE overflows in fp16. In bf16 it decodes as fast and does not.
+    vae_dtype: Dtype = "bf16" if modern and dtype != "fp32" else "fp32"
+    offload, room = _offload(card.memory_gb * (2 if dtype == "fp32" else 1), gpu.free_gb)
+    why = "as asked" if _asked(precision) else f"compute capability {version}"
+    reason = f"{dtype} on {gpu.name} ({why}), VAE in {vae_dtype}; {room}"
+    return Plan(f"cuda:{gpu.index}", dtype, vae_dtype, offload, offload != "none", reason)
+
+
+def _offload(needed: float, free: float) -> tuple[Offload, str]:
+    amounts = f"{needed:.1f} GB needed, {free:.1f} GB free"
+    if needed <= free:
+        return "none", f"{amounts}: it stays on the card"
+    if needed * LARGEST_PART <= free:
+        return "model", f"{amounts}: its parts take turns on the card"
+    return "sequential", f"{amounts}: it moves to the card layer by layer, which is slow"
+
+
+def _on_mps(precision: str) -> Plan:
+    if precision == "bf16":
+        raise PaintError(
+            "precision", "precision: Apple GPUs paint in fp16 or fp32, not bf16. Use one or auto."
+        )
+    dtype = _asked(precision) or "fp16"
+    why = "as asked" if _asked(precision) else "the faster half precision there"
+    return Plan(
+        "mps", dtype, "fp32", "none", False, f"{dtype} on the Apple GPU ({why}), VAE in fp32"
+    )
+
+
+def _on_cpu(hardware: Hardware, card: ModelCard, precision: str, threads: int) -> Plan:
+    if precision == "fp16":
+        raise PaintError(
+            "precision",
+            "precision: fp16 on a CPU is fifty times slower than fp32. Use fp32, bf16 or auto.",
+        )
+    dtype = _asked(precision)
+    if dtype:
+        why = "as asked"
+    elif card.memory_gb < TINY_GB:
+        dtype, why = "fp32", "so small a model gains little from bf16"
+    elif hardware.cpu_bf16:
+        dtype, why = "bf16", f"this CPU has {hardware.cpu_bf16}"
+    else:
+        dtype, why = "fp32", "this CPU has no bf16 in hardware"
+    reason = f"{dtype} on {hardware.cpu}, threads: {threads} ({why})"
+    return Plan("cpu", dtype, dtype, "none", False, reason)
+
+
+def _asked(precision: str) -> Dtype | None:
+    if precision in ("fp32", "bf16", "fp16"):
+        return precision  # type: ignore[return-value]
+    return None

@@ -1,0 +1,26 @@
+"""The developing picture, a few times a second: enough to watch it, too seldom to slow it down."""
+
+import time
+
+import torch
+
+from studio.engine.encode import preview
+from studio.engine.family import Family
+
+PAUSE_SECONDS = 0.2
+
+
+class Previews:
+    """Of one job. The first comes after a pause too: a quick picture is there before it."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._last = time.monotonic()
+
+    def of(self, family: Family, latents: torch.Tensor) -> bytes:
+        """A small WebP, or nothing if the last one is fresh."""
+        if not self._wanted or time.monotonic() - self._last < PAUSE_SECONDS:
+            return b""
+        picture = preview(family.sketch(latents))
+        self._last = time.monotonic()
+        return picture

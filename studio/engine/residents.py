@@ -1,0 +1,97 @@
+"""Which loaded models stay in this worker's memory: one, or two that are tiny.
+
+Before a model comes in, the oldest leave, so that the plan sees the memory they held.
+"""
+
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+
+from studio.catalog import ModelCard
+from studio.engine.device import find_hardware
+from studio.engine.embedded import ensure
+from studio.engine.failures import PaintError
+from studio.engine.painter import Painter
+from studio.engine.plan import TINY_GB, decide
+from studio.engine.weights import check_folder
+from studio.errors import Refused
+from studio.weights import EMBEDDED, find_part
+
+TINY_RESIDENTS = 2
+
+
+class Key(NamedTuple):
+    model: str
+    folder: str
+    precision: str
+
+
+class Residents:
+    """`precision` is painted in where a request says auto."""
+
+    def __init__(self, device: str, models: Path, precision: str) -> None:
+        self._device = device
+        self._models = models
+        self._precision = precision
+        self._painters: dict[Key, Painter] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._painters
+
+    def key(self, card: ModelCard, folder: str, precision: str) -> Key:
+        return Key(card.name, folder, self._precision if precision == "auto" else precision)
+
+    def get(self, card: ModelCard, key: Key) -> Painter:
+        """The painter, loaded now if it is not here."""
+        painter = self._painters.pop(key, None)
+        if painter is None:
+            folder, parts = self._folder(card, key), self._parts(card)
+            self._make_room(card)  # only now: what is missing must not send a good one away
+            painter = self._load(card, key, folder, parts)
+        self._painters[key] = painter  # the youngest stands last
+        return painter
+
+    def clear(self) -> None:
+        self._painters.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _make_room(self, card: ModelCard) -> None:
+        held = [painter.card for painter in self._painters.values()]
+        if any(other.memory_gb >= TINY_GB for other in (card, *held)):
+            self.clear()
+        elif len(held) >= TINY_RESIDENTS:
+            del self._painters[next(iter(self._painters))]
+
+    def _folder(self, card: ModelCard, key: Key) -> Path:
+        if card.repo.startswith(EMBEDDED):
+            return ensure(card.repo.removeprefix(EMBEDDED), self._models / card.name)
+        check_folder(Path(key.folder), card)
+        return Path(key.folder)
+
+    def _parts(self, card: ModelCard) -> dict[str, Path]:
+        try:
+            return {
+                name: Path(find_part(card, part, self._models)) for name, part in card.parts.items()
+            }
+        except Refused as error:
+            raise PaintError("model_missing", str(error)) from error
+
+    def _load(self, card: ModelCard, key: Key, folder: Path, parts: Mapping[str, Path]) -> Painter:
+        hardware = find_hardware(self._device)
+        plan = decide(hardware, card, key.precision, torch.get_num_threads())
+        try:
+            return Painter(card, folder, parts, plan, hardware.name)
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise PaintError(
+                "model_invalid",
+                f"model: the files of {card.title} in {folder} cannot be loaded: {why}",
+            ) from error

@@ -1,0 +1,73 @@
+"""The process behind a slot: `python -m studio.engine.worker`. Frames come in on standard input.
+
+It prepares the process (its channel, its death with the parent, its environment) before anything
+heavy is imported. It knows neither the database nor the folder of pictures.
+"""
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",  # progress is told in messages
+}
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = read_options(arguments)
+    outbox = take_channel()
+    die_with_parent()
+    os.environ |= ENVIRONMENT
+    logging.basicConfig(format=f"{options.name}: %(levelname)s %(message)s")
+    logging.getLogger("transformers.utils.import_utils").addFilter(_not_about_torchvision)
+    from studio.engine.loop import serve  # noqa: PLC0415 - diffusers reads the environment on import
+
+    serve(options, sys.stdin.buffer, outbox)
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="studio.engine.worker", description=__doc__)
+    parser.add_argument("--name", default="worker")
+    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:<number>")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--models", type=Path, required=True, help="folder of model folders")
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"))
+    parser.add_argument("--previews", action=argparse.BooleanOptionalAction, default=True)
+    return parser.parse_args(arguments)
+
+
+def take_channel() -> BinaryIO:
+    """Messages get their own descriptor; whatever is printed from now on goes to standard error."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return channel
+
+
+def die_with_parent() -> None:
+    """Linux ends us with the thread that started us. Elsewhere the end of standard input does."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the parent left before the worker began")
+
+
+def _not_about_torchvision(record: logging.LogRecord) -> bool:
+    """Image processors are for models that look at pictures; none here does."""
+    return "requires torchvision (not installed)" not in record.getMessage()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Prompts become what the stock pipeline makes of them; weights and long prompts become more."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from studio.engine.conditioning import Encoders
+from studio.engine.painter import Painter
+from studio.request import read_request
+from tests.engine.conftest import Job
+
+LONG = "a very long prompt about a boat, " * 12
+
+
+@pytest.fixture(scope="module")
+def encoders(painter: Painter) -> Encoders:
+    return Encoders(painter.family.pipeline, "cpu")
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a cat", "", "Ünïcödé 猫 😀 \x7f", "two\n\nlines,  spaces ", "<b>"]
+)
+def test_a_plain_prompt_equals_the_stock_pipelines(
+    painter: Painter, encoders: Encoders, prompt: str
+) -> None:
+    with torch.no_grad():
+        stock, _, pooled, _ = painter.family.pipeline.encode_prompt(prompt, device="cpu")
+    words = encoders.encode(prompt)
+    torch.testing.assert_close(words.tokens, stock)
+    torch.testing.assert_close(words.pooled, pooled)
+
+
+def test_a_weight_of_one_changes_nothing(encoders: Encoders) -> None:
+    plain, weighted = encoders.encode("a red boat"), encoders.encode("a (red:1) boat")
+    assert torch.equal(plain.tokens, weighted.tokens)
+
+
+def test_more_weight_moves_the_embeddings_further(encoders: Encoders) -> None:
+    plain = encoders.encode("a red boat").tokens
+    moves = [
+        (encoders.encode(f"a (red:{weight}) boat").tokens - plain).norm().item()
+        for weight in (1.0, 1.1, 1.4, 2.0, 4.0)
+    ]
+    assert moves == sorted(moves)
+    assert moves[0] == 0 < moves[1]
+
+
+def test_less_weight_moves_towards_a_prompt_without_the_word(encoders: Encoders) -> None:
+    plain = encoders.encode("a red boat").tokens
+    moves = [
+        (encoders.encode(f"a (red:{weight}) boat").tokens - plain).norm().item()
+        for weight in (1.0, 0.9, 0.5, 0.0)
+    ]
+    assert moves == sorted(moves)
+
+
+def test_every_word_of_a_long_prompt_counts(encoders: Encoders) -> None:
+    sea, sky = encoders.encode(LONG + "sea").tokens, encoders.encode(LONG + "sky").tokens
+    assert sea.shape == sky.shape
+    assert sea.shape[1] > 77
+    assert sea.shape[1] % 77 == 0
+    assert torch.equal(sea[:, :77], sky[:, :77])
+    assert not torch.equal(sea, sky)
+
+
+def test_a_long_prompt_is_cut_between_words(encoders: Encoders) -> None:
+    words = [f"boat{number}" for number in range(40)]
+    whole = encoders.encode(" ".join(words)).tokens
+    first = next(
+        count
+        for count in range(1, len(words))
+        if encoders.encode(" ".join(words[:count])).tokens.shape[1] > 77
+    )
+    cut = encoders.encode(" ".join(words[: first - 1])).tokens
+    assert torch.allclose(whole[:, :77], cut, atol=1e-5)
+
+
+def test_a_word_longer_than_a_window_still_counts(encoders: Encoders) -> None:
+    assert encoders.encode("ab" * 200).tokens.shape[1] > 77
+
+
+def test_break_opens_a_window_of_its_own(encoders: Encoders) -> None:
+    together = encoders.encode("a cat BREAK a dog").tokens
+    apart = [encoders.encode(text).tokens for text in ("a cat", "a dog")]
+    torch.testing.assert_close(together, torch.cat(apart, dim=1))
+
+
+def test_prompt_and_negative_become_equally_long(painter: Painter, job: Job) -> None:
+    request = read_request(job(negative_prompt=LONG).request)
+    arguments = painter.family.condition(request)
+    assert arguments["prompt_embeds"].shape == arguments["negative_prompt_embeds"].shape
+    assert arguments["prompt_embeds"].shape[1] > 77
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(prompt=st.text(st.sampled_from("()[]:.19ab!,'\u3000\u200b\x1c <|endoftext|>"), max_size=80))
+def test_no_prompt_breaks_it(encoders: Encoders, prompt: str) -> None:
+    words = encoders.encode(prompt)
+    assert torch.isfinite(words.tokens).all()
+    assert words.tokens.shape[1] % 77 == 0

@@ -1,0 +1,112 @@
+"""Decisions for machines that we do not own, each with its reason."""
+
+import pytest
+
+from studio.catalog import ModelCard
+from studio.engine.device import Gpu, Hardware, find_hardware
+from studio.engine.failures import PaintError
+from studio.engine.plan import decide
+
+
+def cpu(bf16: str = "") -> Hardware:
+    return Hardware((), False, "Some CPU", bf16)
+
+
+def gpu(capability: tuple[int, int] = (9, 0), free: float = 24.0) -> Hardware:
+    return Hardware((Gpu(1, "Some GPU", capability, 24.0, free),), False, "Some CPU", "")
+
+
+MPS = Hardware((), True, "Some CPU", "")
+
+
+@pytest.fixture
+def card(card: ModelCard) -> ModelCard:
+    return card.model_copy(update={"memory_gb": 9.0})
+
+
+@pytest.mark.parametrize(
+    ("hardware", "precision", "device", "dtype", "vae", "because"),
+    [
+        (gpu(), "auto", "cuda:1", "bf16", "bf16", "compute capability 9.0"),
+        (gpu((7, 5)), "auto", "cuda:1", "fp16", "fp32", "compute capability 7.5"),
+        (gpu(), "fp16", "cuda:1", "fp16", "bf16", "as asked"),
+        (gpu(), "fp32", "cuda:1", "fp32", "fp32", "as asked"),
+        (MPS, "auto", "mps", "fp16", "fp32", "faster half precision"),
+        (MPS, "fp32", "mps", "fp32", "fp32", "as asked"),
+        (cpu("avx512_bf16"), "auto", "cpu", "bf16", "bf16", "this CPU has avx512_bf16"),
+        (cpu(), "auto", "cpu", "fp32", "fp32", "no bf16 in hardware"),
+        (cpu(), "bf16", "cpu", "bf16", "bf16", "as asked"),
+    ],
+)
+def test_number_formats_follow_the_hardware(
+    card: ModelCard,
+    hardware: Hardware,
+    precision: str,
+    device: str,
+    dtype: str,
+    vae: str,
+    because: str,
+) -> None:
+    plan = decide(hardware, card, precision, 4)
+    assert (plan.device, plan.dtype, plan.vae_dtype) == (device, dtype, vae)
+    assert because in plan.reason
+
+
+def test_a_tiny_model_is_painted_exactly_on_a_cpu(card: ModelCard) -> None:
+    plan = decide(cpu("amx_bf16"), card.model_copy(update={"memory_gb": 0.1}), "auto", 4)
+    assert plan.dtype == "fp32"
+    assert "so small a model" in plan.reason
+
+
+@pytest.mark.parametrize(
+    ("hardware", "precision", "sentence"),
+    [
+        (cpu(), "fp16", "fp16 on a CPU"),
+        (cpu("amx_bf16"), "fp16", "fp16 on a CPU"),
+        (gpu((7, 5)), "bf16", "Some GPU has 7.5"),
+        (MPS, "bf16", "Apple GPUs"),
+    ],
+)
+def test_what_the_hardware_does_badly_is_refused(
+    card: ModelCard, hardware: Hardware, precision: str, sentence: str
+) -> None:
+    with pytest.raises(PaintError, match=sentence) as error:
+        decide(hardware, card, precision, 4)
+    assert error.value.code == "precision"
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
+@pytest.mark.parametrize("bf16", ["", "avx512_bf16", "amx_bf16"])
+@pytest.mark.parametrize("memory_gb", [0.1, 9.0])
+def test_a_cpu_never_paints_in_fp16(
+    card: ModelCard, precision: str, bf16: str, memory_gb: float
+) -> None:
+    plan = decide(cpu(bf16), card.model_copy(update={"memory_gb": memory_gb}), precision, 4)
+    assert "fp16" not in (plan.dtype, plan.vae_dtype)
+
+
+@pytest.mark.parametrize(
+    ("free", "precision", "offload"),
+    [
+        (24.0, "auto", "none"),
+        (9.0, "auto", "none"),
+        (8.0, "auto", "model"),
+        (5.0, "auto", "sequential"),
+        (17.0, "fp32", "model"),
+    ],
+)
+def test_what_does_not_fit_on_the_card_takes_turns(
+    card: ModelCard, free: float, precision: str, offload: str
+) -> None:
+    plan = decide(gpu(free=free), card, precision, 4)
+    assert plan.offload == offload
+    assert plan.tiling == (offload != "none")
+    assert f"{free:.1f} GB free" in plan.reason
+
+
+def test_this_machine_is_found_and_another_is_not() -> None:
+    here = find_hardware("cpu")
+    assert not here.gpus
+    assert here.name == here.cpu
+    with pytest.raises(PaintError, match="there is no cuda:99 here"):
+        find_hardware("cuda:99")

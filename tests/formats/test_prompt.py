@@ -1,0 +1,133 @@
+"""Prompt syntax: what each form means, that no text takes long, and that what is inert is named."""
+
+import math
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studio.formats.prompt import Fragment, inert_syntax, parse
+
+LONGEST = 32_768
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("a cat", [("a cat", 1)]),
+        ("(x)", [("x", 1.1)]),
+        ("((x))", [("x", 1.21)]),
+        ("[x]", [("x", 1 / 1.1)]),
+        ("(x:1.3)", [("x", 1.3)]),
+        ("(x: .5 )", [("x", 0.5)]),
+        ("(x:-1)", [("x", -1)]),
+        ("((a:1.3) b:1.2)", [("a", 1.56), (" b", 1.2)]),
+        ("a (b) c", [("a ", 1), ("b", 1.1), (" c", 1)]),
+        (r"\(a\) \[b\] \\ C:\temp", [(r"(a) [b] \ C:\temp", 1)]),
+        ("(a", [("a", 1.1)]),
+        ("a [b (c", [("a ", 1), ("b ", 1 / 1.1), ("c", 1)]),
+        ("a) b]", [("a) b]", 1)]),
+        ("a:1.3)", [("a:1.3)", 1)]),
+        ("(a:1.3 b)", [("a:1.3 b", 1.1)]),
+        ("(a:1.2.3)", [("a:1.2.3", 1.1)]),
+        ("[a:1.3]", [("a:1.3", 1 / 1.1)]),
+        ("(a [b) c]", [("a ", 1.1), ("b", 1), (" c", 1 / 1.1)]),
+        ("(a) (b)", [("a", 1.1), ("b", 1.1)]),
+        ("(x:1000)", [("x", 1)]),
+        ("(x:" + "9" * 400 + ")", [("x", 1)]),
+    ],
+)
+def test_each_form_has_its_weight(text: str, meant: list[tuple[str, float]]) -> None:
+    (chunk,) = parse(text)
+    assert [part.text for part in chunk] == [word for word, _ in meant]
+    for part, (_, weight) in zip(chunk, meant, strict=True):
+        assert math.isclose(part.weight, weight)
+
+
+def test_break_starts_a_new_chunk_where_it_is_a_word_of_its_own() -> None:
+    assert parse("a BREAK b") == ((Fragment("a ", 1),), (Fragment(" b", 1),))
+    assert parse("(a BREAK b:1.2)") == ((Fragment("a ", 1.2),), (Fragment(" b", 1.2),))
+    assert len(parse("BREAKFAST, break, a_BREAK")) == 1
+    assert parse("BREAK BREAK") == ((),)
+    assert parse("") == ((),)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["(", "[", ")", "()", "([ ", ":", ": ", ":1", ":1)", "(a:1.1)", "\\", "\\(", "B", "BREAK ", " "]
+    + ["[:", "[a:1", "[1", "__", "__a", "_", "a_", "{", "{|", "<lora:", " AND", "a ", "((a:9"],
+)
+def test_no_text_takes_long(unit: str) -> None:
+    for text in (unit * (LONGEST // len(unit)), "(:" + unit * (LONGEST // len(unit) - 1) + "x]"):
+        start = time.thread_time()
+        parse(text)
+        inert_syntax(text, weighting=True)
+        assert time.thread_time() - start < 0.15  # 0.05 is usual; quadratic would be seconds
+
+
+def test_a_number_of_thirty_thousand_digits_takes_no_longer() -> None:
+    start = time.thread_time()
+    for text in ("(:" + "1" * LONGEST, "[" + "1" * LONGEST + ":" + "1" * LONGEST + "x]"):
+        parse(text)
+        inert_syntax(text, weighting=True)
+    assert time.thread_time() - start < 0.15
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
+weights = st.integers(-999, 999).map(lambda hundredths: hundredths / 100)
+
+
+@given(st.lists(st.tuples(words, weights), max_size=8))
+def test_what_is_written_with_escapes_is_read_back(pieces: list[tuple[str, float]]) -> None:
+    text = "".join(f"({_escaped(word)}:{weight})" for word, weight in pieces)
+    read = [(part.text, part.weight) for chunk in parse(text) for part in chunk]
+    assert "".join(word for word, _ in read).split() == "".join(w for w, _ in pieces).split()
+    assert {weight for _, weight in read} <= {weight for _, weight in pieces}
+
+
+@given(st.text("()[]:\\B AND1.{}|_<>lora", max_size=200))
+def test_nothing_but_syntax_is_lost_and_every_weight_is_sound(text: str) -> None:
+    chunks = parse(text)
+    assert len(chunks) >= 1
+    for chunk in chunks:
+        assert all(abs(part.weight) <= 10 and part.text.strip() for part in chunk)
+    kept = sorted("".join(part.text for chunk in chunks for part in chunk).replace(" ", ""))
+    assert [c for c in kept if c.isalpha()] == sorted(c for c in text if c.isalpha())
+    for sentence in inert_syntax(text, weighting=True):
+        assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a cat <lora:ink:0.8> <lora:x>", "<lora:name:1>"),
+        ("a {red|blue} hat", "{a|b}"),
+        ("a __colour__ hat, __hair/long_hair__", "__name__"),
+        ("[red:blue:0.5] hat", "[from:to:when]"),
+        ("[hat:4] on [cat::10]", "[from:to:when]"),
+        ("[red|blue] hat", "[a|b]"),
+        ("a cat AND a dog", "AND"),
+        ("(hat:11)", "'hat' is outside -10 to 10"),
+    ],
+)
+def test_syntax_without_effect_is_named_once(text: str, named: str) -> None:
+    (sentence,) = inert_syntax(text, weighting=True)
+    assert named in sentence
+
+
+def test_plain_words_and_escaped_brackets_need_no_warning() -> None:
+    text = r"a cat, 8k \[red:blue:0.5\] <3 snake_case __init a|b {x} [soft:er] ANDES (x:1.2)"
+    assert inert_syntax(text, weighting=True) == []
+
+
+def test_a_model_without_weighting_says_so() -> None:
+    (sentence,) = inert_syntax("(hat:1.2)", weighting=False)
+    assert "have no effect" in sentence
+    assert inert_syntax(r"a hat \(red\)", weighting=False) == []
+
+
+def _escaped(text: str) -> str:
+    for mark in "\\()[]":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("BREAK", "break")
