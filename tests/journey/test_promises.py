@@ -1,0 +1,144 @@
+"""What the real server promises: offline, the same picture always, nothing lost, one owner."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from bench.server import ROOT
+from tests.journey.conftest import Server
+
+WISH = {"prompt": "a (blue:1.2) boat at night", "seed": 11, "steps": 6}
+
+
+def paint(server: Server, **fields: object) -> bytes:
+    answer = httpx.post(f"{server.url}/api/generate", json={**WISH, **fields}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return httpx.get(answer.json()["image_url"]).content
+
+
+def pixels(data: bytes) -> bytes:
+    return Image.open(io.BytesIO(data)).tobytes()
+
+
+def submit(server: Server, **fields: object) -> str:
+    answer = httpx.post(f"{server.url}/api/jobs", json={**WISH, **fields})
+    assert answer.status_code == 202, answer.text
+    name: str = answer.json()["id"]
+    return name
+
+
+def finished(server: Server, job: str, seconds: float = 60) -> dict[str, object]:
+    end = time.monotonic() + seconds
+    while True:
+        answer: dict[str, object] = httpx.get(f"{server.url}/api/jobs/{job}").json()
+        if answer["state"] in ("done", "failed", "cancelled"):
+            return answer
+        assert time.monotonic() < end, answer
+        time.sleep(0.05)
+
+
+def picture_of(server: Server, job: dict[str, object]) -> bytes:
+    url = job["pictures"][0]["url"]  # type: ignore[index]
+    return httpx.get(url if str(url).startswith("http") else server.url + str(url)).content
+
+
+def test_page_and_first_picture_reach_for_nothing_outside(server: Server) -> None:
+    assert httpx.get(server.url).status_code == 200
+    paint(server)
+    assert not server.watched.exists(), server.watched.read_text()
+
+
+def test_the_same_request_gives_the_same_pixels_alone_in_a_queue_and_after_a_restart(
+    server: Server,
+) -> None:
+    alone = pixels(paint(server))
+    jobs = [submit(server, seed=seed) for seed in (3, 11, 4)]
+    assert pixels(picture_of(server, finished(server, jobs[1]))) == alone
+    waiting = [submit(server, steps=60), submit(server)]
+    server.kill()
+    server.start()
+    assert finished(server, waiting[0])["state"] == "done"
+    assert pixels(picture_of(server, finished(server, waiting[1]))) == alone
+    assert server.stop() == 0
+    server.start(DARKROOM_SLOTS="2", OMP_NUM_THREADS="1")
+    together = [submit(server), submit(server)]
+    slots = [finished(server, job) for job in together]
+    assert {job["slot"] for job in slots} == {"cpu0", "cpu1"}
+    for job in slots:
+        assert pixels(picture_of(server, job)) == alone
+
+
+def test_a_killed_worker_costs_time_and_nothing_else(server: Server) -> None:
+    job = submit(server, steps=100)
+    slot = None
+    while slot is None or slot["state"] != "painting":
+        slots = httpx.get(f"{server.url}/api/queue/status").json()["slots"]
+        slot = next((slot for slot in slots if slot["job"] == job), None)
+    os.kill(slot["pid"], signal.SIGKILL)
+    done = finished(server, job)
+    assert (done["state"], done["crashes"]) == ("done", 1)
+
+
+def test_a_second_server_on_the_same_folder_is_refused_with_the_pid(server: Server) -> None:
+    assert server.process
+    command = [sys.executable, "app.py", "doctor", "--data", str(server.data)]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert second.returncode == 0, second.stdout
+    assert str(server.process.pid) in second.stdout
+    third = subprocess.run(
+        [sys.executable, "app.py", "--data", str(server.data), "--port", "0"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert third.returncode == 1
+    assert str(server.process.pid) in third.stderr
+
+
+def test_paint_without_a_server_gives_a_file_that_knows_how_it_was_made(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "app.py"), "paint", "a red car", "--seed", "7"]
+    more = ["--steps", "3", "--data", str(tmp_path / "data"), "--out", "car.png"]
+    done = subprocess.run(
+        [*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    image = Image.open(tmp_path / "car.png")
+    assert "Seed: 7" in image.info["parameters"]
+    assert not _workers_of(tmp_path)
+
+
+def _workers_of(folder: Path) -> list[str]:
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(command.read_bytes().decode("utf-8", "replace"))
+    return [line for line in found if "engine.worker" in line and str(folder) in line]
+
+
+def test_a_bad_wish_on_the_command_line_is_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "app.py", "paint", "x", "--steps", "1000000"]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == "darkroom: steps: 1000000 is too large; the most is 200.\n"
+
+
+@pytest.mark.slow
+def test_ten_kills_of_the_real_server_lose_nothing(server: Server) -> None:
+    jobs = []
+    for round_ in range(10):
+        jobs += [submit(server, seed=seed) for seed in range(3)]
+        time.sleep(0.3 * (round_ % 4))
+        server.kill()
+        server.start()
+    for job in jobs:
+        assert finished(server, job)["state"] == "done"
+        assert len(httpx.get(f"{server.url}/api/jobs/{job}").json()["pictures"]) == 1
