@@ -1,15 +1,17 @@
 """Live progress of running jobs, and a way to wait for the next change, from threads or coroutines.
 
-Nothing here is durable: what must last is in the store.
+Nothing here is durable: what must last is in the store. Of jobs long past it forgets the version.
 """
 
 import asyncio
 import threading
 from collections import defaultdict
+from contextlib import suppress
 
 from studio.jobs.view import Live
 
-Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+REMEMBERED = 4096
+Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event, bool]
 
 
 class Feed:
@@ -30,24 +32,26 @@ class Feed:
             else:
                 self._live[job] = live
             self._versions[job] += 1
+            if len(self._versions) > REMEMBERED:
+                del self._versions[next(iter(self._versions))]
             self._changed.notify_all()
-            for loop, event in self._waiters.get(job, ()):
-                loop.call_soon_threadsafe(event.set)
+            for loop, event, every_step in self._waiters.get(job, ()):
+                if every_step or live is None:
+                    with suppress(RuntimeError):  # its loop was closed with the site
+                        loop.call_soon_threadsafe(event.set)
 
     def version(self, job: str) -> int:
         return self._versions.get(job, 0)
-
-    def forget(self, job: str) -> None:
-        """Called once a job is final and its last watchers have been told."""
-        with self._changed:
-            self._versions.pop(job, None)
 
     def wait(self, job: str, seen: int, timeout: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self.version(job) != seen, timeout)
 
-    async def changed(self, job: str, seen: int, timeout: float) -> None:
-        waiter = (asyncio.get_running_loop(), asyncio.Event())
+    async def changed(
+        self, job: str, seen: int, timeout: float, *, every_step: bool = True
+    ) -> None:
+        """Waking for every step costs the worker time where both share few cores."""
+        waiter = (asyncio.get_running_loop(), asyncio.Event(), every_step)
         with self._changed:
             if self.version(job) != seen:
                 return

@@ -21,6 +21,8 @@ from studio.store.rows import Job
 from studio.store.store import Store
 from studio.weights import find_part, find_weights
 
+LISTEN_SECONDS = 30.0  # then the row itself is looked at again
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -82,6 +84,15 @@ class Line:
             if view.final:
                 return
             await self.feed.changed(job_id, seen, beat)
+
+    async def ended(self, job_id: str) -> View:
+        """The final view, for those who want no steps."""
+        while True:
+            seen = self.feed.version(job_id)
+            view = await asyncio.to_thread(self.view, job_id)
+            if view.final:
+                return view
+            await self.feed.changed(job_id, seen, LISTEN_SECONDS, every_step=False)
 
     def wait(self, job_id: str, timeout: float) -> View:
         """For threads: the final view, or the one at the end of the timeout."""

@@ -1,0 +1,50 @@
+"""The feed wakes who waits, from any thread, and does not grow with the jobs of the past."""
+
+import asyncio
+import threading
+import time
+
+from studio.jobs.feed import REMEMBERED, Feed
+from studio.jobs.view import Live
+
+
+def later(feed: Feed, live: Live | None, seconds: float = 0.05) -> None:
+    threading.Timer(seconds, feed.tell, ("job", live)).start()
+
+
+async def waited(feed: Feed, **how: bool) -> float:
+    began = time.monotonic()
+    await feed.changed("job", feed.version("job"), 0.5, **how)
+    return time.monotonic() - began
+
+
+def test_a_coroutine_wakes_at_the_next_change() -> None:
+    feed = Feed()
+    later(feed, Live(step=1))
+    assert asyncio.run(waited(feed)) < 0.3
+
+
+def test_who_wants_no_steps_sleeps_through_them_and_wakes_at_the_end() -> None:
+    feed = Feed()
+    later(feed, Live(step=1))
+    later(feed, None, 0.25)
+    assert 0.2 < asyncio.run(waited(feed, every_step=False)) < 0.45
+
+
+def test_a_change_between_looking_and_waiting_is_not_missed() -> None:
+    feed = Feed()
+    seen = feed.version("job")
+    feed.tell("job", None)
+    began = time.monotonic()
+    asyncio.run(feed.changed("job", seen, 5))
+    feed.wait("job", seen, 5)
+    assert time.monotonic() - began < 1
+
+
+def test_the_past_is_forgotten() -> None:
+    feed = Feed()
+    for number in range(REMEMBERED + 100):
+        feed.tell(f"job{number}", Live(step=1))
+        feed.tell(f"job{number}", None)
+    assert len(feed._versions) == REMEMBERED
+    assert not feed._live
