@@ -1,0 +1,164 @@
+"""What the controls of a wish offer for a model, and how they are filled and read again.
+
+Everything is asked of the card and of `ImageRequest`; nobody tests names of models here.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.catalog import ModelCard
+from studio.errors import Refused
+from studio.request import ImageRequest
+from studio.store.rows import Job
+from studio.weights import find_part, find_weights, here
+
+# The order in which the page hands the values over, and takes them back.
+NAMES = (
+    "prompt",
+    "negative_prompt",
+    "model",
+    "quality",
+    "aspect",
+    "seed",
+    "fresh",
+    "look",
+    "steps",
+    "guidance",
+    "sampler",
+    "count",
+    "output_format",
+)
+NO_LOOK = ""
+Values = Mapping[str, object]
+
+
+def bounds(field: str) -> tuple[float, float]:
+    """The least and the most of a number, from the field itself."""
+    least, most = 0.0, 0.0
+    for limit in ImageRequest.model_fields[field].metadata:
+        least = getattr(limit, "ge", least)
+        most = getattr(limit, "le", most)
+    return least, most
+
+
+def help_of(field: str) -> str:
+    return ImageRequest.model_fields[field].description or ""
+
+
+def usual(card: ModelCard) -> dict[str, Any]:
+    """What the controls show when a model is chosen."""
+    return {
+        "quality": "balanced" if card.quality else None,
+        "aspect": next(iter(card.sizes)),
+        "steps": card.quality.get("balanced", card.steps),
+        "guidance": card.guidance,
+        "sampler": card.samplers[0].name,
+    }
+
+
+def quality_of(card: ModelCard, steps: int) -> str | None:
+    return next((name for name, meant in card.quality.items() if meant == steps), None)
+
+
+def dressed(card: ModelCard, values: Values) -> list[object]:
+    """One update for each of NAMES: what the card offers, with these values where given."""
+    offers: dict[str, dict[str, Any]] = {
+        "negative_prompt": {"visible": "negative" in card.can},
+        "quality": {"choices": list(card.quality), "visible": bool(card.quality)},
+        "aspect": {"choices": list(card.sizes)},
+        "steps": {"maximum": card.max_steps},
+        "guidance": {"visible": "guidance" in card.can},
+        "sampler": {"choices": [sampler.name for sampler in card.samplers]},
+    }
+    shown: list[object] = []
+    for name in NAMES:
+        update = dict(offers.get(name, {}))
+        if name in values:
+            update["value"] = values[name]
+        shown.append(gr.update(**update) if update else gr.skip())
+    return shown
+
+
+def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
+    """The fields of a wish from the controls. What a model has no control for is not sent."""
+    fields = {name: values[name] for name in NAMES if name not in ("fresh", "look")}
+    if values["fresh"] or values["seed"] is None:
+        del fields["seed"]
+    if "negative" not in card.can:
+        del fields["negative_prompt"]
+    if "guidance" not in card.can:
+        del fields["guidance"]
+    if not card.quality:
+        del fields["quality"]
+    if values["look"] != NO_LOOK:
+        fields["look"] = values["look"]
+    return fields
+
+
+def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, object], list[str]]:
+    """The controls as they stood for a job, and in sentences what they cannot show of it.
+
+    With the seed of one picture they are set to paint that picture again.
+    """
+    wish, request, missing = job.wish, job.request, []
+    size = (request["width"], request["height"])
+    shapes = [name for name, known in card.sizes.items() if (known.width, known.height) == size]
+    if not shapes:
+        missing.append(f"{size[0]} × {size[1]} is not a shape of the list; the first is chosen.")
+    if request["steps"] > card.max_steps:
+        missing.append(f"{request['steps']} steps are more than {card.title} takes here.")
+    values = {
+        "prompt": wish["prompt"],
+        "negative_prompt": wish["negative_prompt"],
+        "model": card.name,
+        "quality": quality_of(card, request["steps"]),
+        "aspect": shapes[0] if shapes else next(iter(card.sizes)),
+        "seed": request["seed"] if seed is None else seed,
+        "fresh": seed is None and wish["seed"] is None,
+        "look": wish["look"] or NO_LOOK,
+        "steps": request["steps"],
+        "guidance": request["guidance"],
+        "sampler": request["sampler"],
+        "output_format": request["output_format"],
+    }
+    return values, missing
+
+
+def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[str, str]]:
+    return [
+        (
+            card.title if here(card, model_folder) else f"{card.title} (not on this machine)",
+            card.name,
+        )
+        for card in cards
+    ]
+
+
+def about(card: ModelCard, model_folder: Path) -> str:
+    """What the model is, and how to fetch it when it is not here."""
+    lines = [card.about]
+    try:
+        find_weights(card, model_folder)
+        for part in card.parts.values():
+            find_part(card, part, model_folder)
+    except Refused as error:
+        lines.append(str(error).removeprefix("model: "))
+    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+
+
+def size_line(card: ModelCard, aspect: object) -> str:
+    """The chosen shape in pixels, and a small drawing of each shape in front of its name."""
+    size = card.sizes.get(aspect) if isinstance(aspect, str) else None
+    words = f"{size.width} × {size.height}" if size else ""
+    drawings = []
+    for index, shape in enumerate(card.sizes.values(), start=1):
+        scale = 14 / max(shape.width, shape.height)
+        width, height = round(shape.width * scale), round(shape.height * scale)
+        drawings.append(
+            f"#aspect label:nth-of-type({index})::before{{width:{width}px;height:{height}px}}"
+        )
+    return f'<style>{"".join(drawings)}</style><span class="mono">{words}</span>'

@@ -1,0 +1,260 @@
+"""The Create page: its controls, drawn from the fields of a wish and a card, and what each does.
+
+Only layout and wiring; what happens is said in `desk`, how it looks in `frame` and the style sheet.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from studio.catalog import Catalog, ModelCard
+from studio.jobs.studio import Studio
+from studio.web import frame
+from studio.web.controls import (
+    NAMES,
+    NO_LOOK,
+    about,
+    bounds,
+    help_of,
+    model_choices,
+    size_line,
+    usual,
+)
+from studio.web.desk import IDLE_SECONDS, Desk
+
+Parts = dict[str, Any]  # Gradio's components; those of a wish by the name of its field
+
+# Everything light answers at once and waits for nobody; the checks are `ImageRequest`'s own.
+LIGHT: dict[str, Any] = {
+    "queue": False,
+    "preprocess": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+
+# Clicks in our own HTML become events; a frame that is being painted asks to be followed.
+CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-pick],[data-reuse],[data-try]');
+  if (!button) return;
+  const { pick, reuse, try: prompt } = button.dataset;
+  if (pick !== undefined) trigger('pick', { id: pick });
+  if (reuse !== undefined) trigger('reuse', { id: reuse });
+  if (prompt !== undefined) trigger('example', { prompt });
+});
+"""
+FOLLOWS = """
+const follow = () => {
+  if (element.querySelector('[data-follow]:not([data-follow=""])')) trigger('follow', {});
+};
+watch('value', follow);
+"""
+
+
+# What the clock, the stream and most clicks show again, in the order of `Desk.show`.
+SHOW = ("status", "live", "lately", "stop", "clock")
+FILL = ("note", "about", "size", *NAMES)
+
+
+def create(
+    studio: Studio, state: gr.BrowserState, status: gr.HTML, painting: Dependency
+) -> dict[str, Any]:
+    """Builds the page inside the current Blocks; gives back what is to happen when it is opened."""
+    parts: Parts = {"state": state, "status": status}
+    with gr.Row(elem_id="create", equal_height=False):
+        with gr.Column(scale=5, min_width=320, elem_id="asked"):
+            with gr.Column(elem_id="dock"):
+                parts |= _words()
+            with gr.Column(elem_id="settings"):
+                parts |= _settings(studio)
+        with gr.Column(scale=7, min_width=320, elem_id="seen"):
+            parts["held"] = gr.HTML(elem_id="held", js_on_load=CLICKS, apply_default_css=False)
+            parts["live"] = gr.HTML(
+                frame.empty(), elem_id="live", js_on_load=CLICKS + FOLLOWS, apply_default_css=False
+            )
+            parts["lately"] = gr.HTML(elem_id="lately", js_on_load=CLICKS, apply_default_css=False)
+    parts["clock"] = gr.Timer(IDLE_SECONDS)
+    desk = Desk(studio)
+    _light_events(desk, parts, painting)
+    # Only the stream of previews has a place in the queue, one for each slot. Every event of this
+    # group must give the same limit: Gradio takes the lowest.
+    parts["live"].follow(
+        desk.follow,
+        state,
+        [parts[name] for name in SHOW],
+        show_progress="hidden",
+        api_visibility="private",
+        concurrency_id="paint",
+        concurrency_limit=studio.pool.size,
+    )
+    opened = [parts[name] for name in ("state", *FILL, "held", *SHOW)]
+    return {"fn": desk.attach, "inputs": state, "outputs": opened, **LIGHT}
+
+
+def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
+    def when(
+        event: Callable[..., object],
+        act: Callable[..., object],
+        given: Sequence[str],
+        shown: Sequence[str],
+        **more: Any,
+    ) -> None:
+        event(
+            act, [parts[name] for name in given], [parts[name] for name in shown], **LIGHT, **more
+        )
+
+    written = ("state", "note", "seed", "held", *SHOW)
+    when(parts["generate"].click, desk.submit, ("state", *NAMES), written)
+    when(parts["prompt"].submit, desk.submit, ("state", *NAMES), written)
+    # `painting` is never run by the page, but Gradio cancels for its clients only what a page can.
+    when(parts["stop"].click, desk.stop, ["state"], ("note", *SHOW), cancels=[painting])
+    when(parts["clock"].tick, desk.show, ["state"], SHOW)
+    for place in ("held", "live", "lately"):
+        when(parts[place].pick, desk.pick, ["state"], ("state", "held", "lately"))
+    for place in ("held", "live"):
+        when(parts[place].reuse, desk.reuse, [], FILL)
+    when(parts["live"].example, desk.example, [], ["prompt"])
+    when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
+    when(parts["seed"].input, desk.keep_seed, [], ["fresh"])
+    when(parts["model"].input, desk.choose_model, ["model"], FILL[1:])
+    when(parts["quality"].input, desk.choose_quality, ("model", "quality"), ["steps"])
+    when(parts["steps"].input, desk.choose_steps, ("model", "steps"), ["quality"])
+    when(parts["aspect"].input, desk.choose_shape, ("model", "aspect"), ["size"])
+
+
+def _words() -> Parts:
+    least, most = (int(bound) for bound in bounds("count"))
+    found: Parts = {}
+    # One line that grows: so Enter paints and Shift+Enter is a new line. The style shows three.
+    found["prompt"] = gr.Textbox(
+        label=help_of("prompt"),
+        lines=1,
+        max_lines=8,
+        elem_id="prompt",
+        placeholder="a red lighthouse on an island, evening light",
+    )
+    found["negative_prompt"] = gr.Textbox(
+        label="What should not be in it?", lines=1, max_lines=4, elem_id="negative"
+    )
+    found["note"] = gr.HTML(elem_id="note", apply_default_css=False)
+    with gr.Row(elem_id="press"):
+        found["generate"] = gr.Button("Generate", variant="primary", elem_id="generate")
+        found["stop"] = gr.Button("Stop", visible=False, elem_id="stop")
+        found["count"] = gr.Dropdown(
+            [(f"×{number}", number) for number in range(least, most + 1)],
+            value=least,
+            label="How many",
+            show_label=False,
+            elem_id="count",
+            filterable=False,
+            min_width=80,
+            scale=0,
+        )
+    return found
+
+
+def _settings(studio: Studio) -> Parts:
+    catalog, folder = studio.catalog, studio.settings.model_folder
+    card, values = catalog.default, usual(catalog.default)
+    found: Parts = {}
+    with gr.Row(elem_id="models"):
+        found["model"] = gr.Dropdown(
+            model_choices(list(catalog.cards.values()), folder),
+            value=card.name,
+            label="Model",
+            elem_id="model",
+            scale=2,
+        )
+        found["look"] = _looks(catalog)
+    found["about"] = gr.HTML(about(card, folder), elem_id="about", apply_default_css=False)
+    found["quality"] = gr.Radio(
+        list(card.quality),
+        value=values["quality"],
+        label="Quality",
+        visible=bool(card.quality),
+        elem_id="quality",
+    )
+    with gr.Row(elem_id="shape"):
+        found["aspect"] = gr.Radio(
+            list(card.sizes), value=values["aspect"], label="Shape", elem_id="aspect"
+        )
+        found["size"] = gr.HTML(
+            size_line(card, values["aspect"]), elem_id="size", apply_default_css=False
+        )
+    with gr.Row(elem_id="seeds"):
+        found |= _seeds()
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        found |= _advanced(card)
+    return found
+
+
+def _seeds() -> Parts:
+    least, most = bounds("seed")
+    return {
+        "seed": gr.Number(
+            None,
+            label="Seed",
+            placeholder="any",
+            precision=0,
+            minimum=least,
+            maximum=most,
+            elem_id="seed",
+            min_width=140,
+        ),
+        "fresh": gr.Checkbox(
+            True, label="new each time", elem_id="fresh", container=False, min_width=120
+        ),
+        "last": gr.Button("Keep this seed", size="sm", elem_id="last", scale=0, min_width=110),
+    }
+
+
+def _looks(catalog: Catalog) -> gr.Dropdown:
+    choices = [("none", NO_LOOK), *((look.title, look.name) for look in catalog.looks.values())]
+    return gr.Dropdown(
+        choices,
+        value=NO_LOOK,
+        label="Look",
+        elem_id="look",
+        visible=bool(catalog.looks),
+        min_width=120,
+    )
+
+
+def _advanced(card: ModelCard) -> Parts:
+    values = usual(card)
+    least, most = bounds("guidance")
+    return {
+        "steps": gr.Slider(
+            bounds("steps")[0],
+            card.max_steps,
+            values["steps"],
+            step=1,
+            label="Steps",
+            info=help_of("steps"),
+            elem_id="steps",
+            buttons=[],
+        ),
+        "guidance": gr.Slider(
+            least,
+            most,
+            values["guidance"],
+            step=0.1,
+            label="Guidance",
+            info=help_of("guidance"),
+            visible="guidance" in card.can,
+            elem_id="guidance",
+            buttons=[],
+        ),
+        "sampler": gr.Dropdown(
+            [sampler.name for sampler in card.samplers],
+            value=values["sampler"],
+            label="Sampler",
+            info=help_of("sampler"),
+            elem_id="sampler",
+        ),
+        "output_format": gr.Radio(
+            ["png", "jpeg", "webp"], value="png", label="Kind of file", elem_id="format"
+        ),
+    }

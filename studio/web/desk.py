@@ -1,0 +1,245 @@
+"""What the Create page does: writes wishes down, and shows the job and the pictures it holds.
+
+One state, kept by the browser: the jobs this page asked for and the picture held up. Everything
+else is looked up anew each time, so a refresh, a second tab and a restart all show the same.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from studio.errors import DarkroomError, NotFound
+from studio.jobs.studio import Studio
+from studio.jobs.view import View
+from studio.store.rows import Job, Picture
+from studio.web import frame
+from studio.web.asking import ask
+from studio.web.controls import (
+    NAMES,
+    about,
+    dressed,
+    quality_of,
+    size_line,
+    usual,
+    values_of,
+    wish_of,
+)
+from studio.web.drawing import still, unfinished
+from studio.web.pace import Pace
+
+State = object  # {"jobs": [ids], "picture": id}, but from the browser: `_sound` makes it so
+Shown = list[object]  # values for the outputs of an event, in their order
+
+FRESH: dict[str, Any] = {"jobs": [], "picture": ""}
+MOST_JOBS = 20  # of one page that are still followed
+LATELY = 12
+LIVE_SECONDS, IDLE_SECONDS = 1.0, 5.0
+SMOOTH_SECONDS = 0.1  # previews closer together than this are dropped, not queued up
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    studio: Studio
+    pace: Pace = field(default_factory=Pace)
+
+    # Asked by the person. Each answers with the values its outputs name in `create`.
+
+    def submit(self, state: State, *values: object) -> Shown:
+        """[state, note, seed, held, *show]"""
+        given = dict(zip(NAMES, values, strict=True))
+        try:
+            card = self.studio.catalog.find(str(given["model"]))
+            job = ask(self.studio.line, [wish_of(card, given)])[0]
+        except DarkroomError as error:
+            return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(7)]
+        others = [view.job.id for view in self._views(state) if not view.final]
+        now = {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
+        return [now, "", job.request["seed"], "", *self.show(now)]
+
+    def stop(self, state: State) -> Shown:
+        """[note, *show]"""
+        view, _ = self._current(state)
+        if view is not None and not view.final:
+            self.studio.line.cancel(view.job.id)
+        return ["", *self.show(state)]
+
+    def pick(self, event: gr.EventData, state: State) -> Shown:
+        """[state, held, lately]; an empty id puts the picture down."""
+        state = _sound(state) | {"picture": str(getattr(event, "id", ""))}
+        return [state, self._held(state), self._lately(state)]
+
+    def reuse(self, event: gr.EventData) -> Shown:
+        """[note, about, size, *controls]"""
+        try:
+            picture = self.studio.store.picture(str(getattr(event, "id", "")))
+            return self._fill(self.studio.store.job(picture.job), picture.seed)
+        except DarkroomError as error:
+            return [frame.note(_spoken(str(error)), "warn"), *_skip(2 + len(NAMES))]
+
+    def example(self, event: gr.EventData) -> str:
+        """[prompt]"""
+        return str(getattr(event, "prompt", ""))
+
+    def last_seed(self, state: State) -> Shown:
+        """[seed, fresh]: the seed of what is shown, kept from now on."""
+        picture = self._picture(state)
+        view, _ = self._current(state)
+        if picture is None and view is None:
+            return _skip(2)
+        return [picture.seed if picture else view.job.request["seed"] if view else None, False]
+
+    def keep_seed(self) -> bool:
+        """[fresh]: a seed typed by hand is meant."""
+        return False
+
+    def choose_model(self, name: str) -> Shown:
+        """[about, size, *controls]"""
+        card = self.studio.catalog.find(name)
+        values = usual(card)
+        folder = self.studio.settings.model_folder
+        return [about(card, folder), size_line(card, values["aspect"]), *dressed(card, values)]
+
+    def choose_quality(self, name: str, quality: str) -> object:
+        """[steps]"""
+        card = self.studio.catalog.find(name)
+        return next((steps for known, steps in card.quality.items() if known == quality), gr.skip())
+
+    def choose_steps(self, name: str, steps: int) -> str | None:
+        """[quality]: the one that means these steps, if any does."""
+        return quality_of(self.studio.catalog.find(name), steps)
+
+    def choose_shape(self, name: str, aspect: str) -> str:
+        """[size]"""
+        return size_line(self.studio.catalog.find(name), aspect)
+
+    # Shown by itself
+
+    def attach(self, state: State, request: gr.Request) -> Shown:
+        """[state, note, about, size, *controls, held, *show]: the page as it was left."""
+        asked = request.query_params.get("job")
+        state = {"jobs": [asked], "picture": ""} if asked else _sound(state)
+        view, _ = self._current(state)
+        filled = ["", *self.choose_model("")]
+        filled[3 + NAMES.index("seed")] = None  # Gradio's number begins as 0, not as empty
+        try:
+            filled = self._fill(view.job, None) if view else filled
+        except DarkroomError as error:  # its model is no longer in the presets
+            filled[0] = frame.note(_spoken(str(error)), "warn")
+        if asked and view is None:
+            filled[0] = frame.note(f"There is no job {asked[:40]!r} here.", "warn")
+        return [state, *filled, self._held(state), *self.show(state)]
+
+    def show(self, state: State) -> Shown:
+        """[status, live, lately, stop, clock]"""
+        view, after = self._current(state)
+        alive = view is not None and not view.final
+        counts = self.studio.store.counts()
+        return [
+            frame.status(self.studio.pool.views(), counts.get("queued", 0)),
+            self._live(view, after) if view else frame.empty(),
+            self._lately(state),
+            gr.update(visible=alive),
+            gr.update(value=LIVE_SECONDS if alive else IDLE_SECONDS),
+        ]
+
+    async def follow(self, state: State) -> AsyncIterator[Shown]:
+        """[status, live, lately, stop, clock], at every step of the job that is being painted.
+
+        When the tab goes away the iteration is closed and the job goes on.
+        """
+        current, after = await asyncio.to_thread(self._current, state)
+        yield _skip(5)
+        if current is None or current.final:
+            return
+        shown = 0.0
+        async for view in self.studio.line.follow(current.job.id):
+            if view.final:
+                yield await asyncio.to_thread(self.show, state)
+                return
+            if view.place:  # others come first; the clock will say when it is its turn
+                return
+            if time.monotonic() - shown >= SMOOTH_SECONDS:
+                shown = time.monotonic()
+                yield [gr.skip(), self._live(view, after), *_skip(3)]
+
+    # Looked up
+
+    def _views(self, state: State) -> list[View]:
+        views = []
+        for job in _sound(state)["jobs"]:
+            try:
+                views.append(self.studio.line.view(job))
+            except NotFound:  # the data folder is another one now
+                continue
+        return views
+
+    def _current(self, state: State) -> tuple[View | None, int]:
+        """The page's first job that is not final, or else its last; and how many come after."""
+        views = self._views(state)
+        for index, view in enumerate(views):
+            if not view.final:
+                return view, len(views) - index - 1
+        return (views[-1] if views else None), 0
+
+    def _picture(self, state: State) -> Picture | None:
+        chosen = _sound(state)["picture"]
+        try:
+            return self.studio.store.picture(chosen) if chosen else None
+        except NotFound:
+            return None
+
+    def _held(self, state: State) -> str:
+        picture = self._picture(state)
+        if picture is None:
+            return ""
+        job = self.studio.store.job(picture.job)
+        pictures = self.studio.store.pictures(job=job.id)
+        return frame.render(still(job, pictures, picture, self._title(job), back=True))
+
+    def _live(self, view: View, after: int) -> str:
+        job = view.job
+        if job.state == "done":
+            title = self._title(job)
+            return frame.render(still(job, view.pictures, view.pictures[0], title, back=False))
+        return frame.render(unfinished(view, after, self.pace.left(view)))
+
+    def _title(self, job: Job) -> str:
+        card = self.studio.catalog.cards.get(job.model)
+        return card.title if card else job.model
+
+    def _lately(self, state: State) -> str:
+        return frame.lately(self.studio.store.pictures(limit=LATELY), _sound(state)["picture"])
+
+    def _fill(self, job: Job, seed: int | None) -> Shown:
+        """[note, about, size, *controls]"""
+        card = self.studio.catalog.find(job.model)
+        values, missing = values_of(job, card, seed)
+        return [
+            frame.note(" ".join(missing), "warn"),
+            about(card, self.studio.settings.model_folder),
+            size_line(card, values["aspect"]),
+            *dressed(card, values),
+        ]
+
+
+def _spoken(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _sound(state: State) -> dict[str, Any]:
+    """The state as we wrote it, whatever the browser's storage holds."""
+    if not isinstance(state, Mapping):
+        return dict(FRESH)
+    jobs = state.get("jobs")
+    return {
+        "jobs": [str(job) for job in jobs][-MOST_JOBS:] if isinstance(jobs, list) else [],
+        "picture": str(state.get("picture") or ""),
+    }
+
+
+def _skip(count: int) -> Shown:
+    return [gr.skip()] * count

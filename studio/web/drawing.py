@@ -1,0 +1,76 @@
+"""A job or a picture as a frame: which words, which bar, which recipe. What it looks like is HTML.
+
+Pure: everything it says comes from the rows it is given.
+"""
+
+from collections.abc import Sequence
+
+from studio.jobs.view import View
+from studio.store.rows import Job, Picture
+from studio.web import frame
+from studio.web.frame import Frame
+from studio.web.pace import share
+
+RECIPE = ("prompt", "negative_prompt", "model", "steps", "guidance", "sampler", "precision")
+
+
+def unfinished(view: View, after: int, left: float | None) -> Frame:
+    """A job that waits, is painted, or came to nothing. `after` more of the same page follow it."""
+    job = view.job
+    size = (int(job.request["width"]), int(job.request["height"]))
+    if view.final:
+        end = "Stopped. Nothing of it was kept." if job.state == "cancelled" else view.words
+        return Frame("sorry", size, words=end, notes=job.warnings)
+    words = [view.words]
+    words += [f"about {seconds(left)} left"] if left else []
+    words += [f"{after} more of yours after it"] if after else []
+    return Frame(
+        "live",
+        size,
+        source=frame.preview_source(view.live.preview),
+        alt="the picture while it develops",
+        words=" · ".join(words),
+        done=share(view),
+        follow="" if view.place else job.id,
+        notes=job.warnings,
+        many=job.request["count"] > 1,
+    )
+
+
+def still(job: Job, pictures: Sequence[Picture], one: Picture, title: str, *, back: bool) -> Frame:
+    """One finished picture among those painted with it; `back` leads to what was there before."""
+    line = [title, f"{one.width} × {one.height}", f"seed {one.seed}"]
+    line.append(f"{job.request['steps']} steps")
+    if job.started_at and job.finished_at:
+        line.append(seconds(job.finished_at - job.started_at))
+    return Frame(
+        "still",
+        (one.width, one.height),
+        source=f"/pictures/{one.id}",
+        alt=one.prompt,
+        thumbs=frame.thumbs(pictures, one.id) if len(pictures) > 1 else "",
+        recipe=frame.recipe(line, _facts(job, one)),
+        notes=job.warnings,
+        acts=frame.acts(one, back=back),
+        many=len(pictures) > 1,
+    )
+
+
+def seconds(number: float) -> str:
+    if number < 10:
+        return f"{number:.1f} s"
+    return f"{number:.0f} s" if number < 120 else f"{number / 60:.0f} min"
+
+
+def _facts(job: Job, picture: Picture) -> dict[str, object]:
+    """What painted the picture, in one flat list; the file itself holds the rest."""
+    facts = {
+        name.replace("_", " "): job.request[name] for name in RECIPE if job.request[name] != ""
+    }
+    if job.wish["prompt"] != job.request["prompt"]:
+        facts["you wrote"] = job.wish["prompt"]
+    facts |= {"seed": picture.seed, "size": f"{picture.width} × {picture.height}"}
+    for name, value in picture.recipe.get("fingerprint", {}).items():
+        if isinstance(value, str | int | float):
+            facts[name.replace("_", " ")] = value
+    return facts | {"file": picture.path, "sha256": picture.sha256, "job": job.id}

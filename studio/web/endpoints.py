@@ -1,0 +1,151 @@
+"""The public endpoints for `gradio_client`: stable names, stable parameters, plain data.
+
+`/generate` waits for the picture; the others answer at once. `wish` is the signature of both calls
+that take one.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency, api
+from gradio.processing_utils import save_file_to_cache
+
+from studio.errors import DarkroomError
+from studio.jobs.studio import Studio
+from studio.jobs.view import View
+from studio.web.asking import ask
+from studio.web.quiet import cache_folder
+from studio.web.telling import Told, tell_job, tell_model, tell_picture
+from studio.web.waiting import give_up, painted
+
+Answer = tuple[list[gr.FileData], int]  # the pictures, and the seed of the first
+
+
+def wish(
+    prompt: str,
+    negative_prompt: str = "",
+    seed: int | None = None,
+    randomize_seed: bool = False,
+    width: int | None = None,
+    height: int | None = None,
+    guidance_scale: float | None = None,
+    num_inference_steps: int | None = None,
+    model: str = "",
+    count: int = 1,
+    aspect: str | None = None,
+    sampler: str | None = None,
+    look: str | None = None,
+    quality: str | None = None,
+    output_format: str = "png",
+    tags: list[str] | None = None,
+    priority: str = "normal",
+    filename: str | None = None,
+) -> Told:
+    """The order of the parameters is the one people know from other studios; it never changes."""
+    fields = dict(locals())
+    if fields.pop("randomize_seed"):
+        fields["seed"] = None
+    return {name: value for name, value in fields.items() if value != ""} | {"prompt": prompt}
+
+
+def endpoints(studio: Studio) -> Dependency:
+    """Adds them to the current Blocks; gives back the one that can be cancelled."""
+    painting: Dependency = api(
+        _generate(studio),
+        api_name="generate",
+        concurrency_id="paint",
+        concurrency_limit=studio.pool.size,
+    )
+    for endpoint in (_submit(studio), *_looking(studio)):
+        api(endpoint, api_name=endpoint.__name__, queue=False)
+    return painting
+
+
+def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
+    async def generate(*given: Any, **named: Any) -> AsyncIterator[object]:
+        """Paint and wait: the picture files, whole and with their metadata, and the first seed.
+
+        What is left out is the model's own; without a seed, or with randomize_seed, one is drawn.
+        A call that is cancelled before its painting began is taken out of the line; what has begun
+        is finished, and found again in /history.
+        """
+        with _spoken():
+            job = (await asyncio.to_thread(ask, studio.line, [wish(*given, **named)]))[0]
+        final = False
+        try:
+            async for view in studio.line.follow(job.id):
+                final = view.final
+                if not final:
+                    yield [], job.request["seed"]  # here a cancelled call is closed
+                    continue
+                with _spoken():
+                    yield await asyncio.to_thread(_files, studio, painted(view))
+        finally:
+            if not final:
+                asyncio.get_running_loop().run_in_executor(None, give_up, studio.line, [job.id])
+
+    _takes_a_wish(generate, Answer)
+    return generate
+
+
+def _submit(studio: Studio) -> Callable[..., Told]:
+    def submit(*given: Any, **named: Any) -> Told:
+        """Write a wish down and answer at once with its job. Takes what /generate takes."""
+        with _spoken():
+            return tell_job(studio.line.view(ask(studio.line, [wish(*given, **named)])[0].id))
+
+    _takes_a_wish(submit, Told)
+    return submit
+
+
+def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
+    def job(job_id: str) -> Told:
+        """One job: state, place in the line, step, pictures with their addresses, or its error."""
+        with _spoken():
+            return tell_job(studio.line.view(job_id))
+
+    def cancel(job_id: str) -> Told:
+        """Stop a job. What is already final stays as it is."""
+        with _spoken():
+            studio.line.cancel(job_id)
+            return tell_job(studio.line.view(job_id))
+
+    def models() -> list[Told]:
+        """Every model: what it can do, its sizes, and whether it is on this machine."""
+        return [tell_model(studio, card) for card in studio.catalog.cards.values()]
+
+    def history(limit: int = 50, before: str | None = None) -> list[Told]:
+        """The newest pictures, at most 200. `before` is the id of the last one already seen."""
+        with _spoken():
+            pictures = studio.store.pictures(limit=min(limit, 200), before=before or None)
+            return [tell_picture(picture) for picture in pictures]
+
+    return job, cancel, models, history
+
+
+def _files(studio: Studio, view: View) -> tuple[list[Told], int]:
+    """Copies in Gradio's own folder, byte for byte: the only files it gives away."""
+    files = []
+    for picture in view.pictures:
+        path = save_file_to_cache(studio.store.file(picture), str(cache_folder(studio.settings)))
+        files.append(gr.FileData(path=path, orig_name=Path(path).name).model_dump())
+    return files, view.pictures[0].seed
+
+
+def _takes_a_wish(endpoint: Any, answer: Any) -> None:
+    """Gradio reads names, defaults and types from the function; give it those of `wish`."""
+    endpoint.__signature__ = inspect.signature(wish).replace(return_annotation=answer)
+    endpoint.__annotations__ = {**wish.__annotations__, "return": answer}
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    try:
+        yield
+    except DarkroomError as error:
+        raise gr.Error(str(error), print_exception=False) from None

@@ -1,0 +1,166 @@
+"""`/v1`: the images API of OpenAI, so that its own clients paint here by changing one address.
+
+Fields this studio cannot honour are refused by name, never swallowed.
+"""
+
+import asyncio
+import base64
+import re
+import time
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from studio.catalog import ModelCard
+from studio.errors import NotFound, Refused
+from studio.jobs.studio import Studio
+from studio.jobs.view import View
+from studio.request import ImageRequest
+from studio.store.rows import Picture
+from studio.web.answers import read_object, speaks
+from studio.web.asking import OUTSIDE, ask
+from studio.web.telling import Told
+from studio.web.waiting import finish, painted
+
+QUALITY = {"low": "draft", "medium": "balanced", "high": "best", "standard": None, "hd": "best"}
+# Fields of OpenAI's that mean nothing here, with the values that ask for nothing.
+ONLY = {
+    "background": ("auto", "opaque"),
+    "moderation": ("auto", "low"),
+    "stream": (False,),
+    "partial_images": (0,),
+    "output_compression": (100,),
+}
+WHY = {
+    "stream": "this version answers once, when the picture is done; leave stream out.",
+    "partial_images": "this version sends no partial pictures; leave it out.",
+}
+
+
+def openai_error(status: int, code: str, sentence: str, field: str | None = None) -> Response:
+    status = 400 if status == 422 else status
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    told = {"message": sentence, "type": kind, "param": field, "code": code}
+    return JSONResponse({"error": told}, status)
+
+
+faced = speaks(openai_error)
+
+
+def openai_routes(studio: Studio) -> list[Route]:
+    here = OpenAI(studio)
+    return [
+        Route("/v1/models", faced(here.models), methods=["GET"]),
+        Route("/v1/models/{id:path}", faced(here.model), methods=["GET"]),
+        Route("/v1/images/generations", faced(here.generations), methods=["POST"]),
+        Route("/v1/{rest:path}", faced(_unknown), methods=["GET", "POST", "PUT", "DELETE"]),
+    ]
+
+
+class OpenAI:
+    """The handlers; each docstring is what `/docs` shows."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    async def models(self, request: Request) -> Response:
+        """Every model, in OpenAI's form."""
+        cards = self.studio.catalog.cards.values()
+        return JSONResponse({"object": "list", "data": [_model(card) for card in cards]})
+
+    async def model(self, request: Request) -> Response:
+        """One model by name or alias."""
+        try:
+            return JSONResponse(_model(self.studio.catalog.find(request.path_params["id"])))
+        except Refused as error:
+            raise NotFound(str(error), field="model") from None
+
+    async def generations(self, request: Request) -> Response:
+        """Paint and wait. Beside OpenAI's fields it takes every field of `/api/generate`."""
+        body = await read_object(request)
+        fields, url = _wish(body)
+        jobs = await asyncio.to_thread(ask, self.studio.line, [fields])
+        view = painted((await finish(self.studio.line, [jobs[0].id], request))[0])
+        base = str(request.base_url) if url else None
+        return JSONResponse(await asyncio.to_thread(self._answer, view, body, base))
+
+    def _answer(self, view: View, body: Mapping[str, object], base: str | None) -> Told:
+        first = view.pictures[0]
+        return {
+            "created": int(view.job.finished_at or time.time()),
+            "data": [self._datum(picture, base) for picture in view.pictures],
+            "size": f"{first.width}x{first.height}",
+            "output_format": first.format,
+            "quality": body.get("quality") or "auto",
+            "background": "opaque",
+            # Beyond OpenAI's own, so that nothing is lost on the way.
+            "model": view.job.model,
+            "job_id": view.job.id,
+            "warnings": list(view.job.warnings),
+        }
+
+    def _datum(self, picture: Picture, base: str | None) -> Told:
+        told: Told = {"seed": picture.seed, "revised_prompt": picture.prompt}
+        if base:
+            return told | {"url": f"{base}pictures/{picture.id}"}
+        data = self.studio.store.file(picture).read_bytes()
+        return told | {"b64_json": base64.b64encode(data).decode()}
+
+
+def _wish(body: Mapping[str, object]) -> tuple[dict[str, object], bool]:
+    """The fields of a wish, and whether the answer is to hold addresses instead of pictures."""
+    fields = {name: value for name, value in body.items() if value is not None}
+    for name, harmless in ONLY.items():
+        value = fields.pop(name, harmless[0])
+        if value not in harmless:
+            why = WHY.get(name, f"{value!r} is not done here; leave it out.")
+            raise Refused(f"{name}: {why}", field=name)
+    form = fields.pop("response_format", "b64_json")
+    if form not in ("b64_json", "url"):
+        raise Refused(
+            f"response_format: {form!r} is not one of b64_json, url.", field="response_format"
+        )
+    user = fields.pop("user", None)
+    if user is not None:
+        tags = fields.setdefault("tags", [])
+        if isinstance(tags, list):  # anything else is refused with its own sentence
+            fields["tags"] = [*tags, user]
+    if "n" in fields:
+        fields["count"] = fields.pop("n")
+    _take_size(fields)
+    _take_quality(fields)
+    known = {*ImageRequest.model_fields, *OUTSIDE}
+    for name in fields:
+        if name not in known:
+            raise Refused(f"{name} is not known here.", field=name)
+    return fields, form == "url"
+
+
+def _take_size(fields: dict[str, object]) -> None:
+    size = fields.pop("size", "auto")
+    if size == "auto":
+        return
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size) if isinstance(size, str) else None
+    if found is None:
+        raise Refused(f"size: {str(size)[:40]!r} is not auto, nor like 1024x1024.", field="size")
+    if "width" in fields or "height" in fields:
+        raise Refused("size: give either size or width and height, not both.", field="size")
+    fields["width"], fields["height"] = int(found[1]), int(found[2])
+
+
+def _take_quality(fields: dict[str, object]) -> None:
+    quality = fields.get("quality")
+    if quality == "auto":
+        del fields["quality"]
+    elif isinstance(quality, str) and quality in QUALITY:
+        fields["quality"] = QUALITY[quality]
+
+
+def _model(card: ModelCard) -> Told:
+    return {"id": card.name, "object": "model", "created": 0, "owned_by": "darkroom"}
+
+
+async def _unknown(request: Request) -> Response:
+    raise NotFound(f"There is no {request.method} {request.url.path[:200]} here; see /docs.")

@@ -1,0 +1,46 @@
+"""The whole page: the header with its status, the Create page, and the endpoints behind it."""
+
+import secrets
+from pathlib import Path
+
+import gradio as gr
+
+from studio.jobs.studio import Studio
+from studio.web import frame
+from studio.web.create import create
+from studio.web.desk import FRESH
+from studio.web.endpoints import endpoints
+
+HOUR = 3600
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """No side effects but the secret file. Gradio's copies of pictures live for a day."""
+    page: gr.Blocks = gr.Blocks(
+        title="Darkroom", analytics_enabled=False, fill_width=True, delete_cache=(HOUR, 24 * HOUR)
+    )
+    with page:
+        painting = endpoints(studio)  # first, so that their names are theirs
+        # A fixed key and secret, or every restart would forget what the browser remembers.
+        state = gr.BrowserState(FRESH, storage_key="darkroom", secret=_secret(studio.settings.data))
+        with gr.Row(elem_id="head", equal_height=True):
+            gr.HTML("<h1>Darkroom</h1>", elem_id="brand", apply_default_css=False)
+            counts = studio.store.counts()
+            status = gr.HTML(
+                frame.status(studio.pool.views(), counts.get("queued", 0)),
+                elem_id="status",
+                apply_default_css=False,
+            )
+        page.load(**create(studio, state, status, painting))
+    return page
+
+
+def _secret(folder: Path) -> str:
+    file = folder / "page-secret"
+    try:
+        return file.read_text(encoding="ascii")
+    except FileNotFoundError:
+        secret = secrets.token_hex(16)
+        file.touch(mode=0o600)
+        file.write_text(secret, encoding="ascii")
+        return secret

@@ -1,0 +1,226 @@
+"""`/api`: submit, follow, cancel and fetch over plain HTTP, and the two calls of the first system.
+
+Thin: bodies become wishes in `asking`, jobs become JSON in `telling`.
+"""
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from studio.errors import NotFound, Refused
+from studio.jobs.studio import Studio
+from studio.jobs.view import View
+from studio.store.rows import Picture
+from studio.web.answers import error_response, read_object, speaks
+from studio.web.asking import ask
+from studio.web.telling import Told, tell_job, tell_model, tell_picture, tell_row, tell_slots
+from studio.web.waiting import finish, painted
+
+MOST_PROMPTS = 1000
+faced = speaks(error_response)
+
+
+def api_routes(studio: Studio) -> list[Route]:
+    here = Rest(studio)
+    return [
+        Route("/api/generate", faced(here.generate), methods=["POST"]),
+        Route("/api/generate/batch", faced(here.generate_batch), methods=["POST"]),
+        Route("/api/jobs", faced(here.submit), methods=["POST"]),
+        Route("/api/jobs", faced(here.jobs), methods=["GET"]),
+        Route("/api/jobs/{id}", faced(here.job), methods=["GET"]),
+        Route("/api/jobs/{id}", faced(here.cancel), methods=["DELETE"]),
+        Route("/api/jobs/{id}/cancel", faced(here.cancel), methods=["POST"]),
+        Route("/api/queue/status", faced(here.queue), methods=["GET"]),
+        Route("/api/history", faced(here.history), methods=["GET"]),
+        Route("/api/models", faced(here.models), methods=["GET"]),
+        Route("/api/health", faced(here.health), methods=["GET"]),
+        Route("/api/ready", faced(here.ready), methods=["GET"]),
+        Route(
+            "/api/{rest:path}", faced(_unknown), methods=["GET", "POST", "PUT", "DELETE", "PATCH"]
+        ),
+    ]
+
+
+class Rest:
+    """The handlers; each docstring is what `/docs` shows."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    async def generate(self, request: Request) -> Response:
+        """Paint one wish and wait for it. Answers with the picture itself and where it lies."""
+        fields = await read_object(request)
+        jobs = await asyncio.to_thread(ask, self.studio.line, [fields])
+        view = painted((await finish(self.studio.line, [jobs[0].id], request))[0])
+        return JSONResponse(await asyncio.to_thread(self._painted, view))
+
+    async def generate_batch(self, request: Request) -> Response:
+        """Paint many: `prompts` is a list of {prompt, seed, filename…} over the shared fields."""
+        wishes = _batch(await read_object(request))
+        jobs = await asyncio.to_thread(ask, self.studio.line, wishes)
+        views = await finish(self.studio.line, [job.id for job in jobs], request)
+        results = [_result(index, view) for index, view in enumerate(views)]
+        good = sum(result["success"] for result in results)
+        return JSONResponse(
+            {
+                "success": good == len(results),
+                "total": len(results),
+                "succeeded": good,
+                "failed": len(results) - good,
+                "results": results,
+            }
+        )
+
+    async def submit(self, request: Request) -> Response:
+        """Write a wish down and answer at once. The same Idempotency-Key gives the same job."""
+        fields = await read_object(request)
+        key = request.headers.get("idempotency-key")
+        job = (await asyncio.to_thread(ask, self.studio.line, [fields], key=key))[0]
+        told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
+        return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
+
+    async def jobs(self, request: Request) -> Response:
+        """The newest jobs; `limit`, and `before` with the `next` of the last answer."""
+        limit, before = _number(request, "limit", 50, 1, 200), request.query_params.get("before")
+        last = _number(request, "before", 0, 1, 2**53) if before else None
+        rows = await asyncio.to_thread(self.studio.store.jobs, limit=limit, before=last)
+        following = rows[-1].seq if len(rows) == limit else None
+        return JSONResponse({"jobs": [tell_row(job) for job in rows], "next": following})
+
+    async def job(self, request: Request) -> Response:
+        """One job: its state, its place in the line, its step, its pictures or its error."""
+        view = await asyncio.to_thread(self.studio.line.view, request.path_params["id"])
+        return JSONResponse(tell_job(view))
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop a job. What is already final stays as it is."""
+        job_id = request.path_params["id"]
+        await asyncio.to_thread(self.studio.line.cancel, job_id)
+        return JSONResponse(tell_job(await asyncio.to_thread(self.studio.line.view, job_id)))
+
+    async def queue(self, request: Request) -> Response:
+        """What waits, what is painted, and what each slot does and why."""
+        counts = await asyncio.to_thread(self.studio.store.counts)
+        return JSONResponse({"jobs": counts, "slots": tell_slots(self.studio)})
+
+    async def history(self, request: Request) -> Response:
+        """The newest pictures; `limit`, and `before` with the `next` of the last answer."""
+        limit = _number(request, "limit", 50, 1, 200)
+        pictures = await asyncio.to_thread(
+            self.studio.store.pictures, limit=limit, before=request.query_params.get("before")
+        )
+        following = pictures[-1].id if len(pictures) == limit else None
+        told = [tell_picture(picture) for picture in pictures]
+        return JSONResponse({"pictures": told, "next": following})
+
+    async def models(self, request: Request) -> Response:
+        """Every model: what it can do, its sizes, and whether it is on this machine."""
+        return JSONResponse({"models": await asyncio.to_thread(_models, self.studio)})
+
+    async def health(self, request: Request) -> Response:
+        """That the studio answers, with its slots, its line and its models."""
+        return JSONResponse(
+            {
+                "status": "ok",
+                "jobs": await asyncio.to_thread(self.studio.store.counts),
+                "slots": tell_slots(self.studio),
+                "models": await asyncio.to_thread(_models, self.studio),
+            }
+        )
+
+    async def ready(self, request: Request) -> Response:
+        """200 once a slot can paint, 503 before."""
+        slots = tell_slots(self.studio)
+        if any(slot["state"] in ("idle", "painting", "saving") for slot in slots):
+            return JSONResponse({"ready": True})
+        why = "; ".join(f"{slot['name']}: {slot['reason']}" for slot in slots) or "there are none"
+        return error_response(503, "not_ready", f"No slot is ready. {why}.")
+
+    def _painted(self, view: View) -> Told:
+        first, job = view.pictures[0], view.job
+        return {
+            "success": True,
+            "image": self._data_url(first),
+            "image_url": f"/pictures/{first.id}",
+            "images": [tell_picture(picture) for picture in view.pictures],
+            "seed": first.seed,
+            "width": first.width,
+            "height": first.height,
+            "model": job.model,
+            "generation_time": _seconds(view),
+            "slot": job.slot,
+            "job_id": job.id,
+            "warnings": list(job.warnings),
+        }
+
+    def _data_url(self, picture: Picture) -> str:
+        data = base64.b64encode(self.studio.store.file(picture).read_bytes()).decode()
+        return f"data:image/{picture.format};base64,{data}"
+
+
+async def _unknown(request: Request) -> Response:
+    raise NotFound(f"There is no {request.method} {request.url.path[:200]} here; see /docs.")
+
+
+def _batch(body: Mapping[str, object]) -> Sequence[dict[str, object]]:
+    shared = {name: value for name, value in body.items() if name != "prompts"}
+    prompts = body.get("prompts")
+    if not isinstance(prompts, list) or not prompts:
+        raise Refused("prompts: give a list of at least one {prompt}.", field="prompts")
+    if len(prompts) > MOST_PROMPTS:
+        sentence = f"prompts: {len(prompts)} is too many at once; the most is {MOST_PROMPTS}."
+        raise Refused(sentence, field="prompts")
+    for index, one in enumerate(prompts):
+        if not isinstance(one, dict):
+            field = f"prompts.{index}"
+            raise Refused(f"{field}: each prompt is an object with a prompt in it.", field=field)
+    return [shared | one for one in prompts]
+
+
+def _result(index: int, view: View) -> Told:
+    job = view.job
+    told: Told = {
+        "index": index,
+        "success": job.state == "done",
+        "prompt": job.request["prompt"],
+        "filename": job.request.get("filename"),
+        "job_id": job.id,
+        "slot": job.slot,
+        "generation_time": _seconds(view),
+        "warnings": list(job.warnings),
+    }
+    if job.state != "done":
+        code = job.error_code or job.state
+        return told | {"error": {"code": code, "message": view.words, "field": None}}
+    first = view.pictures[0]
+    return told | {
+        "image_url": f"/pictures/{first.id}",
+        "images": [tell_picture(picture) for picture in view.pictures],
+        "seed": first.seed,
+        "width": first.width,
+        "height": first.height,
+    }
+
+
+def _seconds(view: View) -> float:
+    """From the moment a slot took it until the picture was kept."""
+    started, finished = view.job.started_at, view.job.finished_at
+    return round(finished - started, 3) if started and finished else 0.0
+
+
+def _models(studio: Studio) -> list[Told]:
+    return [tell_model(studio, card) for card in studio.catalog.cards.values()]
+
+
+def _number(request: Request, name: str, usual: int, least: int, most: int) -> int:
+    given = request.query_params.get(name)
+    if given is None:
+        return usual
+    if not given.isascii() or not given.isdigit() or not least <= int(given[:20]) <= most:
+        sentence = f"{name}: {given[:40]!r} is not a whole number from {least} to {most}."
+        raise Refused(sentence, field=name)
+    return int(given)

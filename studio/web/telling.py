@@ -1,0 +1,98 @@
+"""Jobs, pictures, models and slots as plain data for programs. Both APIs say the same words."""
+
+from typing import Any
+
+from studio.catalog import ModelCard
+from studio.jobs.studio import Studio
+from studio.jobs.view import View
+from studio.store.rows import Job, Picture
+from studio.weights import here
+
+Told = dict[str, Any]  # JSON-shaped
+
+
+def tell_job(view: View) -> Told:
+    job = view.job
+    return {
+        **tell_row(job),
+        "place": view.place,
+        "words": view.words,
+        "index": view.live.index,
+        "step": view.live.step,
+        "steps": view.live.steps,
+        "pictures": [tell_picture(picture) for picture in view.pictures],
+    }
+
+
+def tell_row(job: Job) -> Told:
+    return {
+        "id": job.id,
+        "state": job.state,
+        "model": job.model,
+        "seed": job.request["seed"],
+        "request": job.request,
+        "warnings": list(job.warnings),
+        "error": {"code": job.error_code, "message": job.error} if job.error else None,
+        "batch": job.batch,
+        "slot": job.slot,
+        "attempts": job.attempts,
+        "timings": job.timings,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+    }
+
+
+def tell_picture(picture: Picture) -> Told:
+    return {
+        "id": picture.id,
+        "url": f"/pictures/{picture.id}",
+        "thumb": f"/thumbs/{picture.id}",
+        "job": picture.job,
+        "index": picture.index,
+        "seed": picture.seed,
+        "width": picture.width,
+        "height": picture.height,
+        "format": picture.format,
+        "bytes": picture.bytes,
+        "sha256": picture.sha256,
+        "model": picture.model,
+        "prompt": picture.prompt,
+        "created_at": picture.created_at,
+    }
+
+
+def tell_model(studio: Studio, card: ModelCard) -> Told:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "about": card.about,
+        "default": card is studio.catalog.default,
+        "here": here(card, studio.settings.model_folder),
+        "can": sorted(card.can),
+        "aliases": list(card.aliases),
+        "sizes": {name: [size.width, size.height] for name, size in card.sizes.items()},
+        "steps": card.steps,
+        "max_steps": card.max_steps,
+        "guidance": card.guidance,
+        "quality": dict(card.quality),
+        "samplers": [sampler.name for sampler in card.samplers],
+        "licence": card.licence,
+        "homepage": card.homepage,
+    }
+
+
+def tell_slots(studio: Studio) -> list[Told]:
+    return [
+        {
+            "name": slot.name,
+            "device": slot.device,
+            "state": slot.state,
+            "job": slot.job,
+            "model": slot.model,
+            "painted": slot.painted,
+            "pid": slot.pid,
+            "reason": slot.reason,
+        }
+        for slot in studio.pool.views()
+    ]

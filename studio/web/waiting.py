@@ -1,0 +1,62 @@
+"""Waiting for jobs on behalf of someone who may hang up: an HTTP client or a Gradio event.
+
+Who hangs up before the work began gets it cancelled; what has begun is finished and kept.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import Request
+
+from studio.errors import Conflict, DarkroomError, NotFound
+from studio.jobs.line import Line
+from studio.jobs.view import View
+
+
+class Gone(DarkroomError):
+    """Nobody is there to read this."""
+
+    status = 499
+    code = "gone"
+
+
+class NotPainted(DarkroomError):
+    code = "failed"
+
+
+async def finish(line: Line, jobs: Sequence[str], request: Request) -> list[View]:
+    """The final views, or Gone when the client hung up first."""
+    ends = asyncio.gather(*(line.ended(job) for job in jobs))
+    hung_up = asyncio.ensure_future(_hung_up(request))
+    await asyncio.wait((ends, hung_up), return_when=asyncio.FIRST_COMPLETED)
+    hung_up.cancel()
+    if ends.done():
+        return ends.result()
+    ends.cancel()
+    await asyncio.to_thread(give_up, line, jobs)
+    raise Gone("The client hung up.")
+
+
+def give_up(line: Line, jobs: Sequence[str]) -> None:
+    for job in jobs:
+        try:
+            if line.view(job).job.state == "queued":
+                line.cancel(job)
+        except NotFound:
+            continue
+
+
+def painted(view: View) -> View:
+    """The view of a job that is done; any other end is raised as its sentence."""
+    if view.job.state == "cancelled":
+        raise Conflict("The job was cancelled.")
+    if view.job.state == "failed":
+        error = NotPainted(view.words)
+        error.code = view.job.error_code or error.code
+        raise error
+    return view
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

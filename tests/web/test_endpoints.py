@@ -1,0 +1,116 @@
+"""The generated API as `gradio_client` speaks it. The list of endpoints is a promise to scripts."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+
+from tests.web.conftest import House
+
+WISH = ["prompt", "negative_prompt", "seed", "randomize_seed", "width", "height", "guidance_scale"]
+WISH += ["num_inference_steps", "model", "count", "aspect", "sampler", "look", "quality"]
+WISH += ["output_format", "tags", "priority", "filename"]
+PROMISED = {
+    "/generate": WISH,
+    "/submit": WISH,
+    "/job": ["job_id"],
+    "/cancel": ["job_id"],
+    "/models": [],
+    "/history": ["limit", "before"],
+}
+
+
+@pytest.fixture
+def client(house: House, tmp_path: Path) -> Iterator[Client]:
+    client = Client(house.url, verbose=False, token=False, download_files=tmp_path)
+    yield client
+    client.close()
+
+
+def test_the_endpoints_keep_their_names_and_parameters(client: Client) -> None:
+    told = client.view_api(return_format="dict", print_info=False)
+    named = {
+        name: [parameter["parameter_name"] for parameter in endpoint["parameters"]]
+        for name, endpoint in told["named_endpoints"].items()
+    }
+    assert named == PROMISED and not told["unnamed_endpoints"]
+    for parameter in told["named_endpoints"]["/generate"]["parameters"][1:]:
+        assert parameter["parameter_has_default"], parameter["parameter_name"]
+
+
+def test_generate_gives_whole_files_and_the_seed(house: House, client: Client) -> None:
+    files, seed = client.predict(
+        "a red car",
+        seed=7,
+        randomize_seed=False,
+        width=64,
+        height=64,
+        count=2,
+        api_name="/generate",
+    )
+    assert seed == 7 and len(files) == 2
+    kept = house.studio.store.pictures(limit=2)
+    assert {Path(file).read_bytes() for file in files} == {
+        house.studio.store.file(picture).read_bytes() for picture in kept
+    }
+
+
+def test_a_seed_is_drawn_when_asked_for(client: Client) -> None:
+    seeds = {
+        client.predict("x", seed=7, randomize_seed=True, width=64, height=64, api_name="/generate")[
+            1
+        ]
+        for _ in range(2)
+    }
+    assert len(seeds) == 2
+
+
+def test_a_job_is_submitted_seen_and_cancelled(house: House, client: Client) -> None:
+    job = client.predict("slow", num_inference_steps=50, api_name="/submit")
+    assert job["state"] in ("queued", "running")
+    client.predict(job["id"], api_name="/cancel")
+    assert house.studio.line.wait(job["id"], 5).job.state == "cancelled"
+    assert client.predict(job["id"], api_name="/job")["state"] == "cancelled"
+
+
+def test_models_and_history_are_told(client: Client) -> None:
+    assert any(model["default"] for model in client.predict(api_name="/models"))
+    (newest,) = client.predict(limit=1, api_name="/history")
+    assert newest["url"].startswith("/pictures/")
+
+
+def test_a_cancelled_call_that_waits_is_taken_out_of_the_line(house: House, client: Client) -> None:
+    slow = {"prompt": "slow", "num_inference_steps": 30}
+    busy = [house.http.post("/api/jobs", json=slow).json()["id"] for _ in range(2)]
+    call = client.submit("x", api_name="/generate")
+    waiting = _newest_other_than(house, busy)
+    call.cancel()
+    assert house.studio.line.wait(waiting, 5).job.state == "cancelled"
+    for job in busy:
+        house.studio.line.cancel(job)
+        house.studio.line.wait(job, 5)
+
+
+def test_the_painting_events_share_one_limit_the_number_of_slots(
+    house: House, client: Client
+) -> None:
+    """Gradio takes the lowest limit of a group, at the first call of each event."""
+    page = house.page
+    for event in page.fns.values():
+        if event.queue and event.concurrency_id == "paint":
+            assert event.concurrency_limit == house.studio.pool.size
+        elif event.queue:
+            raise AssertionError(f"{event.name} waits in the queue outside of the group")
+    client.predict("x", width=64, height=64, api_name="/generate")
+    groups = page._queue.event_queue_per_concurrency_id
+    assert groups["paint"].concurrency_limit == house.studio.pool.size
+
+
+def _newest_other_than(house: House, known: list[str]) -> str:
+    while True:
+        newest = house.studio.store.jobs(limit=1)[0]
+        if newest.id not in known and newest.state == "queued":
+            return newest.id
+        time.sleep(0.01)

@@ -1,0 +1,198 @@
+"""The page in a real browser: painting, leaving and coming back, stopping, a phone.
+
+Each test fails on any console error and on any request that leaves this machine.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.web.conftest import House
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
+FLAGS += "--disable-component-update --disable-sync --no-first-run"
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine"),
+]
+OpenPage = Callable[..., Page]
+# What Gradio says of itself when a page is left in the middle of a stream.
+LEAVING = re.compile("^AbortError: signal is aborted|Connection errored out")
+
+
+@pytest.fixture(scope="module")
+def browser(house: House) -> Iterator[Browser]:
+    """After the house: Playwright keeps an event loop running in this thread."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, house: House) -> Iterator[OpenPage]:
+    """Pages of one visitor: they share what the browser remembers."""
+    visitors = [browser.new_context(viewport={"width": 1440, "height": 900})]
+    wrong: list[str] = []
+
+    def hear(said: ConsoleMessage) -> None:
+        if said.type == "error" and not LEAVING.search(said.text):
+            wrong.append(said.text)
+
+    def watch(page: Page) -> None:
+        page.on("console", hear)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: wrong.append(asked.url) if _leaves(asked.url) else None)
+
+    def open_one(query: str = "", width: int | None = None) -> Page:
+        if width:
+            visitors.append(browser.new_context(viewport={"width": width, "height": 844}))
+        page = visitors[-1].new_page()
+        watch(page)
+        page.goto(house.url + query)
+        expect(page.locator("#generate")).to_be_visible()
+        attached(page)
+        return page
+
+    yield open_one
+    for visitor in visitors:
+        visitor.close()
+    assert not wrong
+
+
+def _leaves(url: str) -> bool:
+    return not re.match(r"http://(127\.0\.0\.1|localhost)[:/]|data:|blob:", url)
+
+
+def attached(page: Page) -> None:
+    """Gradio begins with 0 here; the page then says what the seed really is."""
+    expect(page.locator("#seed input")).not_to_have_value("0")
+
+
+def ask(page: Page, prompt: str) -> None:
+    before = page.locator("#seed input").input_value()
+    page.locator("#prompt textarea").fill(prompt)
+    page.locator("#generate").click()
+    if prompt.strip():
+        expect(page.locator("#seed input")).not_to_have_value(before)
+
+
+def test_a_wish_is_typed_painted_and_shown(open_page: OpenPage) -> None:
+    page = open_page()
+    expect(page.get_by_text("try one of these")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+    page.locator("#prompt textarea").fill("slow <b>boat</b>")
+    page.locator("#prompt textarea").press("Enter")
+    expect(page.locator("#stop")).to_be_visible()
+    bar = page.locator("#live .bar")
+    expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d$"))
+    expect(page.locator("#live .words")).to_contain_text("step")
+    expect(page.locator("#live .stage.still .frame img")).to_have_attribute(
+        "src", re.compile("^/pictures/")
+    )
+    expect(page.locator("#live .recipe summary")).to_contain_text("256 × 256")
+    page.locator("#live summary").click()
+    expect(page.locator("#live dl")).to_contain_text("slow <b>boat</b>")
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#seed input")).to_have_value(re.compile(r"^\d+$"))
+    with page.expect_download() as download:
+        page.locator("#live .acts a", has_text="Download").click()
+    assert download.value.suggested_filename.startswith("test-pattern-")
+
+
+def test_a_refresh_and_a_second_tab_find_the_running_job(open_page: OpenPage) -> None:
+    page = open_page()
+    ask(page, "crawl harbour")
+    expect(page.locator("#live .words")).to_contain_text("step")
+    page.reload()
+    expect(page.locator("#live .words")).to_contain_text(re.compile("step|starting"))
+    expect(page.locator("#prompt textarea")).to_have_value("crawl harbour")
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#live .stage.still, #live .stage.live")).to_be_visible()
+    for tab in (page, other):
+        expect(tab.locator("#live .stage.still")).to_be_visible(timeout=10_000)
+
+
+def test_a_job_is_shown_by_its_address(house: House, open_page: OpenPage) -> None:
+    job = house.http.post("/api/jobs", json={"prompt": "a lamp", "seed": 5}).json()["id"]
+    house.studio.line.wait(job, 5)
+    page = open_page(f"/?job={job}")
+    expect(page.locator("#live .recipe summary")).to_contain_text("seed 5")
+    page.goto(f"{house.url}/?job=unknown")
+    expect(page.locator("#note")).to_contain_text("no job")
+
+
+def test_stop_stops_it(house: House, open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#quality label", has_text="best").click()
+    ask(page, "slow mountain")
+    expect(page.locator("#live .words")).to_contain_text("step")
+    page.locator("#stop").click()
+    expect(page.locator("#live .words")).to_contain_text("Stopped")
+    expect(page.locator("#stop")).to_be_hidden()
+    assert house.studio.store.jobs(limit=1)[0].state == "cancelled"
+
+
+def test_several_wishes_wait_in_line_and_failures_are_sentences(open_page: OpenPage) -> None:
+    page = open_page()
+    for prompt in ("slow one", "slow two", "slow three", "boom"):
+        ask(page, prompt)
+        expect(page.locator("#live .stage.live")).to_be_visible()
+    expect(page.locator("#live .words")).to_contain_text("more of yours after it")
+    expect(page.locator("#status")).to_contain_text("waiting")
+    expect(page.locator("#live .words")).to_contain_text("memory is full", timeout=15_000)
+    ask(page, "   ")
+    expect(page.locator("#note")).to_contain_text("prompt is empty")
+
+
+def test_a_picture_is_picked_reused_and_put_down(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#count input").click()
+    page.get_by_role("option", name="×2").click()
+    ask(page, "a kettle")
+    page.locator("#live .thumbs button").nth(1).click()
+    expect(page.locator("#held .recipe summary")).to_contain_text("seed")
+    page.locator("#prompt textarea").fill("something else")
+    page.locator("#held .acts button", has_text="Reuse").click()
+    expect(page.locator("#prompt textarea")).to_have_value("a kettle")
+    expect(page.locator("#fresh input")).not_to_be_checked()
+    page.locator("#held .acts button", has_text="Back").click()
+    expect(page.locator("#held .stage")).to_have_count(0)
+    expect(page.locator("#live .stage.still")).to_be_visible()
+
+
+def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#model input").click()
+    page.get_by_role("option", name="SDXL Lightning").click()
+    expect(page.locator("#about")).to_contain_text("hf download")
+    expect(page.locator("#negative")).to_be_hidden()
+    expect(page.locator("#quality")).to_be_hidden()
+    expect(page.locator("#size")).to_contain_text("1024 × 1024")
+    page.locator("#aspect label", has_text="wide").click()
+    expect(page.locator("#size")).to_contain_text("1344 × 768")
+    page.locator("#advanced button").click()
+    expect(page.locator("#steps input[type=number]")).to_have_attribute("max", "8")
+    expect(page.locator("#guidance")).to_be_hidden()
+    page.locator("#prompt textarea").fill("a hat")
+    page.locator("#generate").click()
+    expect(page.locator("#note")).to_contain_text("not on this machine")
+
+
+def test_a_phone_shows_the_picture_first_and_never_scrolls_sideways(open_page: OpenPage) -> None:
+    page = open_page(width=390)
+    page.locator("[data-try]").first.click()
+    page.locator("#generate").click()
+    expect(page.locator("#live .stage.still")).to_be_visible()
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    picture = page.locator("#live .frame").bounding_box()
+    controls = page.locator("#settings").bounding_box()
+    press = page.locator("#generate").bounding_box()
+    assert picture and controls and press
+    assert picture["y"] < controls["y"]
+    assert press["y"] + press["height"] <= 844

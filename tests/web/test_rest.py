@@ -1,0 +1,155 @@
+"""`/api` over real HTTP: what is asked comes back, once, with sentences for what cannot be."""
+
+import base64
+import io
+import threading
+import time
+
+import httpx
+from PIL import Image
+
+from tests.web.conftest import House
+
+WISH = {"prompt": "a red car", "width": 64, "height": 64, "num_inference_steps": 2}
+
+
+def test_a_wish_is_painted_and_answered_with_its_picture(house: House) -> None:
+    body = WISH | {"seed": 7, "guidance_scale": 0, "model_mode": "test-pattern"}
+    told = house.http.post("/api/generate", json=body | {"negative_prompt": ""}).json()
+    assert told["success"] and told["seed"] == 7 and told["slot"].startswith("fake")
+    kind, _, data = told["image"].partition(",")
+    assert kind == "data:image/png;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (64, 64)
+    file = house.http.get(told["image_url"])
+    assert file.content == base64.b64decode(data)
+    assert file.headers["content-type"] == "image/png"
+    assert "immutable" in file.headers["cache-control"]
+    assert file.headers["x-content-type-options"] == "nosniff"
+    assert house.http.get(f"/thumbs/{told['images'][0]['id']}").headers["content-type"] == (
+        "image/webp"
+    )
+
+
+def test_the_answer_follows_the_picture_at_once(house: House) -> None:
+    house.http.post("/api/generate", json=WISH)
+    began = time.monotonic()
+    for _ in range(5):
+        house.http.post("/api/generate", json=WISH)
+    assert (time.monotonic() - began) / 5 < 0.3
+
+
+def test_a_download_has_a_safe_name(house: House) -> None:
+    body = WISH | {"filename": '../../étc/"pass\r\nwd.png'}
+    told = house.http.post("/api/generate", json=body).json()
+    answer = house.http.get(told["image_url"], params={"download": 1})
+    name = answer.headers["content-disposition"]
+    assert name.startswith('attachment; filename="') and name.endswith('.png"')
+    assert not set('/\\\r\n"') & set(name[len('attachment; filename="') : -1])
+
+
+def test_a_batch_tells_of_each_picture(house: House) -> None:
+    prompts = [
+        {"prompt": "a red car", "filename": "car.png", "seed": 42},
+        {"prompt": "boom"},
+        {"prompt": "a green plane"},
+    ]
+    shared = {name: value for name, value in WISH.items() if name != "prompt"}
+    told = house.http.post("/api/generate/batch", json=shared | {"prompts": prompts}).json()
+    assert (told["total"], told["succeeded"], told["failed"]) == (3, 2, 1)
+    first, second, third = told["results"]
+    assert first["seed"] == 42 and first["filename"] == "car.png"
+    assert second["error"]["code"] == "out_of_memory"
+    assert "smaller" in second["error"]["message"]
+    assert third["success"] and third["width"] == 64
+
+
+def test_one_bad_prompt_refuses_the_whole_batch(house: House) -> None:
+    before = house.http.get("/api/jobs").json()["jobs"]
+    body = {"prompts": [WISH, {"prompt": "x", "seed": -5}]}
+    answer = house.http.post("/api/generate/batch", json=body)
+    assert answer.status_code == 422 and answer.json()["error"]["field"] == "seed"
+    assert house.http.get("/api/jobs").json()["jobs"] == before
+
+
+def test_a_failure_is_a_sentence_with_a_status(house: House) -> None:
+    answer = house.http.post("/api/generate", json=WISH | {"prompt": "boom"})
+    assert answer.status_code == 500
+    error = answer.json()["error"]
+    assert error["code"] == "out_of_memory" and "smaller shape" in error["message"]
+
+
+def test_a_job_is_submitted_followed_and_found_again(house: House) -> None:
+    answer = house.http.post("/api/jobs", json=WISH | {"num_images": 2, "seed": 3})
+    assert answer.status_code == 202
+    job = answer.json()["id"]
+    assert answer.headers["location"] == f"/api/jobs/{job}"
+    house.studio.line.wait(job, 10)
+    told = house.http.get(f"/api/jobs/{job}").json()
+    assert told["state"] == "done" and [one["seed"] for one in told["pictures"]] == [3, 4]
+    newest = house.http.get("/api/history", params={"limit": 1}).json()
+    assert newest["pictures"][0]["job"] == job
+    older = house.http.get("/api/history", params={"limit": 1, "before": newest["next"]}).json()
+    assert older["pictures"][0]["id"] != newest["pictures"][0]["id"]
+    assert house.http.get("/api/jobs", params={"limit": 1}).json()["jobs"][0]["id"] == job
+
+
+def test_the_same_key_gives_the_same_job(house: House) -> None:
+    key = {"Idempotency-Key": "one"}
+    first = house.http.post("/api/jobs", json=WISH, headers=key).json()
+    again = house.http.post("/api/jobs", json=WISH, headers=key).json()
+    other = house.http.post("/api/jobs", json=WISH | {"seed": 1}, headers=key)
+    assert first["id"] == again["id"]
+    assert other.status_code in (409, 422) and "key" in other.json()["error"]["message"]
+
+
+def test_a_running_job_is_cancelled(house: House) -> None:
+    slow = WISH | {"prompt": "slow", "num_inference_steps": 50}
+    job = house.http.post("/api/jobs", json=slow).json()["id"]
+    while house.http.get(f"/api/jobs/{job}").json()["step"] == 0:
+        time.sleep(0.01)
+    assert house.http.post(f"/api/jobs/{job}/cancel").status_code == 200
+    assert house.studio.line.wait(job, 5).job.state == "cancelled"
+    again = house.http.delete(f"/api/jobs/{job}").json()
+    assert again["state"] == "cancelled" and again["pictures"] == []
+
+
+def test_who_hangs_up_before_the_painting_began_is_taken_out_of_the_line(house: House) -> None:
+    slow = WISH | {"prompt": "slow", "num_inference_steps": 20}
+    busy = [house.http.post("/api/jobs", json=slow).json()["id"] for _ in range(2)]
+    before = house.http.get("/api/jobs").json()["jobs"][0]["id"]
+
+    def hang_up() -> None:
+        try:
+            httpx.post(f"{house.url}/api/generate", json=WISH, timeout=0.4)
+        except httpx.ReadTimeout:
+            return
+
+    caller = threading.Thread(target=hang_up)
+    caller.start()
+    caller.join()
+    job = house.http.get("/api/jobs").json()["jobs"][0]["id"]
+    assert job != before
+    assert house.studio.line.wait(job, 5).job.state == "cancelled"
+    for one in busy:
+        house.http.delete(f"/api/jobs/{one}")
+        assert house.studio.line.wait(one, 5).job.state == "cancelled"
+
+
+def test_health_readiness_and_the_line_are_told(house: House) -> None:
+    assert house.http.get("/api/ready").json() == {"ready": True}
+    health = house.http.get("/api/health").json()
+    assert health["status"] == "ok" and len(health["slots"]) == 2
+    assert any(model["default"] and model["here"] for model in health["models"])
+    assert house.http.get("/api/queue/status").json()["slots"][0]["state"] == "idle"
+
+
+def test_what_does_not_exist_is_said_in_json(house: House) -> None:
+    for address in ("/api/nothing", "/api/jobs/unknown", "/pictures/unknown", "/thumbs/unknown"):
+        answer = house.http.get(address)
+        assert answer.status_code == 404, address
+        assert answer.json()["error"]["code"] == "not_found"
+
+
+def test_the_list_of_addresses_needs_nothing_from_elsewhere(house: House) -> None:
+    page = house.http.get("/docs").text
+    assert "/api/generate" in page and "negative_prompt" in page and "http" not in page
