@@ -38,14 +38,15 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
     raise _missing(card, part.repo)
 
 
-def here(card: ModelCard, model_folder: Path) -> bool:
+def absent(card: ModelCard, model_folder: Path) -> str:
+    """What is missing, as a sentence that says how to fetch it; empty if all of it is here."""
     try:
         find_weights(card, model_folder)
         for part in card.parts.values():
             find_part(card, part, model_folder)
-    except Refused:
-        return False
-    return True
+    except Refused as error:
+        return str(error)
+    return ""
 
 
 def _cached(repo: str, file: str, revision: str | None) -> str | None:
@@ -58,7 +59,7 @@ def _cached(repo: str, file: str, revision: str | None) -> str | None:
 
 def _missing(card: ModelCard, repo: str) -> Refused:
     return Refused(
-        f"model: {card.title} is not on this machine. Fetch {repo} with 'hf download {repo}', "
+        f"{card.title} is not on this machine. Fetch {repo} with 'hf download {repo}', "
         f"or put its folder into the model folder as {card.name}.",
         field="model",
     )

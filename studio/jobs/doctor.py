@@ -18,7 +18,7 @@ from studio.messages import Hello
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
-from studio.weights import here
+from studio.weights import absent
 
 LIBRARIES = ("torch", "gradio", "diffusers", "transformers", "accelerate", "compel", "peft")
 SAFE_PILLOW = 13  # earlier decoders have known memory bugs; Gradio 6.31 still holds Pillow under it
@@ -111,7 +111,7 @@ def _fsync_milliseconds(folder: Path) -> float:
 
 def _models(settings: Settings) -> list[Finding]:
     cards = load_catalog(settings.presets).cards.values()
-    there = [card.title for card in cards if here(card, settings.model_folder)]
+    there = [card.title for card in cards if not absent(card, settings.model_folder)]
     away = [card.title for card in cards if card.title not in there]
     found = [Finding("models", f"here: {', '.join(there)}")]
     if away:

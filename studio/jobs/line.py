@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from studio.catalog import Catalog, Settled
+from studio.errors import Refused
 from studio.jobs.feed import Feed
 from studio.jobs.pool import StopJob, Wake
 from studio.jobs.slot import Inbox
@@ -19,7 +20,7 @@ from studio.request import ImageRequest, canonical
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import find_part, find_weights
+from studio.weights import absent
 
 LISTEN_SECONDS = 30.0  # then the row itself is looked at again
 
@@ -55,9 +56,9 @@ class Line:
     def settle(self, wish: ImageRequest) -> Settled:
         """The wish made whole, on this machine: its model must be here."""
         settled = self.catalog.settle(wish)
-        find_weights(settled.card, self.settings.model_folder)
-        for part in settled.card.parts.values():
-            find_part(settled.card, part, self.settings.model_folder)
+        missing = absent(settled.card, self.settings.model_folder)
+        if missing:
+            raise Refused(f"model: {missing}", field="model")
         return settled
 
     def cancel(self, job_id: str) -> Job:

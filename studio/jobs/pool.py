@@ -35,7 +35,7 @@ from studio.messages import (
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import find_weights, here
+from studio.weights import absent, find_weights
 
 MAX_CRASHES = 3  # a job is put back twice after the death of its worker, not a third time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
@@ -283,11 +283,12 @@ class Pool:
         """A model that is not here yet is no reason to stop: the wish for it will be told why."""
         for name in self.settings.preload:
             card = self.catalog.find(name)
-            if here(card, self.settings.model_folder):
+            missing = absent(card, self.settings.model_folder)
+            if missing:
+                log.warning("not preloaded: %s", missing)
+            else:
                 folder = find_weights(card, self.settings.model_folder)
                 seat.slot.send(Load(card.model_dump(mode="json"), folder))
-            else:
-                log.warning("%s is not on this machine and cannot be preloaded", card.title)
 
     # The clock
 

@@ -11,10 +11,9 @@ from typing import Any
 import gradio as gr
 
 from studio.catalog import ModelCard
-from studio.errors import Refused
 from studio.request import ImageRequest
 from studio.store.rows import Job
-from studio.weights import find_part, find_weights, here
+from studio.weights import absent
 
 # The order in which the page hands the values over, and takes them back.
 NAMES = (
@@ -131,7 +130,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
 def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[str, str]]:
     return [
         (
-            card.title if here(card, model_folder) else f"{card.title} (not on this machine)",
+            f"{card.title} (not on this machine)" if absent(card, model_folder) else card.title,
             card.name,
         )
         for card in cards
@@ -140,14 +139,8 @@ def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[
 
 def about(card: ModelCard, model_folder: Path) -> str:
     """What the model is, and how to fetch it when it is not here."""
-    lines = [card.about]
-    try:
-        find_weights(card, model_folder)
-        for part in card.parts.values():
-            find_part(card, part, model_folder)
-    except Refused as error:
-        lines.append(str(error).removeprefix("model: "))
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    lines = (card.about, absent(card, model_folder))
+    return "".join(f"<p>{escape(line)}</p>" for line in lines if line)
 
 
 def size_line(card: ModelCard, aspect: object) -> str:

@@ -23,6 +23,7 @@ from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_model, tell_picture
 from studio.web.waiting import give_up, painted
 
+BEAT_SECONDS = 1.0  # so soon a call is noticed whose caller went away
 Answer = tuple[list[gr.FileData], int]  # the pictures, and the seed of the first
 
 
@@ -76,17 +77,15 @@ def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
         """
         with _spoken():
             job = (await asyncio.to_thread(ask, studio.line, [wish(*given, **named)]))[0]
-        final = False
+        end = asyncio.ensure_future(studio.line.ended(job.id))
         try:
-            async for view in studio.line.follow(job.id):
-                final = view.final
-                if not final:
-                    yield [], job.request["seed"]  # here a cancelled call is closed
-                    continue
-                with _spoken():
-                    yield await asyncio.to_thread(_files, studio, painted(view))
+            while not (await asyncio.wait((end,), timeout=BEAT_SECONDS))[0]:
+                yield [], job.request["seed"]  # here a cancelled call is closed
+            with _spoken():
+                yield await asyncio.to_thread(_files, studio, painted(end.result()))
         finally:
-            if not final:
+            if not end.done():
+                end.cancel()
                 asyncio.get_running_loop().run_in_executor(None, give_up, studio.line, [job.id])
 
     _takes_a_wish(generate, Answer)

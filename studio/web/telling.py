@@ -6,7 +6,7 @@ from studio.catalog import ModelCard
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.store.rows import Job, Picture
-from studio.weights import here
+from studio.weights import absent
 
 Told = dict[str, Any]  # JSON-shaped
 
@@ -36,6 +36,7 @@ def tell_row(job: Job) -> Told:
         "batch": job.batch,
         "slot": job.slot,
         "attempts": job.attempts,
+        "crashes": job.crashes,
         "timings": job.timings,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -68,7 +69,7 @@ def tell_model(studio: Studio, card: ModelCard) -> Told:
         "title": card.title,
         "about": card.about,
         "default": card is studio.catalog.default,
-        "here": here(card, studio.settings.model_folder),
+        "here": not absent(card, studio.settings.model_folder),
         "can": sorted(card.can),
         "aliases": list(card.aliases),
         "sizes": {name: [size.width, size.height] for name, size in card.sizes.items()},

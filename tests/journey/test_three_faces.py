@@ -53,7 +53,7 @@ def by_http(server: Server) -> bytes:
     body = {"prompt": PROMPT, "seed": 7}
     answer = httpx.post(f"{server.url}/api/generate", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
-    return httpx.get(answer.json()["image_url"]).content
+    return httpx.get(server.url + answer.json()["image_url"]).content
 
 
 def by_page(server: Server) -> bytes:
@@ -65,7 +65,7 @@ def by_page(server: Server) -> bytes:
         page.locator("#seed input").first.fill("7")
         page.get_by_label("new each time").uncheck()
         page.locator("#generate").click()
-        picture = page.locator("#frame img[src*='/pictures/']")
+        picture = page.locator("#live .stage.still .frame img")
         expect(picture).to_be_visible(timeout=30_000)
         data = page.request.get(server.url + (picture.get_attribute("src") or "")).body()
         browser.close()
