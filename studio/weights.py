@@ -24,7 +24,8 @@ def find_weights(card: ModelCard, model_folder: Path) -> str:
     index = _cached(card.repo, "model_index.json", card.revision)
     if index:
         return str(Path(index).parent)
-    raise _missing(card, card.repo)
+    files = f' --include "*.json" "*.txt" "*.{card.variant}.safetensors"' if card.variant else ""
+    raise _missing(card, f"{card.repo}{files}")
 
 
 def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
@@ -35,7 +36,7 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
     cached = _cached(part.repo, part.file, None)
     if cached:
         return cached
-    raise _missing(card, part.repo)
+    raise _missing(card, f"{part.repo} {part.file}")
 
 
 def absent(card: ModelCard, model_folder: Path) -> str:
@@ -57,9 +58,9 @@ def _cached(repo: str, file: str, revision: str | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _missing(card: ModelCard, repo: str) -> Refused:
+def _missing(card: ModelCard, what: str) -> Refused:
     return Refused(
-        f"{card.title} is not on this machine. Fetch {repo} with 'hf download {repo}', "
-        f"or put its folder into the model folder as {card.name}.",
+        f"{card.title} is not whole on this machine. Fetch it with: hf download {what} "
+        f"(or put its folder into the model folder as {card.name}).",
         field="model",
     )

@@ -1,6 +1,8 @@
 """The house rules a machine can hold: who imports whom, how long files are, how they open."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,8 @@ def test_only_settings_reads_the_environment() -> None:
         if path.name != "settings.py":
             assert "os.getenv" not in text, path
             assert "os.environ[" not in text or place_of(path) in ("engine", "web"), path
+
+
+def test_the_readme_shows_the_tree_as_it_is() -> None:
+    tree = subprocess.run([sys.executable, ROOT / "scripts" / "tree"], capture_output=True, text=True)
+    assert tree.stdout in (ROOT / "README.md").read_text(encoding="utf-8"), "run scripts/tree"
