@@ -181,7 +181,7 @@ def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
     expect(page.locator("#guidance")).to_be_hidden()
     page.locator("#prompt textarea").fill("a hat")
     page.locator("#generate").click()
-    expect(page.locator("#note")).to_contain_text("not on this machine")
+    expect(page.locator("#note")).to_contain_text("not whole on this machine")
 
 
 def test_a_phone_shows_the_picture_first_and_never_scrolls_sideways(open_page: OpenPage) -> None:
