@@ -88,5 +88,7 @@ def test_only_settings_reads_the_environment() -> None:
 
 
 def test_the_readme_shows_the_tree_as_it_is() -> None:
-    tree = subprocess.run([sys.executable, ROOT / "scripts" / "tree"], capture_output=True, text=True)
+    tree = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "tree"], capture_output=True, text=True
+    )
     assert tree.stdout in (ROOT / "README.md").read_text(encoding="utf-8"), "run scripts/tree"

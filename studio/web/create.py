@@ -80,15 +80,17 @@ def create(
     _light_events(desk, parts, painting)
     # Only the stream of previews has a place in the queue, one for each slot. Every event of this
     # group must give the same limit: Gradio takes the lowest.
-    parts["live"].follow(
+    shown = [parts[name] for name in SHOW]
+    followed = parts["live"].follow(
         desk.follow,
         state,
-        [parts[name] for name in SHOW],
+        shown,
         show_progress="hidden",
         api_visibility="private",
         concurrency_id="paint",
         concurrency_limit=studio.pool.size,
     )
+    followed.then(desk.show, state, shown, **LIGHT)
     opened = [parts[name] for name in ("state", *FILL, "held", *SHOW)]
     return {"fn": desk.attach, "inputs": state, "outputs": opened, **LIGHT}
 

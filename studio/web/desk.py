@@ -157,10 +157,9 @@ class Desk:
             return
         shown = 0.0
         async for view in self.studio.line.follow(current.job.id):
-            if view.final:
-                yield await asyncio.to_thread(self.show, state)
-                return
-            if view.place:  # others come first; the clock will say when it is its turn
+            # At its end, or when others come first after all, the page looks again with the state
+            # it has by then: this one may be old, and know nothing of later wishes.
+            if view.final or view.place:
                 return
             if time.monotonic() - shown >= SMOOTH_SECONDS:
                 shown = time.monotonic()
