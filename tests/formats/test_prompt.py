@@ -60,10 +60,13 @@ def test_break_starts_a_new_chunk_where_it_is_a_word_of_its_own() -> None:
 )
 def test_no_text_takes_long(unit: str) -> None:
     for text in (unit * (LONGEST // len(unit)), "(:" + unit * (LONGEST // len(unit) - 1) + "x]"):
-        start = time.thread_time()
-        parse(text)
-        inert_syntax(text, weighting=True)
-        assert time.thread_time() - start < 0.15  # 0.05 is usual; quadratic would be seconds
+        taken = []
+        for _ in range(3):  # the collector of a large process may strike once
+            start = time.thread_time()
+            parse(text)
+            inert_syntax(text, weighting=True)
+            taken.append(time.thread_time() - start)
+        assert min(taken) < 0.15  # 0.06 is usual; quadratic would be seconds
 
 
 def test_a_number_of_thirty_thousand_digits_takes_no_longer() -> None:
