@@ -14,21 +14,21 @@ def later(feed: Feed, live: Live | None, seconds: float = 0.05) -> None:
 
 async def waited(feed: Feed, **how: bool) -> float:
     began = time.monotonic()
-    await feed.changed("job", feed.version("job"), 0.5, **how)
+    await feed.changed("job", feed.version("job"), 5, **how)
     return time.monotonic() - began
 
 
 def test_a_coroutine_wakes_at_the_next_change() -> None:
     feed = Feed()
     later(feed, Live(step=1))
-    assert asyncio.run(waited(feed)) < 0.3
+    assert asyncio.run(waited(feed)) < 3
 
 
 def test_who_wants_no_steps_sleeps_through_them_and_wakes_at_the_end() -> None:
     feed = Feed()
     later(feed, Live(step=1))
     later(feed, None, 0.25)
-    assert 0.2 < asyncio.run(waited(feed, every_step=False)) < 0.45
+    assert 0.2 < asyncio.run(waited(feed, every_step=False)) < 3
 
 
 def test_a_change_between_looking_and_waiting_is_not_missed() -> None:
