@@ -23,7 +23,6 @@ class Paint:
     folder: str
     wish: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    inputs: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Painted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """`code` decides about a retry; `sentence` is for the asker; `detail` goes to the log only."""
+    """`code` is for programs; `sentence` is for the asker; `detail` goes to the log only."""
 
     kind: ClassVar[str] = "failed"
     job: str

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     hf_token: str = Field(
         "",
         validation_alias=_also("HF_TOKEN", "HF_TOKEN", "HUGGING_FACE_TOKEN"),
-        description="Hugging Face token, for gated models. Never reaches a worker.",
+        description="Hugging Face token. Without effect so far: the studio fetches nothing yet.",
         repr=False,
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from studio.store.rows import Job, Picture
-
-FINAL = ("done", "failed", "cancelled")
+from studio.store.rows import FINAL, Job, Picture
 
 
 @dataclass(frozen=True, slots=True)
