@@ -97,11 +97,21 @@ FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 def _wished(asked: argparse.Namespace, out: Path) -> dict[str, object]:
     names = ("negative_prompt", "model", "aspect", "width", "height", "seed", "steps", "guidance")
-    names += ("sampler", "count", "look", "quality", "precision")
+    names += ("sampler", "count", "look", "quality", "precision", "upscale")
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+    given |= {"loras": [_lora(text) for text in asked.lora]}
     # An ending we do not know is passed on as it is: the request names the three that exist.
     kind = FORMATS.get(out.suffix.lower(), out.suffix.lstrip(".").lower())
     return {"prompt": asked.prompt, "output_format": kind, **given}
+
+
+def _lora(text: str) -> dict[str, object]:
+    """NAME or NAME:WEIGHT. What is no number is passed on: the request names its bounds."""
+    name, _, weight = text.partition(":")
+    try:
+        return {"name": name, "weight": float(weight or 1)}
+    except ValueError:
+        return {"name": name, "weight": weight}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,6 +151,8 @@ def _paint_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("width", "height", "seed", "steps", "count"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--guidance", type=float)
+    parser.add_argument("--upscale", type=int, choices=(1, 2, 4))
+    parser.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
     parser.set_defaults(act=paint)
 
 

@@ -6,29 +6,31 @@ It knows neither weights nor devices.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from studio.errors import Refused
 from studio.formats.prompt import inert_syntax, parse
-from studio.request import MAX_SEED, ImageRequest, Part, Quality, read_request
+from studio.loras import Lora, check, triggers_of
+from studio.request import MAX_SEED, ImageRequest, Part, Quality, Upscale, read_request
+from studio.vocabulary import unknown_sentence, unknown_words
 
-Ability = Literal["negative", "weighting", "long_prompts", "guidance"]
+Ability = Literal["negative", "weighting", "long_prompts", "guidance", "loras"]
 
 # Fields whose engine is not built yet. They are refused in words, never swallowed.
 NOT_YET = {
-    "loras": "LoRAs",
     "references": "reference pictures",
     "start_image": "painting from a start image",
     "mask": "inpainting with a mask",
     "strength": "painting from a start image",
-    "upscale": "upscaling",
     "upload_urls": "sending pictures to upload URLs",
 }
 MAX_WEIGHTED = 100
+MAX_FINISHED = 8192  # pixels a side of an enlarged picture
 PAINTED_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -72,8 +74,14 @@ class ModelCard(Part):
     min_side: int = Field(ge=64)
     max_side: int = Field(le=4096)
     quality: dict[Quality, int] = Field(default_factory=dict)
+    lora_base: str = Field("", description="What its LoRAs must state they were made for.")
+    upscale: Upscale = Field(1, description="How much its pictures are enlarged if none says.")
     gpus: int = Field(1, ge=1, le=8)
     memory_gb: float = Field(gt=0, description="Weights and one picture, in bf16.")
+    words: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...] = Field(
+        (), strict=False, description="All the words it was taught; empty: no list is kept."
+    )
+    examples: tuple[str, ...] = Field((), strict=False, description="Prompts for the empty page.")
     licence: str
     homepage: str = ""
 
@@ -147,19 +155,30 @@ class Catalog:
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.cards)}."
         raise Refused(f"model: there is no model {name[:60]!r}. {hint}", field="model")
 
-    def settle(self, wish: ImageRequest) -> Settled:
-        """The wish made whole for its card. Settling what is settled changes nothing."""
+    def settle(self, wish: ImageRequest, loras: Sequence[Lora] = ()) -> Settled:
+        """The wish made whole for its card. Settling what is settled changes nothing.
+
+        `loras` are those of this machine.
+        """
         card = self.find(wish.model)
         _refuse_what_is_not_built(wish)
         width, height = _size(wish, card)
         guidance, warnings = _guidance(wish, card)
         prompt, negative = self._dressed(wish)
-        if negative and not ("negative" in card.can and guidance > 1):
+        heard = "negative" in card.can and guidance > 1
+        if negative and not heard:
             why = "paints without one" if "negative" not in card.can else "needs guidance above 1"
             warnings.append(f"The negative prompt has no effect: {card.title} {why}.")
         for field, text in (("prompt", prompt), ("negative_prompt", negative)):
             _refuse_too_many_weights(field, text)
             warnings += inert_syntax(text, weighting="weighting" in card.can)
+        if wish.loras and "loras" not in card.can:
+            raise Refused(f"loras: {card.title} takes no LoRAs. Take them off.", field="loras")
+        warnings += check(wish.loras, loras, card.title, card.lora_base, prompt)
+        known = {*card.words, *triggers_of(wish.loras, loras)} if card.words else ()
+        unknown = unknown_words((prompt, negative if heard else ""), known) if known else ()
+        if unknown:
+            warnings.append(unknown_sentence(card.title, unknown))
         if wish.quality and wish.steps is None and wish.quality not in card.quality:
             warnings.append(f"{card.title} has one quality; {wish.quality!r} changes nothing.")
         whole = wish.model_dump() | {
@@ -173,6 +192,7 @@ class Catalog:
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
             "steps": _steps(wish, card),
             "guidance": guidance,
+            "upscale": _upscale(wish, card, max(width, height)),
             "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
         }
         return Settled(wish, read_request(whole), card, tuple(dict.fromkeys(warnings)))
@@ -229,6 +249,17 @@ def _size(wish: ImageRequest, card: ModelCard) -> tuple[int, int]:
             f"aspect: {card.title} has no shape {name!r}. It has: {offered}.", field="aspect"
         )
     return size.width, size.height
+
+
+def _upscale(wish: ImageRequest, card: ModelCard, side: int) -> int:
+    times = wish.upscale or card.upscale
+    if side * times > MAX_FINISHED:
+        raise Refused(
+            f"upscale: {side} pixels enlarged {times} times are {side * times}; "
+            f"the most is {MAX_FINISHED}.",
+            field="upscale",
+        )
+    return times
 
 
 def _steps(wish: ImageRequest, card: ModelCard) -> int:

@@ -13,7 +13,11 @@ import msgpack
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """To the worker: paint this. `request` and `card` are JSON; `folder` holds the weights."""
+    """To the worker: paint this. `request` and `card` are JSON; `folder` holds the weights.
+
+    `upscaler` is the file of the network that enlarges, if the picture is to be enlarged; `loras`
+    are the files of the LoRAs by name.
+    """
 
     kind: ClassVar[str] = "paint"
     job: str
@@ -21,6 +25,8 @@ class Paint:
     request: dict[str, Any]
     card: dict[str, Any]
     folder: str
+    upscaler: str = ""
+    loras: dict[str, str] = field(default_factory=dict)
     wish: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -69,7 +75,10 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step of one picture is done. `preview` is a small WebP, or empty."""
+    """One step of one picture is done. `preview` is a small WebP, or empty.
+
+    `stage` is in words what follows after the last step, where that takes its time.
+    """
 
     kind: ClassVar[str] = "progress"
     job: str
@@ -78,6 +87,7 @@ class Progress:
     step: int
     steps: int
     preview: bytes = b""
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from studio.errors import Refused, field_sentence
 Priority = Literal["urgent", "high", "normal", "low"]
 OutputFormat = Literal["png", "jpeg", "webp"]
 Quality = Literal["draft", "balanced", "best"]
+Upscale = Literal[1, 2, 4]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "fp8", "int8", "fp4"]
 
 MAX_PROMPT = 32_768
@@ -89,7 +90,9 @@ class ImageRequest(Part):
     strength: float | None = Field(
         None, ge=0, le=1, description="How far from the start image: 0 keeps it, 1 forgets it."
     )
-    upscale: Literal[1, 2, 4] = Field(1, description="Enlarge the finished picture.")
+    upscale: Upscale | None = Field(
+        None, description="Enlarge the finished picture; empty: as the model's card says."
+    )
     output_format: OutputFormat = Field("png", description="Kind of file.")
     quality: Quality | None = Field(
         None, description="Speed or finish, as the card measures it; steps override it."

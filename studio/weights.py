@@ -10,15 +10,20 @@ from huggingface_hub.errors import HFValidationError
 
 from studio.catalog import ModelCard, OtherPart
 from studio.errors import Refused
+from studio.settings import ROOT
 
 EMBEDDED = "embedded:"
+UPSCALER = "starter-x2"
 
 
 def find_weights(card: ModelCard, model_folder: Path) -> str:
-    """The folder a pipeline loads from, or "" for a model that the worker builds itself."""
+    """The folder a pipeline loads from, or "" for a model that the worker builds itself.
+
+    A card of ours may name a folder that came along with the studio.
+    """
     if card.repo.startswith(EMBEDDED):
         return ""
-    for folder in (model_folder / card.name, Path(card.repo).expanduser()):
+    for folder in (model_folder / card.name, ROOT / Path(card.repo).expanduser()):
         if (folder / "model_index.json").is_file():
             return str(folder.resolve())
     index = _cached(card.repo, "model_index.json", card.revision)
@@ -37,6 +42,19 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
     if cached:
         return cached
     raise _missing(card, f"{part.repo} {part.file}")
+
+
+def find_upscaler(model_folder: Path) -> str:
+    """The network that enlarges. One in the model folder wins over the one that came along."""
+    folders = (model_folder / "upscalers", ROOT / "starter" / "upscaler")
+    for file in (folder / f"{UPSCALER}.safetensors" for folder in folders):
+        if file.is_file():
+            return str(file.resolve())
+    raise Refused(
+        f"upscale: the upscaler {UPSCALER}.safetensors is not on this machine. "
+        f"Put it into {folders[0]}, or ask for upscale 1.",
+        field="upscale",
+    )
 
 
 def absent(card: ModelCard, model_folder: Path) -> str:

@@ -50,24 +50,24 @@ def ensure(name: str, folder: Path) -> Path:
 
 
 def build() -> Any:
-    vocabulary = _vocabulary()
+    tokens = vocabulary(MERGES)
     words = CLIPTextConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(tokens),
         hidden_size=WIDTH,
         intermediate_size=2 * WIDTH,
         projection_dim=WIDTH,
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=77,
-        bos_token_id=vocabulary[START],
-        eos_token_id=vocabulary[END],
-        pad_token_id=vocabulary[END],
+        bos_token_id=tokens[START],
+        eos_token_id=tokens[END],
+        pad_token_id=tokens[END],
     )
     pipeline: Any = StableDiffusionXLPipeline(
         text_encoder=CLIPTextModel(words),
         text_encoder_2=CLIPTextModelWithProjection(words),
-        tokenizer=_tokenizer(vocabulary, END),
-        tokenizer_2=_tokenizer(vocabulary, "!"),  # as SDXL: its second tokenizer pads with "!"
+        tokenizer=tokenizer(MERGES, END),
+        tokenizer_2=tokenizer(MERGES, "!"),  # as SDXL: its second tokenizer pads with "!"
         unet=_unet(),
         vae=_vae(),
         scheduler=EulerDiscreteScheduler(
@@ -100,18 +100,18 @@ def _move_into_place(unfinished: Path, folder: Path) -> None:
             raise
 
 
-def _vocabulary() -> dict[str, int]:
-    """Each byte, each byte at the end of a word, a few merges: no text is unknown to it."""
+def vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+    """Each byte, each byte at the end of a word, and the merges: no text is unknown to it."""
     letters = [*map(chr, (*range(33, 127), *range(161, 173), *range(174, 256)))]
     letters += [chr(256 + spare) for spare in range(256 - len(letters))]  # CLIP's byte alphabet
-    tokens = [*letters, *(letter + "</w>" for letter in letters), *map("".join, MERGES), START, END]
+    tokens = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges), START, END]
     return {token: number for number, token in enumerate(tokens)}
 
 
-def _tokenizer(vocabulary: dict[str, int], padding: str) -> CLIPTokenizer:
-    merges: Any = list(MERGES)  # pairs, as its backend wants them; its annotation says strings
+def tokenizer(merges: list[tuple[str, str]], padding: str) -> CLIPTokenizer:
+    pairs: Any = list(merges)  # as its backend wants them; its annotation says strings
     return CLIPTokenizer(
-        vocab=dict(vocabulary), merges=merges, pad_token=padding, model_max_length=77
+        vocab=vocabulary(merges), merges=pairs, pad_token=padding, model_max_length=77
     )
 
 

@@ -101,7 +101,9 @@ class Desk:
         if is_poisoned(error):
             log.error("the card no longer answers; this worker leaves\n%s", detail)
             os._exit(POISONED)
-        size = f"{job.request.get('width')}x{job.request.get('height')}"
+        times = job.request.get("upscale") or 1
+        sides = (job.request.get(side) or 0 for side in ("width", "height"))
+        size = "x".join(str(side * times) for side in sides)
         failure = explain(error, size)
         write_frame(outbox, Failed(job.job, job.token, failure.code, str(failure), detail))
         if failure.code == "oom":

@@ -13,6 +13,7 @@ import torch
 
 from studio.catalog import ModelCard
 from studio.engine.encode import encode, thumbnail, to_image
+from studio.engine.loras import marks
 from studio.engine.preview import Previews
 from studio.engine.residents import Residents
 from studio.engine.stepping import run_steps
@@ -29,28 +30,47 @@ def paint(message: Paint, residents: Residents, previews: bool, tell: Tell) -> P
     request = read_request(message.request)
     card = ModelCard.model_validate(message.card)
     key = residents.key(card, message.folder, request.precision)
+
+    def progress(index: int, step: int, preview: bytes = b"", stage: str = "") -> None:
+        steps = request.steps or 0
+        tell(Progress(message.job, message.token, index, step, steps, preview, stage))
+
     if key not in residents:
         tell(Loading(message.job, message.token, f"loading {card.title}"))
     with clock.part("load"):
         painter = residents.get(card, key)
-    tell(_progress(message, request, 0, 0))  # nothing is done yet, but a cancel is heard here
+        partial = painter.loras.wear(request.loras, message.loras)
+        upscaler = residents.upscaler(message.upscaler, painter.plan.device)
+    progress(0, 0)  # nothing is done yet, but a cancel is heard here
     with clock.part("encode"):
         recipe = _recipe(message, request, painter.take_sampler(request.sampler or ""))
+        recipe["fingerprint"] |= upscaler.marks if upscaler else {}
+        if used := marks(request.loras, message.loras):
+            recipe["fingerprint"]["loras"] = used
+        recipe["warnings"] += partial
         arguments = painter.family.condition(request) | painter.family.arguments(request)
     pictures: list[Picture] = []
-    warnings: dict[str, None] = {}
+    warnings = dict.fromkeys(partial)
     for index, seed in enumerate(request.seeds()):
 
         def after_step(number: int, latents: torch.Tensor, index: int = index) -> None:
             last = number == request.steps  # the picture itself follows at once
             sketch = b"" if last else sketches.of(painter.family, latents)
-            tell(_progress(message, request, index, number, sketch))
+            progress(index, number, sketch)
 
         arguments["generator"] = torch.Generator("cpu").manual_seed(seed)
         with clock.part("steps"):
             latents = run_steps(painter.family.pipeline, arguments, after_step)
         with clock.part("decode"):
             image = to_image(painter.family.decode(latents))
+        if upscaler:
+
+            def before_tile(done: int, tiles: int, index: int = index) -> None:
+                part = f", part {done + 1} of {tiles}" if tiles > 1 else ""
+                progress(index, request.steps or 0, stage=f"enlarging{part}")
+
+            with clock.part("upscale"):
+                image = upscaler.enlarge(image, request.upscale or 1, before_tile)
         with clock.part("save"):
             parameters = parameters_text(request, card, recipe["fingerprint"], seed)
             own = recipe_text({**recipe, "seed": seed, "index": index})
@@ -61,12 +81,6 @@ def paint(message: Paint, residents: Residents, previews: bool, tell: Tell) -> P
     return Painted(
         message.job, message.token, tuple(pictures), recipe, clock.seconds(), tuple(warnings)
     )
-
-
-def _progress(
-    message: Paint, request: ImageRequest, index: int, step: int, preview: bytes = b""
-) -> Progress:
-    return Progress(message.job, message.token, index, step, request.steps or 0, preview)
 
 
 def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +105,7 @@ class _Clock:
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
-        self._parts = dict.fromkeys(("load", "encode", "steps", "decode", "save"), 0.0)
+        self._parts = dict.fromkeys(("load", "encode", "steps", "decode", "upscale", "save"), 0.0)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:

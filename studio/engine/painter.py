@@ -10,6 +10,7 @@ from typing import Any
 from studio.catalog import ModelCard
 from studio.engine.family import find_family
 from studio.engine.fingerprint import fingerprint
+from studio.engine.loras import Loras
 from studio.engine.plan import Plan
 from studio.engine.samplers import build_sampler
 from studio.engine.weights import content_hash
@@ -26,13 +27,14 @@ class Painter:
     ) -> None:
         self.card = card
         self.family = find_family(card)(folder, card, parts, plan)
-        self._plan = plan
+        self.plan = plan
         self._device_name = device_name
         self._hash = content_hash(folder, card, parts)
+        self.loras = Loras(self.family.pipeline, card.title)
         self._scheduler_config = self.family.pipeline.scheduler.config
 
     def take_sampler(self, name: str) -> dict[str, Any]:
         """Puts a fresh sampler into the pipeline; returns the fingerprint of what paints now."""
         scheduler = build_sampler(self.card.sampler(name), self._scheduler_config)
         self.family.pipeline.scheduler = scheduler
-        return fingerprint(self._plan, self._device_name, self._hash, scheduler)
+        return fingerprint(self.plan, self._device_name, self._hash, scheduler)

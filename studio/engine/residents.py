@@ -17,7 +17,8 @@ from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError
 from studio.engine.painter import Painter
 from studio.engine.plan import TINY_GB, decide
-from studio.engine.weights import check_folder
+from studio.engine.upscale import Upscaler
+from studio.engine.weights import check_folder, file_hash, there
 from studio.errors import Refused
 from studio.weights import EMBEDDED, find_part
 
@@ -38,6 +39,7 @@ class Residents:
         self._models = models
         self._precision = precision
         self._painters: dict[Key, Painter] = {}
+        self._upscalers: dict[tuple[str, str], Upscaler] = {}
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
@@ -55,8 +57,19 @@ class Residents:
         self._painters[key] = painter  # the youngest stands last
         return painter
 
+    def upscaler(self, file: str, device: str) -> Upscaler | None:
+        """The network that enlarges, loaded now if it is not here. It is small and stays."""
+        if not file:
+            return None
+        key = (file_hash(there(Path(file))), device)
+        if key not in self._upscalers:
+            bf16 = device == "cpu" and bool(find_hardware(self._device).cpu_bf16)
+            self._upscalers = {key: Upscaler(Path(file), device, bf16=bf16)}
+        return self._upscalers[key]
+
     def clear(self) -> None:
         self._painters.clear()
+        self._upscalers.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

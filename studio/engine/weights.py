@@ -40,6 +40,24 @@ def content_hash(folder: Path, card: ModelCard, parts: Mapping[str, Path]) -> tu
     return _hash(tuple((name, str(f), f.stat().st_mtime_ns, f.stat().st_size) for name, f in files))
 
 
+def there(file: Path) -> Path:
+    if not file.is_file():
+        raise PaintError("model_missing", f"{file} is no longer there. Put it back, or ask again.")
+    return file
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of all bytes, read once for each state of the file."""
+    state = file.stat()
+    return _file_hash(str(file), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _file_hash(file: str, _changed: int, _size: int) -> str:
+    with Path(file).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _own_files(folder: Path, variant: str | None, parts: Mapping[str, Path]) -> list[Path]:
     files = sorted(folder.glob("*/*.safetensors"))
     if variant:

@@ -4,6 +4,7 @@ Pure text; where in a PNG, JPEG or WebP it goes is the business of `engine.encod
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.catalog import ModelCard
@@ -38,11 +39,18 @@ def parameters_text(
         "Size": f"{request.width}x{request.height}",
         "Model hash": str(fingerprint.get("model_hash", ""))[:10] or None,
         "Model": card.name,
+        "Lora hashes": _lora_hashes(fingerprint.get("loras", ())),
+        "Postprocess upscale by": request.upscale if "upscaler" in fingerprint else None,
+        "Postprocess upscaler": fingerprint.get("upscaler"),
         "Version": f"Darkroom {fingerprint.get('darkroom', '')}".strip(),
     }
     negative = [f"Negative prompt: {request.negative_prompt}"] if request.negative_prompt else []
     settings = ", ".join(f"{key}: {_quoted(v)}" for key, v in rows.items() if v is not None)
     return "\n".join([request.prompt, *negative, settings])
+
+
+def _lora_hashes(loras: Sequence[Mapping[str, Any]]) -> str | None:
+    return ", ".join(f"{lora['name']}: {lora['sha256'][:12]}" for lora in loras) or None
 
 
 def recipe_text(recipe: dict[str, Any]) -> str:

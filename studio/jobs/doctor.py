@@ -14,11 +14,12 @@ from studio.errors import DarkroomError, InUse
 from studio.jobs.devices import nvidia_cards
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.jobs.studio import local_slots
+from studio.loras import find_loras
 from studio.messages import Hello
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
-from studio.weights import absent
+from studio.weights import absent, find_upscaler
 
 LIBRARIES = ("torch", "gradio", "diffusers", "transformers", "accelerate", "compel", "peft")
 SAFE_PILLOW = 13  # earlier decoders have known memory bugs; Gradio 6.31 still holds Pillow under it
@@ -116,8 +117,23 @@ def _models(settings: Settings) -> list[Finding]:
     found = [Finding("models", f"here: {', '.join(there)}")]
     if away:
         found.append(Finding("models", f"not on this machine: {', '.join(away)}", note=True))
+    found += [_upscaler(settings), *_loras(settings)]
     cards_found = [f"{card.index}: {card.name}, {card.memory}" for card in nvidia_cards()]
     return [*found, Finding("gpus", "; ".join(cards_found) or "no NVIDIA card")]
+
+
+def _upscaler(settings: Settings) -> Finding:
+    try:
+        return Finding("upscaler", find_upscaler(settings.model_folder))
+    except DarkroomError as error:
+        return Finding("upscaler", str(error), note=True)
+
+
+def _loras(settings: Settings) -> list[Finding]:
+    loras = find_loras(settings.model_folder)
+    here = ", ".join(lora.name for lora in loras if not lora.refused) or "none"
+    broken = [f"{lora.file}: {lora.refused}" for lora in loras if lora.refused]
+    return [Finding("loras", here), *(Finding("loras", said, note=True) for said in broken)]
 
 
 def _slot(slot: Slot, settings: Settings) -> Finding:

@@ -57,7 +57,8 @@ def paint(
 
 
 def _flat(request: ImageRequest, index: int, seed: int) -> Picture:
-    size = (request.width or 64, request.height or 64)
+    times = request.upscale or 1
+    size = ((request.width or 64) * times, (request.height or 64) * times)
     image = Image.new("RGB", size, (seed & 255, (seed >> 8) & 255, (seed >> 16) & 255))
     file, thumb = io.BytesIO(), io.BytesIO()
     image.save(file, "PNG")

@@ -16,11 +16,12 @@ from studio.jobs.feed import Feed
 from studio.jobs.pool import StopJob, Wake
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
+from studio.loras import find_loras
 from studio.request import ImageRequest, canonical
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import absent
+from studio.weights import absent, find_upscaler
 
 LISTEN_SECONDS = 30.0  # then the row itself is looked at again
 
@@ -54,11 +55,14 @@ class Line:
         return jobs
 
     def settle(self, wish: ImageRequest) -> Settled:
-        """The wish made whole, on this machine: its model must be here."""
-        settled = self.catalog.settle(wish)
-        missing = absent(settled.card, self.settings.model_folder)
+        """The wish made whole, on this machine: what paints it must be here."""
+        folder = self.settings.model_folder
+        settled = self.catalog.settle(wish, find_loras(folder) if wish.loras else ())
+        missing = absent(settled.card, folder)
         if missing:
             raise Refused(f"model: {missing}", field="model")
+        if settled.request.upscale != 1:
+            find_upscaler(folder)
         return settled
 
     def cancel(self, job_id: str) -> Job:

@@ -19,6 +19,7 @@ from studio.jobs.feed import Feed
 from studio.jobs.schedule import Free, Waiting, schedule
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.jobs.view import Live
+from studio.loras import lora_files
 from studio.messages import (
     Cancel,
     Cancelled,
@@ -35,7 +36,7 @@ from studio.messages import (
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import absent, find_weights
+from studio.weights import absent, find_upscaler, find_weights
 
 MAX_CRASHES = 3  # a job is put back twice after the death of its worker, not a third time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
@@ -260,6 +261,10 @@ class Pool:
         try:
             card = self.catalog.find(job.model)
             folder = find_weights(card, self.settings.model_folder)
+            enlarged = job.request["upscale"] not in (None, 1)
+            upscaler = find_upscaler(self.settings.model_folder) if enlarged else ""
+            names = [use["name"] for use in job.request["loras"]]
+            loras = lora_files(names, self.settings.model_folder) if names else {}
         except Refused as error:  # the card or the files went away while it waited
             self.store.fail(job.id, job.token, "model_missing", str(error))
             self.feed.tell(job.id, None)
@@ -274,6 +279,8 @@ class Pool:
                 request=job.request,
                 card=card.model_dump(mode="json"),
                 folder=folder,
+                upscaler=upscaler,
+                loras=loras,
                 wish=job.wish,
                 warnings=job.warnings,
             )
@@ -339,7 +346,7 @@ def _progress(message: Progress, before: Live, job: Job) -> Live:
     count = int(job.request["count"])
     which = f"picture {message.index + 1} of {count}, " if count > 1 else ""
     return Live(
-        doing=f"{which}step {message.step} of {message.steps}",
+        doing=which + (message.stage or f"step {message.step} of {message.steps}"),
         index=message.index,
         step=message.step,
         steps=message.steps,

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from studio.catalog import ModelCard
+from studio.loras import find_loras
 from studio.request import ImageRequest
 from studio.store.rows import Job
 from studio.weights import absent
@@ -30,8 +31,13 @@ NAMES = (
     "sampler",
     "count",
     "output_format",
+    "upscale",
+    "loras",
+    "lora_strength",
 )
+OURS = ("fresh", "look", "loras", "lora_strength")  # no fields of a wish, or not in this form
 NO_LOOK = ""
+STRENGTHS = (0.0, 2.0)  # of the page; a program may go further
 Values = Mapping[str, object]
 
 
@@ -56,6 +62,9 @@ def usual(card: ModelCard) -> dict[str, Any]:
         "steps": card.quality.get("balanced", card.steps),
         "guidance": card.guidance,
         "sampler": card.samplers[0].name,
+        "upscale": card.upscale,
+        "loras": [],
+        "lora_strength": 1,
     }
 
 
@@ -63,8 +72,9 @@ def quality_of(card: ModelCard, steps: int) -> str | None:
     return next((name for name, meant in card.quality.items() if meant == steps), None)
 
 
-def dressed(card: ModelCard, values: Values) -> list[object]:
+def dressed(card: ModelCard, values: Values, model_folder: Path) -> list[object]:
     """One update for each of NAMES: what the card offers, with these values where given."""
+    loras = lora_choices(card, model_folder)
     offers: dict[str, dict[str, Any]] = {
         "negative_prompt": {"visible": "negative" in card.can},
         "quality": {"choices": list(card.quality), "visible": bool(card.quality)},
@@ -72,6 +82,8 @@ def dressed(card: ModelCard, values: Values) -> list[object]:
         "steps": {"maximum": card.max_steps},
         "guidance": {"visible": "guidance" in card.can},
         "sampler": {"choices": [sampler.name for sampler in card.samplers]},
+        "loras": {"choices": loras, "visible": bool(loras)},
+        "lora_strength": {"visible": bool(loras)},
     }
     shown: list[object] = []
     for name in NAMES:
@@ -84,7 +96,7 @@ def dressed(card: ModelCard, values: Values) -> list[object]:
 
 def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
     """The fields of a wish from the controls. What a model has no control for is not sent."""
-    fields = {name: values[name] for name in NAMES if name not in ("fresh", "look")}
+    fields = {name: values[name] for name in NAMES if name not in OURS}
     if values["fresh"] or values["seed"] is None:
         del fields["seed"]
     if "negative" not in card.can:
@@ -93,6 +105,9 @@ def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
         del fields["guidance"]
     if not card.quality:
         del fields["quality"]
+    chosen, strength = values["loras"], values["lora_strength"]
+    if isinstance(chosen, list) and chosen:
+        fields["loras"] = [{"name": name, "weight": strength} for name in chosen]
     if values["look"] != NO_LOOK:
         fields["look"] = values["look"]
     return fields
@@ -110,6 +125,11 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         missing.append(f"{size[0]} × {size[1]} is not a shape of the list; the first is chosen.")
     if request["steps"] > card.max_steps:
         missing.append(f"{request['steps']} steps are more than {card.title} takes here.")
+    weights = [use["weight"] for use in request["loras"]] or [1]
+    strength = min(max(weights[0], STRENGTHS[0]), STRENGTHS[1])
+    if any(weight != strength for weight in weights):
+        own = ", ".join(f"{use['name']} {use['weight']:g}" for use in request["loras"])
+        missing.append(f"The LoRAs had weights that one control cannot show: {own}.")
     values = {
         "prompt": wish["prompt"],
         "negative_prompt": wish["negative_prompt"],
@@ -123,6 +143,9 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "guidance": request["guidance"],
         "sampler": request["sampler"],
         "output_format": request["output_format"],
+        "upscale": request["upscale"],
+        "loras": [use["name"] for use in request["loras"]],
+        "lora_strength": strength,
     }
     return values, missing
 
@@ -137,16 +160,32 @@ def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[
     ]
 
 
+def lora_choices(card: ModelCard, model_folder: Path) -> list[tuple[str, str]]:
+    """Those that fit, with the word that each listens to."""
+    if "loras" not in card.can:
+        return []
+    return [
+        (
+            f"{lora.title} (say: {' or '.join(lora.triggers)})" if lora.triggers else lora.title,
+            lora.name,
+        )
+        for lora in find_loras(model_folder)
+        if lora.fits(card.lora_base)
+    ]
+
+
 def about(card: ModelCard, model_folder: Path) -> str:
     """What the model is, and how to fetch it when it is not here."""
     lines = (card.about, absent(card, model_folder))
     return "".join(f"<p>{escape(line)}</p>" for line in lines if line)
 
 
-def size_line(card: ModelCard, aspect: object) -> str:
+def size_line(card: ModelCard, aspect: object, upscale: object) -> str:
     """The chosen shape in pixels, and a small drawing of each shape in front of its name."""
     size = card.sizes.get(aspect) if isinstance(aspect, str) else None
     words = f"{size.width} × {size.height}" if size else ""
+    if size and isinstance(upscale, int) and upscale > 1:
+        words += f" → {size.width * upscale} × {size.height * upscale}"
     drawings = []
     for index, shape in enumerate(card.sizes.values(), start=1):
         scale = 14 / max(shape.width, shape.height)

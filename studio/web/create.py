@@ -4,26 +4,31 @@ Only layout and wiring; what happens is said in `desk`, how it looks in `frame` 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import gradio as gr
 from gradio.events import Dependency
 
 from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
+from studio.request import Upscale
 from studio.web import frame
 from studio.web.controls import (
     NAMES,
     NO_LOOK,
+    STRENGTHS,
     about,
     bounds,
     help_of,
+    lora_choices,
     model_choices,
     size_line,
     usual,
 )
 from studio.web.desk import IDLE_SECONDS, Desk
 
+ENLARGED = get_args(Upscale)
 Parts = dict[str, Any]  # Gradio's components; those of a wish by the name of its field
 
 # Everything light answers at once and waits for nobody; the checks are `ImageRequest`'s own.
@@ -72,7 +77,10 @@ def create(
         with gr.Column(scale=7, min_width=320, elem_id="seen"):
             parts["held"] = gr.HTML(elem_id="held", js_on_load=CLICKS, apply_default_css=False)
             parts["live"] = gr.HTML(
-                frame.empty(), elem_id="live", js_on_load=CLICKS + FOLLOWS, apply_default_css=False
+                frame.empty(studio.catalog.default.examples),
+                elem_id="live",
+                js_on_load=CLICKS + FOLLOWS,
+                apply_default_css=False,
             )
             parts["lately"] = gr.HTML(elem_id="lately", js_on_load=CLICKS, apply_default_css=False)
     parts["clock"] = gr.Timer(IDLE_SECONDS)
@@ -120,10 +128,12 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     when(parts["live"].example, desk.example, [], ["prompt"])
     when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
     when(parts["seed"].input, desk.keep_seed, [], ["fresh"])
-    when(parts["model"].input, desk.choose_model, ["model"], FILL[1:])
+    chosen = ("state", "live", *FILL[1:])
+    when(parts["model"].input, desk.choose_model, ("state", "model"), chosen)
     when(parts["quality"].input, desk.choose_quality, ("model", "quality"), ["steps"])
     when(parts["steps"].input, desk.choose_steps, ("model", "steps"), ["quality"])
-    when(parts["aspect"].input, desk.choose_shape, ("model", "aspect"), ["size"])
+    for part in ("aspect", "upscale"):
+        when(parts[part].input, desk.choose_shape, ("model", "aspect", "upscale"), ["size"])
 
 
 def _words() -> Parts:
@@ -183,12 +193,14 @@ def _settings(studio: Studio) -> Parts:
             list(card.sizes), value=values["aspect"], label="Shape", elem_id="aspect"
         )
         found["size"] = gr.HTML(
-            size_line(card, values["aspect"]), elem_id="size", apply_default_css=False
+            size_line(card, values["aspect"], values["upscale"]),
+            elem_id="size",
+            apply_default_css=False,
         )
     with gr.Row(elem_id="seeds"):
         found |= _seeds()
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        found |= _advanced(card)
+        found |= _advanced(card) | _loras(card, folder)
     return found
 
 
@@ -224,6 +236,30 @@ def _looks(catalog: Catalog) -> gr.Dropdown:
     )
 
 
+def _loras(card: ModelCard, folder: Path) -> Parts:
+    choices = lora_choices(card, folder)
+    return {
+        "loras": gr.Dropdown(
+            choices,
+            value=[],
+            multiselect=True,
+            label="LoRAs",
+            elem_id="loras",
+            visible=bool(choices),
+        ),
+        "lora_strength": gr.Slider(
+            *STRENGTHS,
+            1,
+            step=0.05,
+            label="LoRA strength",
+            info="For all that are chosen. 1 is as trained.",
+            elem_id="strength",
+            buttons=[],
+            visible=bool(choices),
+        ),
+    }
+
+
 def _advanced(card: ModelCard) -> Parts:
     values = usual(card)
     least, most = bounds("guidance")
@@ -255,6 +291,12 @@ def _advanced(card: ModelCard) -> Parts:
             label="Sampler",
             info=help_of("sampler"),
             elem_id="sampler",
+        ),
+        "upscale": gr.Radio(
+            [(f"{times}×", times) for times in ENLARGED],
+            value=values["upscale"],
+            label="Enlarge",
+            elem_id="upscale",
         ),
         "output_format": gr.Radio(
             ["png", "jpeg", "webp"], value="png", label="Kind of file", elem_id="format"

@@ -6,12 +6,13 @@ else is looked up anew each time, so a refresh, a second tab and a restart all s
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
+from studio.catalog import ModelCard
 from studio.errors import DarkroomError, NotFound
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
@@ -31,10 +32,10 @@ from studio.web.controls import (
 from studio.web.drawing import still, unfinished
 from studio.web.pace import Pace
 
-State = object  # {"jobs": [ids], "picture": id}, but from the browser: `_sound` makes it so
+State = object  # {"jobs": [ids], "picture": id, "model": name}, but from the browser: see `_sound`
 Shown = list[object]  # values for the outputs of an event, in their order
 
-FRESH: dict[str, Any] = {"jobs": [], "picture": ""}
+FRESH: dict[str, Any] = {"jobs": [], "picture": "", "model": ""}
 MOST_JOBS = 20  # of one page that are still followed
 LATELY = 12
 LIVE_SECONDS, IDLE_SECONDS = 1.0, 5.0
@@ -57,7 +58,7 @@ class Desk:
         except DarkroomError as error:
             return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(7)]
         others = [view.job.id for view in self._views(state) if not view.final]
-        now = {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
+        now = _sound(state) | {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
         return [now, "", job.request["seed"], "", *self.show(now)]
 
     def stop(self, state: State) -> Shown:
@@ -96,12 +97,12 @@ class Desk:
         """[fresh]: a seed typed by hand is meant."""
         return False
 
-    def choose_model(self, name: str) -> Shown:
-        """[about, size, *controls]"""
+    def choose_model(self, state: State, name: str) -> Shown:
+        """[state, live, about, size, *controls]"""
         card = self.studio.catalog.find(name)
-        values = usual(card)
-        folder = self.studio.settings.model_folder
-        return [about(card, folder), size_line(card, values["aspect"]), *dressed(card, values)]
+        view, _ = self._current(state)
+        live = gr.skip() if view else frame.empty(card.examples)
+        return [_sound(state) | {"model": card.name}, live, *self._usual(card)]
 
     def choose_quality(self, name: str, quality: str) -> object:
         """[steps]"""
@@ -112,18 +113,18 @@ class Desk:
         """[quality]: the one that means these steps, if any does."""
         return quality_of(self.studio.catalog.find(name), steps)
 
-    def choose_shape(self, name: str, aspect: str) -> str:
+    def choose_shape(self, name: str, aspect: str, upscale: int) -> str:
         """[size]"""
-        return size_line(self.studio.catalog.find(name), aspect)
+        return size_line(self.studio.catalog.find(name), aspect, upscale)
 
     # Shown by itself
 
     def attach(self, state: State, request: gr.Request) -> Shown:
         """[state, note, about, size, *controls, held, *show]: the page as it was left."""
         asked = request.query_params.get("job")
-        state = {"jobs": [asked], "picture": ""} if asked else _sound(state)
+        state = _sound({"jobs": [asked]} if asked else state) | {"model": ""}
         view, _ = self._current(state)
-        filled = ["", *self.choose_model("")]
+        filled = ["", *self._usual(self.studio.catalog.default)]
         filled[3 + NAMES.index("seed")] = None  # Gradio's number begins as 0, not as empty
         try:
             filled = self._fill(view.job, None) if view else filled
@@ -140,7 +141,7 @@ class Desk:
         counts = self.studio.store.counts()
         return [
             frame.status(self.studio.pool.views(), counts.get("queued", 0)),
-            self._live(view, after) if view else frame.empty(),
+            self._live(view, after) if view else frame.empty(self._examples(state)),
             self._lately(state),
             gr.update(visible=alive),
             gr.update(value=LIVE_SECONDS if alive else IDLE_SECONDS),
@@ -206,6 +207,10 @@ class Desk:
             return frame.render(still(job, view.pictures, view.pictures[0], title, back=False))
         return frame.render(unfinished(view, after, self.pace.left(view)))
 
+    def _examples(self, state: State) -> Sequence[str]:
+        catalog = self.studio.catalog
+        return catalog.cards.get(_sound(state)["model"], catalog.default).examples
+
     def _title(self, job: Job) -> str:
         card = self.studio.catalog.cards.get(job.model)
         return card.title if card else job.model
@@ -213,15 +218,23 @@ class Desk:
     def _lately(self, state: State) -> str:
         return frame.lately(self.studio.store.pictures(limit=LATELY), _sound(state)["picture"])
 
+    def _usual(self, card: ModelCard) -> Shown:
+        """[about, size, *controls]"""
+        values = usual(card)
+        folder = self.studio.settings.model_folder
+        size = size_line(card, values["aspect"], values["upscale"])
+        return [about(card, folder), size, *dressed(card, values, folder)]
+
     def _fill(self, job: Job, seed: int | None) -> Shown:
         """[note, about, size, *controls]"""
         card = self.studio.catalog.find(job.model)
         values, missing = values_of(job, card, seed)
+        folder = self.studio.settings.model_folder
         return [
             frame.note(" ".join(missing), "warn"),
-            about(card, self.studio.settings.model_folder),
-            size_line(card, values["aspect"]),
-            *dressed(card, values),
+            about(card, folder),
+            size_line(card, values["aspect"], values["upscale"]),
+            *dressed(card, values, folder),
         ]
 
 
@@ -237,6 +250,7 @@ def _sound(state: State) -> dict[str, Any]:
     return {
         "jobs": [str(job) for job in jobs][-MOST_JOBS:] if isinstance(jobs, list) else [],
         "picture": str(state.get("picture") or ""),
+        "model": str(state.get("model") or ""),
     }
 
 

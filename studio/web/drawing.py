@@ -69,6 +69,11 @@ def _facts(job: Job, picture: Picture) -> dict[str, object]:
     }
     if job.wish["prompt"] != job.request["prompt"]:
         facts["you wrote"] = job.wish["prompt"]
+    if job.request["loras"]:
+        uses = (f"{use['name']} {use['weight']:g}" for use in job.request["loras"])
+        facts["LoRAs"] = ", ".join(uses)
+    if job.request["upscale"] != 1:
+        facts["enlarged"] = f"{job.request['upscale']}×"
     facts |= {"seed": picture.seed, "size": f"{picture.width} × {picture.height}"}
     for name, value in picture.recipe.get("fingerprint", {}).items():
         if isinstance(value, str | int | float):

@@ -46,6 +46,8 @@ def wish(
     tags: list[str] | None = None,
     priority: str = "normal",
     filename: str | None = None,
+    upscale: int | None = None,
+    loras: list[dict[str, Any]] | None = None,
 ) -> Told:
     """The order of the parameters is the one people know from other studios; it never changes."""
     fields = dict(locals())

@@ -59,10 +59,11 @@ def render(frame: Frame) -> str:
     )
 
 
-def empty() -> str:
+def empty(examples: Sequence[str]) -> str:
+    """`examples` are the model's own; without any there are some that suit most."""
     tries = "".join(
         f'<button type="button" data-try="{escape(prompt)}">{escape(prompt)}</button>'
-        for prompt in EXAMPLES
+        for prompt in examples or EXAMPLES
     )
     return (
         '<section class="stage empty" style="--w:4;--h:3"><figure class="frame">'

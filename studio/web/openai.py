@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio.catalog import ModelCard
+from studio.catalog import Catalog, ModelCard
 from studio.errors import NotFound, Refused
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
@@ -80,7 +80,7 @@ class OpenAI:
     async def generations(self, request: Request) -> Response:
         """Paint and wait. Beside OpenAI's fields it takes every field of `/api/generate`."""
         body = await read_object(request)
-        fields, url = _wish(body)
+        fields, url = _wish(body, self.studio.catalog)
         jobs = await asyncio.to_thread(ask, self.studio.line, [fields])
         view = painted((await finish(self.studio.line, [jobs[0].id], request))[0])
         base = str(request.base_url) if url else None
@@ -109,7 +109,7 @@ class OpenAI:
         return told | {"b64_json": base64.b64encode(data).decode()}
 
 
-def _wish(body: Mapping[str, object]) -> tuple[dict[str, object], bool]:
+def _wish(body: Mapping[str, object], catalog: Catalog) -> tuple[dict[str, object], bool]:
     """The fields of a wish, and whether the answer is to hold addresses instead of pictures."""
     fields = {name: value for name, value in body.items() if value is not None}
     for name, harmless in ONLY.items():
@@ -129,7 +129,7 @@ def _wish(body: Mapping[str, object]) -> tuple[dict[str, object], bool]:
             fields["tags"] = [*tags, user]
     if "n" in fields:
         fields["count"] = fields.pop("n")
-    _take_size(fields)
+    _take_size(fields, catalog)
     _take_quality(fields)
     known = {*ImageRequest.model_fields, *OUTSIDE}
     for name in fields:
@@ -138,7 +138,8 @@ def _wish(body: Mapping[str, object]) -> tuple[dict[str, object], bool]:
     return fields, form == "url"
 
 
-def _take_size(fields: dict[str, object]) -> None:
+def _take_size(fields: dict[str, object], catalog: Catalog) -> None:
+    """A size is that of the finished picture: what will be enlarged is painted smaller."""
     size = fields.pop("size", "auto")
     if size == "auto":
         return
@@ -147,7 +148,21 @@ def _take_size(fields: dict[str, object]) -> None:
         raise Refused(f"size: {str(size)[:40]!r} is not auto, nor like 1024x1024.", field="size")
     if "width" in fields or "height" in fields:
         raise Refused("size: give either size or width and height, not both.", field="size")
-    fields["width"], fields["height"] = int(found[1]), int(found[2])
+    width, height = int(found[1]), int(found[2])
+    card = catalog.find(str(fields.get("model") or fields.get("model_mode") or ""))
+    asked = fields.get("upscale")
+    times = card.upscale if asked is None else asked
+    if times in (2, 4) and isinstance(times, int):
+        small = (width // times, height // times)
+        if card.size_objection(*small) is None and (width % times, height % times) == (0, 0):
+            width, height = small
+        elif asked is None:
+            fields["upscale"] = 1
+        else:
+            raise Refused(
+                f"size: {size} is not {times} times a size that {card.title} paints.", field="size"
+            )
+    fields["width"], fields["height"] = width, height
 
 
 def _take_quality(fields: dict[str, object]) -> None:

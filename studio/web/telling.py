@@ -5,6 +5,7 @@ from typing import Any
 from studio.catalog import ModelCard
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.loras import Lora, find_loras
 from studio.store.rows import Job, Picture
 from studio.weights import absent
 
@@ -64,6 +65,7 @@ def tell_picture(picture: Picture) -> Told:
 
 
 def tell_model(studio: Studio, card: ModelCard) -> Told:
+    loras = find_loras(studio.settings.model_folder) if "loras" in card.can else ()
     return {
         "name": card.name,
         "title": card.title,
@@ -76,10 +78,25 @@ def tell_model(studio: Studio, card: ModelCard) -> Told:
         "steps": card.steps,
         "max_steps": card.max_steps,
         "guidance": card.guidance,
+        "upscale": card.upscale,
+        "loras": [tell_lora(lora) for lora in loras if lora.fits(card.lora_base)],
         "quality": dict(card.quality),
         "samplers": [sampler.name for sampler in card.samplers],
+        "words": list(card.words),
+        "examples": list(card.examples),
         "licence": card.licence,
         "homepage": card.homepage,
+    }
+
+
+def tell_lora(lora: Lora) -> Told:
+    return {
+        "name": lora.name,
+        "title": lora.title,
+        "trigger_words": list(lora.triggers),
+        "bases": list(lora.bases),
+        "rank": lora.rank,
+        "bytes": lora.size,
     }
 
 

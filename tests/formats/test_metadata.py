@@ -78,6 +78,13 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "CFG scale: 1.5, " in text
 
 
+def test_an_enlarged_picture_says_by_how_much_and_with_what() -> None:
+    marks = MARKS | {"upscaler": "starter-x2"}
+    text = parameters_text(request(upscale=2), card(), marks, seed=1)
+    assert ", Postprocess upscale by: 2, Postprocess upscaler: starter-x2, Version" in text
+    assert "Postprocess" not in parameters_text(request(upscale=1), card(), MARKS, seed=1)
+
+
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8")),

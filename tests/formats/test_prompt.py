@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -85,8 +86,13 @@ weights = st.integers(-999, 999).map(lambda hundredths: hundredths / 100)
 def test_what_is_written_with_escapes_is_read_back(pieces: list[tuple[str, float]]) -> None:
     text = "".join(f"({_escaped(word)}:{weight})" for word, weight in pieces)
     read = [(part.text, part.weight) for chunk in parse(text) for part in chunk]
-    assert "".join(word for word, _ in read).split() == "".join(w for w, _ in pieces).split()
+    assert _packed(word for word, _ in read) == _packed(word for word, _ in pieces)
     assert {weight for _, weight in read} <= {weight for _, weight in pieces}
+
+
+def _packed(texts: Iterable[str]) -> str:
+    """Without white space: a piece of nothing else is left out."""
+    return "".join("".join(texts).split())
 
 
 @given(st.text("()[]:\\B AND1.{}|_<>lora", max_size=200))

@@ -1,5 +1,6 @@
 """Cards and how a wish is made whole for one."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from studio.catalog import NOT_YET, Catalog
 from studio.errors import CannotStart, Refused
 from studio.presets import load_catalog
-from studio.request import ImageRequest, read_request
+from studio.request import MAX_PROMPT, ImageRequest, read_request
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 
@@ -41,6 +42,25 @@ def test_a_wish_is_made_whole(catalog: Catalog) -> None:
 def test_settling_what_is_settled_changes_nothing(catalog: Catalog) -> None:
     once = catalog.settle(wish(look="film", aspect="tall", quality="draft", count=3)).request
     assert catalog.settle(once).request == once
+
+
+def test_an_unset_wish_to_enlarge_is_the_cards(catalog: Catalog) -> None:
+    assert catalog.settle(wish()).request.upscale == 1
+    twice = Catalog([catalog.default.model_copy(update={"upscale": 2})], [])
+    settled = twice.settle(wish()).request
+    assert (settled.upscale, settled.width) == (2, 256)
+    assert twice.settle(settled).request == settled
+    assert twice.settle(wish(upscale=1)).request.upscale == 1
+    assert twice.settle(wish(upscale=4)).request.upscale == 4
+
+
+def test_a_picture_is_never_enlarged_beyond_what_fits(catalog: Catalog) -> None:
+    card = catalog.cards["sdxl"].model_copy(update={"max_side": 4096})
+    large = Catalog([card], [])
+    fits = wish(width=2048, height=512, upscale=4)
+    assert large.settle(fits).request.upscale == 4
+    with pytest.raises(Refused, match="^upscale: 2056 pixels enlarged 4 times are 8224; the most"):
+        large.settle(wish(width=512, height=2056, upscale=4))
 
 
 def test_each_unset_seed_is_drawn_anew(catalog: Catalog) -> None:
@@ -85,12 +105,10 @@ def test_the_impossible_is_refused_with_what_is_possible(
 
 
 ASKING = {
-    "loras": [{"name": "ink"}],
     "references": [{"id": "0" * 64}],
     "start_image": "0" * 64,
     "mask": "0" * 64,
     "strength": 0.5,
-    "upscale": 2,
     "upload_urls": ["https://example.com/put"],
 }
 
@@ -99,6 +117,53 @@ ASKING = {
 def test_what_no_engine_does_yet_is_refused_not_swallowed(catalog: Catalog, field: str) -> None:
     with pytest.raises(Refused, match="yet"):
         catalog.settle(wish(**{field: ASKING[field]}))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("a (red:1.3) boat, [Boat]\nBREAK red", None),
+        ("a photorealistic zebra", "'photorealistic' and 'zebra'"),
+        ("two boats", "'two' and 'boats'"),
+        ("zebra, Zebra, (zebra:2)", "'zebra'"),
+        (
+            "ein rotes Boot: 赤い船 e\u0301tude 🛶",
+            "'ein', 'rotes', 'boot', '赤い船', 'e\u0301tude' and 1 more",
+        ),
+        ("a b c d e f g h i", "'b', 'c', 'd', 'e', 'f' and 3 more"),
+        ("z" * 50, f"'{'z' * 30}...'"),
+    ],
+)
+def test_words_a_model_was_never_taught_are_named(
+    catalog: Catalog, prompt: str, sentence: str | None
+) -> None:
+    warnings = limited(catalog).settle(wish(prompt=prompt)).warnings
+    whole = f"Painter does not know {sentence}; it paints the rest."
+    assert warnings == ((whole,) if sentence else ())
+
+
+def test_words_of_a_negative_prompt_count_where_it_does(catalog: Catalog) -> None:
+    asked = wish(prompt="a boat", negative_prompt="fog")
+    assert limited(catalog).settle(asked).warnings == (
+        "Painter does not know 'fog'; it paints the rest.",
+    )
+    deaf = limited(catalog).settle(wish(prompt="a boat", negative_prompt="fog", guidance=1))
+    assert len(deaf.warnings) == 1 and "no effect" in deaf.warnings[0]
+
+
+def test_a_long_prompt_is_looked_through_in_linear_time(catalog: Catalog) -> None:
+    few = limited(catalog)
+    for word in ("a", "ab ", "é", "e\u0301", "a1é "):
+        began = time.process_time()
+        few.settle(wish(prompt=(word * MAX_PROMPT)[:MAX_PROMPT]))
+        assert time.process_time() - began < 1
+
+
+def limited(catalog: Catalog) -> Catalog:
+    card = catalog.default.model_copy(
+        update={"title": "Painter", "words": ("a", "boat", "red"), "examples": ("a red boat",)}
+    )
+    return Catalog([card], [])
 
 
 def broken(tmp_path: Path, text: str) -> Path:
@@ -118,6 +183,7 @@ def broken(tmp_path: Path, text: str) -> Path:
         ("max_side = 512 => max_side = 300", "sizes"),
         ('family = "sdxl" => family = 3', "family"),
         ("default = true => default = tru", "line 5"),
+        ("default = true => words = ['Zebra']", r"words\.0"),
     ],
 )
 def test_a_broken_card_names_its_file_and_key(tmp_path: Path, change: str, key: str) -> None:

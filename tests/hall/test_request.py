@@ -27,6 +27,7 @@ REFUSED = [
     ({"prompt": "a\ud800"}, "prompt", "\\ud800", "surrogate"),
     ({"prompt": ""}, "prompt", "''", "1"),
     ({"colour": "red"}, "colour", "colour", "not known"),
+    ({"upscale": 3}, "upscale", "3", "1, 2 or 4"),
     ({"output_format": "gif"}, "output_format", "'gif'", "png"),
     ({"loras": [{"name": "a", "weight": 99.0}]}, "loras.0.weight", "99", "10"),
     ({"mask": "no hash"}, "mask", "no hash", "look like"),

@@ -25,6 +25,7 @@ from studio.settings import Settings
 from studio.store.files import Files
 from studio.store.store import Store
 from tests.conftest import OpenStudio, slow_slot
+from tests.hall.test_loras import write
 
 
 def wish(**fields: object) -> ImageRequest:
@@ -279,3 +280,40 @@ def test_models_are_loaded_before_the_first_wish_if_they_are_here(open_studio: O
     open_studio(slot, preload=("test-pattern", "realvis_fast"))
     until(lambda: slot.loaded)
     assert [load.card["name"] for load in slot.loaded] == ["test-pattern"]
+
+
+def test_files_beside_the_model_go_along_and_are_looked_for_again(open_studio: OpenStudio) -> None:
+    slot = slow_slot(step_seconds=0.1)
+    studio = open_studio(slot)
+    network = studio.settings.model_folder / "upscalers" / "starter-x2.safetensors"
+    lora = write(studio.settings.model_folder / "loras" / "ink.safetensors")
+    network.parent.mkdir()
+    network.touch()
+    first, second = studio.line.submit([wish(upscale=2), wish(loras=[{"name": "ink"}])])
+    until(lambda: slot.asked)
+    lora.unlink()
+    assert studio.line.wait(first.id, 10).pictures[0].width == 512
+    assert (slot.asked[0].upscaler, slot.asked[0].loras) == (str(network), {})
+    failed = studio.line.wait(second.id, 10)
+    assert failed.job.error_code == "model_missing"
+    assert failed.words == "loras: 'ink' is no longer on this machine."
+    assert len(slot.asked) == 1
+    with pytest.raises(Refused, match="there is no LoRA 'ink'"):
+        studio.line.submit([wish(loras=[{"name": "ink"}])])
+
+
+def test_what_follows_the_last_step_is_told_in_words(open_studio: OpenStudio) -> None:
+    shown = threading.Event()
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        yield Progress(message.job, message.token, 1, 2, 2, b"small", "enlarging, part 1 of 9")
+        shown.wait(5)
+        yield from fake.paint(message, cancelled)
+
+    studio = open_studio(fake.FakeSlot(script=script))
+    job = studio.line.submit([wish(count=2)])[0]
+    until(lambda: studio.line.view(job.id).live.steps)
+    view = studio.line.view(job.id)
+    shown.set()
+    assert view.words == "picture 2 of 2, enlarging, part 1 of 9"
+    assert (view.live.step, view.live.preview) == (2, b"small")

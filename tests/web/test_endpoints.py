@@ -11,7 +11,7 @@ from tests.web.conftest import House
 
 WISH = ["prompt", "negative_prompt", "seed", "randomize_seed", "width", "height", "guidance_scale"]
 WISH += ["num_inference_steps", "model", "count", "aspect", "sampler", "look", "quality"]
-WISH += ["output_format", "tags", "priority", "filename"]
+WISH += ["output_format", "tags", "priority", "filename", "upscale", "loras"]
 PROMISED = {
     "/generate": WISH,
     "/submit": WISH,
@@ -76,7 +76,10 @@ def test_a_job_is_submitted_seen_and_cancelled(house: House, client: Client) -> 
 
 
 def test_models_and_history_are_told(client: Client) -> None:
-    assert any(model["default"] for model in client.predict(api_name="/models"))
+    models = client.predict(api_name="/models")
+    assert any(model["default"] for model in models)
+    told = next(model for model in models if model["name"] == "test-pattern")
+    assert told["words"] == told["examples"] == []
     (newest,) = client.predict(limit=1, api_name="/history")
     assert newest["url"].startswith("/pictures/")
 

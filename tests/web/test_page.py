@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.hall.test_loras import write
 from tests.web.conftest import House
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -163,6 +164,32 @@ def test_a_picture_is_picked_reused_and_put_down(open_page: OpenPage) -> None:
     page.locator("#held .acts button", has_text="Back").click()
     expect(page.locator("#held .stage")).to_have_count(0)
     expect(page.locator("#live .stage.still")).to_be_visible()
+
+
+def test_a_picture_is_enlarged_and_wears_a_lora(house: House, open_page: OpenPage) -> None:
+    folder = house.studio.settings.model_folder
+    (folder / "upscalers").mkdir(parents=True, exist_ok=True)
+    (folder / "upscalers" / "starter-x2.safetensors").touch()
+    write(folder / "loras" / "ink.safetensors", {"modelspec.title": "Blue ink"})
+    page = open_page()
+    page.locator("#advanced button").first.click()
+    page.locator("#upscale label", has_text="2×").click()
+    expect(page.locator("#size")).to_contain_text("256 × 256 → 512 × 512")
+    page.locator("#loras input").click()
+    page.get_by_role("option", name="Blue ink").click()
+    page.locator("#strength input[type=number]").fill("0.5")
+    page.locator("#strength input[type=number]").press("Tab")
+    ask(page, "a kettle")
+    expect(page.locator("#live .recipe summary")).to_contain_text("512 × 512")
+    request = house.studio.store.jobs(limit=1)[0].request
+    assert (request["upscale"], request["width"]) == (2, 256)
+    assert request["loras"] == [{"name": "ink", "weight": 0.5}]
+    page.reload()
+    attached(page)
+    page.locator("#advanced button").first.click()
+    expect(page.locator("#upscale label.selected")).to_contain_text("2×")
+    expect(page.locator("#loras")).to_contain_text("Blue ink")
+    expect(page.locator("#strength input[type=number]")).to_have_value("0.5")
 
 
 def test_the_controls_follow_the_card(open_page: OpenPage) -> None:

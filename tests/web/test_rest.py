@@ -47,6 +47,26 @@ def test_a_download_has_a_safe_name(house: House) -> None:
     assert not set('/\\\r\n"') & set(name[len('attachment; filename="') : -1])
 
 
+def test_an_enlarged_picture_is_told_by_its_finished_size(house: House) -> None:
+    folder = house.studio.settings.model_folder / "upscalers"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "starter-x2.safetensors").touch()
+    told = house.http.post("/api/generate", json=WISH | {"upscale": 2}).json()
+    assert (told["width"], told["height"]) == (128, 128)
+    newest = house.http.get("/api/history", params={"limit": 1}).json()["pictures"][0]
+    assert (newest["width"], newest["height"]) == (128, 128)
+    body = {"prompt": "x", "size": "256x128", "upscale": 2, "model": "test-pattern"}
+    answer = house.http.post("/v1/images/generations", json=body).json()
+    assert answer["size"] == "256x128"
+
+
+def test_what_a_model_cannot_wear_is_refused_by_field(house: House) -> None:
+    answer = house.http.post("/api/jobs", json=WISH | {"loras": [{"name": "zebra"}]})
+    error = answer.json()["error"]
+    assert answer.status_code == 422 and error["field"] == "loras"
+    assert error["message"].startswith("loras: there is no LoRA 'zebra'.")
+
+
 def test_a_batch_tells_of_each_picture(house: House) -> None:
     prompts = [
         {"prompt": "a red car", "filename": "car.png", "seed": 42},

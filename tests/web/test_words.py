@@ -1,20 +1,27 @@
 """The pure parts of the web: names from outside, what controls send, HTML, paces and file names."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from studio import weights
+from studio.catalog import Catalog
 from studio.errors import Refused
+from studio.jobs.fake import FakeSlot
 from studio.jobs.pool import SlotView
 from studio.jobs.studio import Studio
 from studio.jobs.view import Live, View
 from studio.web import frame
 from studio.web.asking import ask
-from studio.web.controls import bounds, usual, values_of, wish_of
+from studio.web.controls import NAMES, bounds, lora_choices, usual, values_of, wish_of
 from studio.web.desk import Desk
+from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
 from studio.web.pictures import file_name
+from studio.web.telling import tell_model
 from tests.conftest import OpenStudio
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "steps": 2}
@@ -49,7 +56,14 @@ def test_the_bounds_of_controls_are_those_of_the_fields() -> None:
 def test_a_model_without_an_ability_is_not_sent_its_field(studio: Studio) -> None:
     card = studio.catalog.find("sdxl-lightning")
     values = usual(card) | {"prompt": "x", "negative_prompt": "y", "model": card.name}
-    values |= {"seed": 7, "fresh": True, "look": "", "count": 1, "output_format": "png"}
+    values |= {
+        "seed": 7,
+        "fresh": True,
+        "look": "",
+        "count": 1,
+        "output_format": "png",
+        "upscale": 1,
+    }
     wish = wish_of(card, values)
     assert not {"negative_prompt", "guidance", "quality", "seed", "look"} & set(wish)
     assert wish_of(card, values | {"fresh": False})["seed"] == 7
@@ -88,6 +102,24 @@ def test_a_state_from_a_strange_browser_does_no_harm(studio: Studio) -> None:
         assert desk._held(state) == ""
 
 
+def test_the_empty_page_offers_the_examples_of_the_chosen_model(studio: Studio) -> None:
+    desk = Desk(studio)
+    cards = studio.catalog.cards
+    taught = cards["sdxl"].model_copy(update={"examples": ("a <red> boat",)})
+    studio.catalog.cards["sdxl"] = taught
+    studio.catalog._by_alias["sdxl"] = taught
+    assert frame.EXAMPLES[0] in str(desk.show(None)[1])
+    state, live, *_ = desk.choose_model(None, "sdxl")
+    assert state == {"jobs": [], "picture": "", "model": "sdxl"}
+    for shown in (live, desk.show(state)[1]):
+        assert 'data-try="a &lt;red&gt; boat"' in str(shown)
+        assert frame.EXAMPLES[0] not in str(shown)
+    assert frame.EXAMPLES[0] in str(desk.show(state | {"model": "gone"})[1])
+    painted = {"jobs": [finished(studio).job.id]}
+    assert "a red car" in str(desk.show(painted)[1])
+    assert "value" not in desk.choose_model(painted, "sdxl")[1]
+
+
 def test_the_status_says_slots_painting_and_waiting() -> None:
     idle = SlotView("a", "cpu", "idle", None, None, 0, None, "no GPU")
     busy = replace(idle, name="b", state="painting")
@@ -119,3 +151,108 @@ def test_a_picture_keeps_the_name_it_was_given(studio: Studio) -> None:
     ]
     (plain,) = finished(studio, seed=7).pictures
     assert file_name(plain) == "test-pattern-7.png"
+
+
+@pytest.fixture
+def upscaler(studio: Studio) -> Path:
+    """Only looked for here; the fake slots enlarge without it."""
+    folder = studio.settings.model_folder / "upscalers"
+    folder.mkdir(parents=True)
+    (folder / "starter-x2.safetensors").touch()
+    return folder / "starter-x2.safetensors"
+
+
+def test_an_enlarged_picture_is_asked_for_kept_shown_and_reused(
+    studio: Studio, upscaler: Path
+) -> None:
+    job = finished(studio, width=256, height=256, upscale=2, seed=9).job
+    (picture,) = studio.store.pictures(job=job.id)
+    assert (picture.width, picture.height) == (512, 512)
+    page = Desk(studio)
+    shown = str(page.show({"jobs": [job.id]})[1])
+    assert "512 × 512" in shown and "<dt>enlarged</dt><dd>2×</dd>" in shown
+    card = studio.catalog.find(job.model)
+    values, missing = values_of(job, card, 9)
+    assert missing == [] and values["upscale"] == 2 and values["aspect"] == "square"
+    again = ask(studio.line, [wish_of(card, values | {"count": 1})])[0]
+    assert again.request == job.request
+    assert "256 × 256 → 512 × 512" in str(page._fill(job, 9)[2])
+    assert "→" not in page.choose_shape(card.name, "square", 1)
+    assert "320 × 192 → 1280 × 768" in page.choose_shape(card.name, "landscape", 4)
+
+
+def test_without_the_upscaler_a_wish_to_enlarge_is_refused_in_a_sentence(
+    studio: Studio, upscaler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
+    upscaler.unlink()
+    with pytest.raises(Refused) as refusal:
+        ask(studio.line, [WISH | {"upscale": 2}])
+    assert str(refusal.value) == (
+        "upscale: the upscaler starter-x2.safetensors is not on this machine. "
+        f"Put it into {upscaler.parent}, or ask for upscale 1."
+    )
+    assert refusal.value.field == "upscale"
+    assert finished(studio, upscale=1).job.state == "done"
+
+
+def test_a_size_of_openais_is_that_of_the_finished_picture(studio: Studio) -> None:
+    card = studio.catalog.default.model_copy(update={"upscale": 2})
+    catalog = Catalog([card], [])
+
+    def size(**fields: object) -> tuple[object, ...]:
+        _take_size(fields, catalog)
+        return tuple(fields.get(name) for name in ("width", "height", "upscale"))
+
+    assert size(size="512x256") == (256, 128, None)
+    assert size(size="512x256", upscale=4) == (128, 64, 4)
+    assert size(size="512x256", upscale=1) == (512, 256, 1)
+    assert size(size="104x72") == (104, 72, 1)  # half of it is no size of the model's
+    assert size(size="auto") == (None, None, None)
+    with pytest.raises(Refused, match="^size: 104x72 is not 4 times a size that Test pattern"):
+        size(size="104x72", upscale=4)
+
+
+@pytest.fixture
+def ink(studio: Studio) -> Path:
+    """A LoRA by its header; the fake slots paint without it."""
+    folder = studio.settings.model_folder / "loras"
+    folder.mkdir(parents=True)
+    layer = {"lora_A.weight": {"dtype": "F16", "shape": [4, 2], "data_offsets": [0, 16]}}
+    says = {"modelspec.trigger_phrase": "inked", "darkroom.base": "test-pattern"}
+    header = json.dumps({"__metadata__": says, **layer}).encode()
+    file = folder / "ink.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    return file
+
+
+def test_loras_are_offered_asked_for_shown_and_reused(studio: Studio, ink: Path) -> None:
+    card = studio.catalog.find("test-pattern")
+    assert ("ink (say: inked)", "ink") in lora_choices(card, studio.settings.model_folder)
+    assert not lora_choices(studio.catalog.find("sdxl"), studio.settings.model_folder)
+    told = next(one for one in tell_model(studio, card)["loras"] if one["name"] == "ink")
+    assert told["trigger_words"] == ["inked"] and told["rank"] == 4
+    uses = [{"name": "ink", "weight": 0.75}]
+    job = finished(studio, width=256, height=256, seed=9, loras=uses).job
+    assert job.warnings == ("The LoRA 'ink' listens to 'inked'; the prompt does not say it.",)
+    (slot, _), *_ = studio.pool.slots
+    assert isinstance(slot, FakeSlot) and slot.asked[-1].loras == {"ink": str(ink)}
+    assert "<dt>LoRAs</dt><dd>ink 0.75</dd>" in str(Desk(studio).show({"jobs": [job.id]})[1])
+    values, missing = values_of(job, card, 9)
+    assert missing == [] and (values["loras"], values["lora_strength"]) == (["ink"], 0.75)
+    again = ask(studio.line, [wish_of(card, values | {"count": 1})])[0]
+    assert again.request == job.request
+
+
+def test_weights_that_one_control_cannot_show_are_said(studio: Studio, ink: Path) -> None:
+    job = finished(studio, width=256, height=256, loras=[{"name": "ink", "weight": 3}]).job
+    values, missing = values_of(job, studio.catalog.default, None)
+    assert values["lora_strength"] == 2
+    assert missing == ["The LoRAs had weights that one control cannot show: ink 3."]
+
+
+def test_choosing_a_model_takes_the_loras_off(studio: Studio, ink: Path) -> None:
+    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "test-pattern")[4:], strict=True))
+    assert shown["loras"]["value"] == [] and shown["loras"]["visible"]
+    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl")[4:], strict=True))
+    assert shown["loras"]["choices"] == [] and not shown["lora_strength"]["visible"]

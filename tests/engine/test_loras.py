@@ -1,0 +1,229 @@
+"""LoRAs on a real tiny SDXL: put on, weighed, counted, and taken off without a trace."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from studio.engine.failures import PaintError
+from studio.engine.painter import Painter
+from studio.formats.metadata import read_recipe
+from studio.messages import Paint, Painted
+from studio.request import read_request
+from tests.engine.conftest import NUMPY_COPY, SMALL, Job
+
+pytestmark = NUMPY_COPY
+Do = Callable[..., Painted]
+Tensors = dict[str, torch.Tensor]
+
+DOWN = "down_blocks.1.attentions.0.transformer_blocks.0."
+LAYERS = {
+    f"{DOWN}attn1.to_q": (48, 48),
+    f"{DOWN}attn2.to_k": (48, 64),
+    "mid_block.attentions.0.transformer_blocks.0.attn1.to_v": (64, 64),
+}
+CONVOLUTION = "down_blocks.0.resnets.0.conv1"
+ENCODER = "text_model.encoder.layers.0.self_attn.q_proj"
+RANK = 2
+
+
+def pairs(seed: int = 0) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Both halves of each layer of the UNet."""
+    dice = torch.Generator().manual_seed(seed)
+    return {
+        name: (torch.randn(RANK, wide, generator=dice), torch.randn(high, RANK, generator=dice))
+        for name, (high, wide) in LAYERS.items()
+    }
+
+
+def peft(seed: int = 0) -> Tensors:
+    found = {}
+    for name, (down, up) in pairs(seed).items():
+        found |= {f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up}
+    return found
+
+
+def old_diffusers(seed: int = 0) -> Tensors:
+    found = {}
+    for name, (down, up) in pairs(seed).items():
+        found |= {f"unet.{name}.lora.down.weight": down, f"unet.{name}.lora.up.weight": up}
+    return found
+
+
+def kohya(seed: int = 0) -> Tensors:
+    """With an alpha of half the rank, so twice as large to paint the same."""
+    found = {}
+    for name, (down, up) in pairs(seed).items():
+        flat = f"lora_unet_{name.replace('.', '_')}"
+        found |= {f"{flat}.lora_down.weight": down, f"{flat}.lora_up.weight": up * 2}
+        found[f"{flat}.alpha"] = torch.tensor(RANK / 2)
+    return found
+
+
+@pytest.fixture
+def asked(job: Job, tmp_path: Path) -> Callable[..., Paint]:
+    """A job with LoRAs; their files are written now."""
+
+    def make(files: dict[str, Tensors], weights: tuple[float, ...] = (1.0,), **more: Any) -> Paint:
+        for name, tensors in files.items():
+            save_file(tensors, tmp_path / f"{name}.safetensors")
+        uses = [{"name": n, "weight": w} for n, w in zip(files, weights, strict=True)]
+        message = job(**more)
+        loras = read_request({"prompt": "x", "loras": uses}).model_dump(mode="json")["loras"]
+        paths = {name: str(tmp_path / f"{name}.safetensors") for name in files}
+        return replace(message, request=message.request | {"loras": loras}, loras=paths)
+
+    return make
+
+
+def pixels(painted: Painted) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(io.BytesIO(painted.pictures[0].data)).convert("RGB")).astype(int)
+
+
+def differ(one: Painted, other: Painted) -> float:
+    return float(np.abs(pixels(one) - pixels(other)).mean())
+
+
+Asked = Callable[..., Paint]
+
+
+def test_it_paints_as_if_it_were_in_the_weights(
+    asked: Asked, job: Job, do: Do, painter: Painter
+) -> None:
+    worn = do(asked({"ink": peft()}, (0.5,)))
+    do(job())
+    unet = painter.family.pipeline.unet
+    before = {name: unet.get_submodule(name).weight.detach().clone() for name in LAYERS}
+    try:
+        for name, (down, up) in pairs().items():
+            unet.get_submodule(name).weight.data += 0.5 * up @ down
+        by_hand = do(job())
+    finally:
+        for name, weight in before.items():
+            unet.get_submodule(name).weight.data.copy_(weight)
+    assert differ(worn, do(job())) > 1
+    assert np.abs(pixels(worn) - pixels(by_hand)).max() <= 1
+
+
+@pytest.mark.parametrize("layout", [old_diffusers, kohya])
+def test_every_layout_paints_the_same(asked: Asked, do: Do, layout: Callable[[], Tensors]) -> None:
+    first = do(asked({"ink": peft()}))
+    other = do(asked({"other": layout()}))
+    assert np.abs(pixels(first) - pixels(other)).max() <= 1
+    assert other.warnings == ()
+
+
+def test_the_next_picture_without_it_is_the_one_before_bit_by_bit(
+    asked: Asked, job: Job, do: Do, painter: Painter
+) -> None:
+    encoder = {f"text_encoder.{ENCODER}.lora_A.weight": torch.randn(RANK, 32)}
+    encoder[f"text_encoder.{ENCODER}.lora_B.weight"] = torch.randn(32, RANK)
+    convolution = {f"unet.{CONVOLUTION}.lora_A.weight": torch.randn(RANK, 32, 3, 3)}
+    convolution[f"unet.{CONVOLUTION}.lora_B.weight"] = torch.randn(32, RANK, 1, 1)
+    before = do(job())
+    worn = do(asked({"ink": peft() | encoder | convolution, "neon": kohya(1)}, (0.8, -0.5)))
+    after = do(job())
+    assert worn.warnings == ()
+    assert differ(worn, before) > 1
+    assert np.array_equal(pixels(before), pixels(after))
+    assert not any("lora" in name for name, _ in painter.family.pipeline.unet.named_modules())
+
+
+def test_words_are_heard_by_the_encoders_it_changes(asked: Asked, job: Job, do: Do) -> None:
+    encoder = {f"text_encoder_2.{ENCODER}.lora_A.weight": torch.randn(RANK, 32)}
+    encoder[f"text_encoder_2.{ENCODER}.lora_B.weight"] = torch.randn(32, RANK) * 5
+    assert differ(do(asked({"ink": encoder})), do(job())) > 0.1
+
+
+def test_it_stays_while_the_next_wish_wants_the_same(
+    asked: Asked, job: Job, do: Do, painter: Painter
+) -> None:
+    pipeline, loads = painter.family.pipeline, []
+    load = pipeline.load_lora_weights
+    pipeline.load_lora_weights = lambda *given, **named: (loads.append(1), load(*given, **named))
+    try:
+        one = do(asked({"ink": peft()}, (0.4,)))
+        other = do(asked({"ink": peft()}, (0.8,)))
+        again = do(asked({"ink": peft()}, (0.4,)))
+        assert len(loads) == 1
+        assert np.array_equal(pixels(one), pixels(again)) and differ(one, other) > 0.5
+        do(asked({"ink": peft(seed=5)}))  # another file of the same name
+        assert len(loads) == 2
+        assert np.array_equal(pixels(do(asked({"ink": peft()}, (0.4,)))), pixels(one))
+    finally:
+        pipeline.load_lora_weights = load
+        do(job())
+
+
+def test_a_weight_of_zero_is_no_lora_at_all(asked: Asked, job: Job, do: Do) -> None:
+    painted = do(asked({"ink": peft()}, (0.0,)))
+    assert np.array_equal(pixels(painted), pixels(do(job())))
+    assert "loras" not in painted.recipe["fingerprint"]
+
+
+def test_what_fits_in_part_is_counted_and_said(asked: Asked, do: Do) -> None:
+    stray = {"unet.down_blocks.7.conv.lora_A.weight": torch.randn(RANK, 8)}
+    stray["unet.down_blocks.7.conv.lora_B.weight"] = torch.randn(8, RANK)
+    painted = do(asked({"ink": peft() | stray}))
+    sentence = (
+        "The LoRA 'ink' fits in part: 3 of its 4 layers have a place in Test pattern (untrained)."
+    )
+    assert painted.warnings == (sentence,)
+    assert sentence in painted.recipe["warnings"]
+    assert do(asked({"ink": peft() | stray})).warnings == (sentence,)  # also when it stayed on
+
+
+@pytest.mark.parametrize("damage", ["elsewhere", "shape", "kohya", "nan", "cut", "loha"])
+def test_what_does_not_fit_fails_by_the_name_of_its_file(
+    asked: Asked, job: Job, do: Do, damage: str
+) -> None:
+    before = do(job())
+    tensors = peft()
+    if damage == "elsewhere":
+        tensors = {f"transformer.{name}": tensor for name, tensor in tensors.items()}
+    elif damage == "shape":
+        tensors[f"unet.{DOWN}attn1.to_q.lora_A.weight"] = torch.zeros(RANK, 7)
+    elif damage == "kohya":
+        flat = "lora_unet_double_blocks_0_img_attn_proj"
+        tensors = {f"{flat}.lora_down.weight": torch.zeros(RANK, 8)}
+        tensors |= {f"{flat}.lora_up.weight": torch.zeros(8, RANK)}
+    elif damage == "nan":
+        tensors[f"unet.{DOWN}attn1.to_q.lora_A.weight"][0, 0] = float("nan")
+    elif damage == "loha":
+        tensors = {f"lora_unet_{DOWN.replace('.', '_')}attn1_to_q.hada_w1_a": torch.zeros(8, 8)}
+    message = asked({"other": peft(3), "ink": tensors}, (1.0, 1.0))
+    if damage == "cut":
+        file = Path(message.loras["ink"])
+        file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(PaintError, match=r"^loras: ink\.safetensors .*pick another\.$") as error:
+        do(message)
+    assert error.value.code == "model_invalid"
+    assert np.array_equal(pixels(do(job())), pixels(before))
+
+
+def test_a_file_that_went_away_is_missing(asked: Asked, do: Do) -> None:
+    message = asked({"ink": peft()})
+    Path(message.loras["ink"]).unlink()
+    with pytest.raises(PaintError, match=r"ink\.safetensors is no longer there") as error:
+        do(message)
+    assert error.value.code == "model_missing"
+
+
+def test_the_picture_says_what_it_wore(asked: Asked, do: Do) -> None:
+    painted = do(asked({"ink": peft(), "neon": peft(1), "off": peft(2)}, (0.8, 1.0, 0.0)))
+    info = Image.open(io.BytesIO(painted.pictures[0].data)).info
+    worn = read_recipe(info["darkroom"])["fingerprint"]["loras"]
+    assert [(one["name"], one["weight"], len(one["sha256"])) for one in worn] == [
+        ("ink", 0.8, 64),
+        ("neon", 1.0, 64),
+    ]
+    hashes = ", ".join(f"{one['name']}: {one['sha256'][:12]}" for one in worn)
+    assert f'Lora hashes: "{hashes}"' in info["parameters"]
+    assert info["parameters"].startswith(f"{SMALL['prompt']}\n")
