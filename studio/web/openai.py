@@ -151,18 +151,18 @@ def _take_size(fields: dict[str, object], catalog: Catalog) -> None:
     width, height = int(found[1]), int(found[2])
     card = catalog.find(str(fields.get("model") or fields.get("model_mode") or ""))
     asked = fields.get("upscale")
-    times = card.upscale if asked is None else asked
-    if times in (2, 4) and isinstance(times, int):
+    # Unasked, as the card does it, or else in any way that gives this size.
+    ways = (card.upscale, 1, 2, 4) if asked is None else [n for n in (2, 4) if n == asked]
+    for times in ways:
         small = (width // times, height // times)
         if card.size_objection(*small) is None and (width % times, height % times) == (0, 0):
-            width, height = small
-        elif asked is None:
-            fields["upscale"] = 1
-        else:
-            raise Refused(
-                f"size: {size} is not {times} times a size that {card.title} paints.", field="size"
-            )
-    fields["width"], fields["height"] = width, height
+            fields |= {"width": small[0], "height": small[1], "upscale": times}
+            return
+    if asked is not None and ways:
+        raise Refused(
+            f"size: {size} is not {asked} times a size that {card.title} paints.", field="size"
+        )
+    fields |= {"width": width, "height": height}  # refused where sizes are: in the card's words
 
 
 def _take_quality(fields: dict[str, object]) -> None:

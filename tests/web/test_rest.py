@@ -58,6 +58,8 @@ def test_an_enlarged_picture_is_told_by_its_finished_size(house: House) -> None:
     body = {"prompt": "x", "size": "256x128", "upscale": 2, "model": "test-pattern"}
     answer = house.http.post("/v1/images/generations", json=body).json()
     assert answer["size"] == "256x128"
+    body = {"prompt": "x", "size": "1024x1024", "model": "test-pattern"}  # more than it paints
+    assert house.http.post("/v1/images/generations", json=body).json()["size"] == "1024x1024"
 
 
 def test_what_a_model_cannot_wear_is_refused_by_field(house: House) -> None:

@@ -204,7 +204,7 @@ def test_a_size_of_openais_is_that_of_the_finished_picture(studio: Studio) -> No
         _take_size(fields, catalog)
         return tuple(fields.get(name) for name in ("width", "height", "upscale"))
 
-    assert size(size="512x256") == (256, 128, None)
+    assert size(size="512x256") == (256, 128, 2)
     assert size(size="512x256", upscale=4) == (128, 64, 4)
     assert size(size="512x256", upscale=1) == (512, 256, 1)
     assert size(size="104x72") == (104, 72, 1)  # half of it is no size of the model's
