@@ -5,8 +5,11 @@ that a short prompt means one thing. Only colour and place, left out, may be any
 """
 
 import random
+import re
 
-from starter.world import Item, Spec
+from starter.things import COLOURS as SHADES
+from starter.things import THINGS as KINDS
+from starter.world import RELATIONS, Item, Spec
 
 THINGS = {
     "car": ("car", "automobile"), "boat": ("boat", "sailboat"), "plane": ("plane", "airplane"),
@@ -54,21 +57,36 @@ POSITIONS = {"left": ("on the left", "at the left side", "left"),
 COUNTS = {2: ("two", "a pair of", "2"), 3: ("three", "3")}
 
 
-def caption(spec: Spec, dice: random.Random) -> str:
-    """One way of saying the scene."""
-    subject = _subject(spec, dice)
+def caption(spec: Spec, dice: random.Random, whole: bool = False) -> str:
+    """One way of saying the scene; a whole one leaves neither colour nor place out."""
+    subject = _subject(spec, dice, whole)
     place = dice.choice(PLACES[spec.place])
     hour = dice.choice(HOURS[spec.hour]) if spec.hour in HOURS else _seldom("by day", dice)
     weather = dice.choice(WEATHERS[spec.weather]) if spec.weather in WEATHERS else ""
     style = dice.choice(STYLES[spec.style]) if spec.style != "flat" else _seldom(
         dice.choice(STYLES["flat"]), dice
     )  # fmt: skip
-    if dice.random() < 0.08:
+    if not whole and dice.random() < 0.08:
         place = ""
     rest = [part for part in (place, hour, weather) if part]
     if dice.random() < 0.4:
         return _listed(subject, [*rest, style], dice)
     return _sentence(subject, rest, style, dice)
+
+
+def fragment(spec: Spec, dice: random.Random) -> str:
+    """One or two traits of the scene alone, as negative prompts name them. The rest may be any."""
+    item = spec.items[0]
+    traits = [
+        dice.choice(THINGS.get(item.thing, (item.thing,))),
+        dice.choice(COLOURS.get(item.colour, (item.colour,))),
+        dice.choice(PLACES[spec.place]),
+        dice.choice(STYLES[spec.style]),
+        *([dice.choice(HOURS[spec.hour])] if spec.hour in HOURS else []),
+        *([dice.choice(WEATHERS[spec.weather])] if spec.weather in WEATHERS else []),
+        *([dice.choice(POSITIONS[item.position])] if item.position in POSITIONS else []),
+    ]
+    return ", ".join(dice.sample(traits, dice.choice((1, 1, 2))))
 
 
 def _sentence(subject: str, rest: list[str], style: str, dice: random.Random) -> str:
@@ -89,22 +107,24 @@ def _seldom(words: str, dice: random.Random) -> str:
     return words if dice.random() < 0.15 else ""
 
 
-def _subject(spec: Spec, dice: random.Random) -> str:
+def _subject(spec: Spec, dice: random.Random, whole: bool) -> str:
     if spec.relation:
-        one, other = (_named(item, dice) for item in spec.items)
+        one, other = (_named(item, dice, whole) for item in spec.items)
         return f"{one} {spec.relation} {other}" if spec.relation != "left of" else dice.choice(
             (f"{one} left of {other}", f"{one} to the left of {other}")
         )  # fmt: skip
     item = spec.items[0]
-    named = _named(item, dice)
+    named = _named(item, dice, whole)
     if item.position in POSITIONS:
         named += " " + dice.choice(POSITIONS[item.position])
     return named
 
 
-def _named(item: Item, dice: random.Random) -> str:
+def _named(item: Item, dice: random.Random, whole: bool) -> str:
     thing = dice.choice(THINGS.get(item.thing, (item.thing,)))
-    colour = "" if dice.random() < 0.04 else dice.choice(COLOURS.get(item.colour, (item.colour,)))
+    colour = dice.choice(COLOURS.get(item.colour, (item.colour,)))
+    if not whole and dice.random() < 0.04:
+        colour = ""
     size = dice.choice(SIZES[item.size]) if item.count == 1 and item.size in SIZES else ""
     words = " ".join(word for word in (size, colour, thing) if word)
     if item.count > 1:
@@ -121,11 +141,16 @@ def _plural(words: str) -> str:
         return words[:-2] + "en"
     if words.endswith(("person", "fish")):
         return words.replace("person", "people")
+    if words.endswith("y"):
+        return f"{words[:-1]}ies"
     return words + ("es" if words.endswith(("s", "x")) else "s")
 
 
 def known_words() -> list[str]:
     """Every word that a caption can hold: what the card says the starter knows."""
     tables = (THINGS, COLOURS, PLACES, HOURS, WEATHERS, STYLES, SIZES, POSITIONS, COUNTS)
-    said = [" ".join(forms) for table in tables for forms in table.values()]
-    return sorted({word.strip(",") for text in said for word in text.split()})
+    said = [form for table in tables for forms in table.values() for form in forms]
+    things = [form for thing in KINDS for form in THINGS.get(thing, (thing,))]
+    said += [*things, *map(_plural, things), *SHADES, *RELATIONS, "left of", "to the left of"]
+    said += ["a an of style by day"]
+    return sorted({word for text in said for word in re.findall("[a-z0-9]+", text)})

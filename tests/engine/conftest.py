@@ -15,7 +15,7 @@ from studio.engine.residents import Residents
 from studio.messages import Loading, Paint, Painted, Progress
 from studio.presets import load_catalog
 from studio.request import read_request
-from studio.settings import ROOT
+from studio.settings import Settings
 
 # diffusers 0.42.1 hands torch tensors to numpy 2.4 in a way that numpy will not take for ever.
 NUMPY_COPY = pytest.mark.filterwarnings(
@@ -31,7 +31,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    return load_catalog(ROOT / "presets")
+    return load_catalog(Settings().presets)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from studio.catalog import NOT_YET, Catalog
 from studio.errors import CannotStart, Refused
 from studio.presets import load_catalog
 from studio.request import MAX_PROMPT, ImageRequest, read_request
+from studio.settings import Settings
 
-PRESETS = Path(__file__).resolve().parents[2] / "presets"
+PRESETS = Settings().presets
 
 
 @pytest.fixture(scope="module")

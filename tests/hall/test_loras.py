@@ -11,7 +11,7 @@ from studio.errors import Refused
 from studio.loras import LONGEST_HEADER, Lora, find_loras, lora_files, scan
 from studio.presets import load_catalog
 from studio.request import read_request
-from studio.settings import ROOT
+from studio.settings import ROOT, Settings
 
 LAYER = {"unet.to_q.lora_A.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [0, 32]}}
 
@@ -146,7 +146,7 @@ KNOWN = (
 
 
 def settled(prompt: str = "a boat", known: tuple[Lora, ...] = KNOWN, **fields: object) -> Settled:
-    card = load_catalog(ROOT / "presets").cards["test-pattern"]
+    card = load_catalog(Settings().presets).cards["test-pattern"]
     update: dict[str, object] = {"title": "Painter", "lora_base": "painter"}
     words = fields.pop("words", ())
     if fields.pop("deaf", False):
@@ -206,7 +206,7 @@ def test_what_cannot_be_worn_is_refused_before_anything_is_loaded(name: str, sen
 
 def test_doubles_none_at_all_and_models_without_loras_are_refused() -> None:
     double = [{"name": "ink"}, {"name": "ink", "weight": 0.5}]
-    card = load_catalog(ROOT / "presets").cards["test-pattern"]
+    card = load_catalog(Settings().presets).cards["test-pattern"]
     with pytest.raises(Refused, match="^loras: 'ink' is there twice; name it once, with one"):
         Catalog([card.model_copy(update={"lora_base": ""})], []).settle(
             read_request({"prompt": "x", "loras": double}), KNOWN

@@ -1,0 +1,161 @@
+"""The painter itself: a small stock UNet that learns to take noise off latents, told by words.
+
+Its loss weighs most where the things are: the places around them are learned far sooner.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import nn
+from torch.nn.functional import interpolate, mse_loss
+
+from starter.album import CELL, Album, Sight, scene
+from starter.autoencoder import CHANNELS, encode
+from starter.lesson import Lesson
+from starter.words import WIDTHS, Words, said
+from starter.world import SIZE, Spec
+
+RATE = 8e-4
+BATCH = {"cpu": 8, "cuda": 256}  # for each process
+THING = 6.0  # what a cell full of thing counts more than one of the place
+WORDLESS = 0.1  # of the scenes are shown without words: guidance compares with these
+UNPOOLED = 0.35  # ... with the words one by one only, so that none relies on the summary
+FIRST = 768  # scenes seen before the first step; then so many new ones at each fourth
+NEW = {"cpu": 1, "cuda": 512}
+SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
+
+
+def build() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=SIZE // 8,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        down_block_types=("DownBlock2D",) * 2 + ("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2 + ("UpBlock2D",) * 2,
+        block_out_channels=(48, 96, 160, 160),
+        layers_per_block=(0, 1, 1, 1),  # at full size one block on the way up is enough
+        cross_attention_dim=sum(WIDTHS),
+        attention_head_dim=(2, 2, 4, 4),  # as diffusers calls the number of heads
+        norm_num_groups=16,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=WIDTHS[1] + 6 * 8,
+        time_embedding_dim=384,
+    )
+
+
+def sampler() -> DPMSolverMultistepScheduler:
+    return DPMSolverMultistepScheduler(**SCHEDULE)
+
+
+class Seen:
+    """The scenes met so far as latents, in memory: 16 kB each. More come all the time."""
+
+    def __init__(
+        self, coming: Iterator[Sight], most: int, vae: AutoencoderTiny, device: torch.device
+    ) -> None:
+        self._coming = coming
+        self._vae, self._device = vae.to(device).eval(), device
+        self.specs: list[Spec] = []
+        self._latents = torch.empty(most, CHANNELS, SIZE // 8, SIZE // 8, dtype=torch.float16)
+        self._shares = torch.empty(most, SIZE // CELL, SIZE // CELL, dtype=torch.uint8)
+
+    def grow(self, count: int) -> None:
+        """So many more, as long as the album has them."""
+        more = islice(self._coming, count)
+        while some := list(islice(more, 16)):
+            numbers, pictures, masks = zip(*some, strict=True)
+            place = slice(len(self.specs), len(self.specs) + len(some))
+            self._latents[place] = encode(self._vae, np.stack(pictures), self._device).half().cpu()
+            self._shares[place] = torch.from_numpy(np.stack(masks))
+            self.specs += [scene(number) for number in numbers]
+
+    def draw(self, count: int, dice: random.Random) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        chosen = [dice.randrange(len(self.specs)) for _ in range(count)]
+        texts = [said(self.specs[number], dice) for number in chosen]
+        return self._latents[chosen], self._shares[chosen], texts
+
+
+class Lessons:
+    """What one step of learning needs: noise, words, and what each cell counts."""
+
+    def __init__(self, words: Words, device: torch.device) -> None:
+        self._words = words.to(device).eval()
+        self._device = device
+        self._steps = sampler()
+        # The solver itself refuses to stand at no signal at all; the lesson may come near it.
+        self._levels = self._steps.alphas_cumprod.to(device)
+        sizes = [SIZE, SIZE, 0, 0, SIZE, SIZE]  # as the pipeline says: size, cut, size
+        self._sizes = torch.tensor(sizes, device=device, dtype=torch.float32)
+
+    def loss(
+        self, unet: nn.Module, latents: torch.Tensor, shares: torch.Tensor, texts: list[str]
+    ) -> torch.Tensor:
+        clean = latents.to(self._device).float()
+        count = len(clean)
+        time = torch.randint(0, 1000, (count,), device=self._device)
+        level = self._levels[time].view(-1, 1, 1, 1)
+        noise = torch.randn_like(clean)
+        noisy = level.sqrt() * clean + (1 - level).sqrt() * noise
+        wanted = level.sqrt() * noise - (1 - level).sqrt() * clean
+        tokens, pooled = self._embed(texts)
+        told = unet(
+            noisy,
+            time,
+            tokens,
+            added_cond_kwargs={"text_embeds": pooled, "time_ids": self._sizes.expand(count, 6)},
+        ).sample
+        share = interpolate(shares.to(self._device).float()[:, None] / 255, clean.shape[-2:])
+        weight = 1 + THING * share
+        return (mse_loss(told.float(), wanted, reduction="none") * weight).mean() / weight.mean()
+
+    @torch.no_grad()
+    def _embed(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        wordless = torch.rand(len(texts)) < WORDLESS
+        texts = ["" if out else text for text, out in zip(texts, wordless, strict=True)]
+        first, second = self._words.tokenize([*texts, ""])
+        tokens, pooled = self._words(first.to(self._device), second.to(self._device))
+        unpooled = torch.rand(len(texts), 1, device=self._device) < UNPOOLED
+        return tokens[:-1], torch.where(unpooled, pooled[-1:], pooled[:-1])
+
+
+def learn(
+    album: Album,
+    vae: AutoencoderTiny,
+    words: Words,
+    folder: Path,
+    scenes: int,
+    minutes: float,
+    device: str,
+    unet: UNet2DConditionModel,
+) -> UNet2DConditionModel:
+    if not torch.cuda.is_available():
+        unet.set_attn_processor(AttnProcessor())  # twice as fast as the fused one, on a CPU
+    lesson = Lesson("denoiser", unet, folder, minutes, RATE, device)
+    coming = islice(album.scenes(scenes), lesson.rank, None, lesson.crew)
+    seen = Seen(coming, scenes, vae, lesson.device)
+    seen.grow(FIRST)
+    lessons, dice = Lessons(words, lesson.device), random.Random(f"denoiser {lesson.rank}")
+    batch, new = BATCH[lesson.device.type], NEW[lesson.device.type]
+
+    def loss(network: nn.Module, done: float) -> torch.Tensor:
+        if lesson.steps % 4 == 0:
+            seen.grow(new)
+        return lessons.loss(network, *seen.draw(batch, dice))
+
+    return lesson.run(loss)  # type: ignore[return-value]
