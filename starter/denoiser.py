@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate, mse_loss
 
 from starter.album import CELL, Album, Sight, scene
 from starter.autoencoder import CHANNELS, encode
-from starter.lesson import Lesson
+from starter.lesson import Lesson, accelerator
 from starter.words import WIDTHS, Words, said
 from starter.world import SIZE, Spec
 
@@ -144,7 +144,7 @@ def learn(
     device: str,
     unet: UNet2DConditionModel,
 ) -> UNet2DConditionModel:
-    if not torch.cuda.is_available():
+    if accelerator(device).device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # twice as fast as the fused one, on a CPU
     lesson = Lesson("denoiser", unet, folder, minutes, RATE, device)
     coming = islice(album.scenes(scenes), lesson.rank, None, lesson.crew)
