@@ -142,9 +142,8 @@ def _crops(
         y, x = (int(v) for v in dice.triangular(0, 0.5, 1, 2) * ((SIZE - side) // CELL) + 0.5)
         pixels[place] = pictures[index, y * CELL : y * CELL + side, x * CELL : x * CELL + side]
         weight[place] = masks[index, y : y + side // CELL, x : x + side // CELL]
-    scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     shares = torch.from_numpy(weight).float()[:, None] / 255
-    return scaled, 1 + THING * interpolate(shares, size=(side, side), mode="bilinear")
+    return scaled(pixels), 1 + THING * interpolate(shares, size=(side, side), mode="bilinear")
 
 
 def _distance(decoded: torch.Tensor, pixels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -161,9 +160,14 @@ def _distance(decoded: torch.Tensor, pixels: torch.Tensor, weight: torch.Tensor)
     return points + across.mean() + down.mean() + colour.abs().mean() + 2 * hue.abs().mean()
 
 
+def scaled(pictures: np.ndarray) -> torch.Tensor:
+    """Bytes as networks see them: channels first, from -1 to 1."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
 @torch.no_grad()
 def encode(vae: AutoencoderTiny, pictures: np.ndarray, device: torch.device) -> torch.Tensor:
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
+    pixels = scaled(pictures).to(device)
     with torch.autocast(device.type, torch.bfloat16):
         latents: torch.Tensor = vae.encode(pixels).latents
     return latents.float() * vae.config.scaling_factor
@@ -173,5 +177,5 @@ def encode(vae: AutoencoderTiny, pictures: np.ndarray, device: torch.device) -> 
 def decode(vae: AutoencoderTiny, latents: torch.Tensor) -> np.ndarray:
     with torch.autocast(latents.device.type, torch.bfloat16):
         pixels = vae.decode(latents / vae.config.scaling_factor).sample.float()
-    scaled = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte()
-    return scaled.permute(0, 2, 3, 1).cpu().numpy()
+    levels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte()
+    return levels.permute(0, 2, 3, 1).cpu().numpy()

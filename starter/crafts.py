@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
-from starter.styles import Floats
+from starter.styles import Floats, strongest, to_image
 
 SHEET, CHALK = (28.0, 66.0, 138.0), (226.0, 238.0, 252.0)
 
@@ -23,7 +23,7 @@ def blueprint(image: Image.Image, mask: Image.Image, dice: random.Random) -> Ima
     sheet = np.array(SHEET, np.float32) + 22 * _grid(image.width)[..., None]
     tinted = sheet * (1 - 0.42 * inside) + colours * 0.42 * inside
     drawn = np.clip(lines * (1.5 + 1.5 * inside), 0, 0.95)
-    return _image(tinted * (1 - drawn) + np.array(CHALK, np.float32) * drawn)
+    return to_image(tinted * (1 - drawn) + np.array(CHALK, np.float32) * drawn)
 
 
 def stained_glass(image: Image.Image, mask: Image.Image, dice: random.Random) -> Image.Image:
@@ -34,7 +34,7 @@ def stained_glass(image: Image.Image, mask: Image.Image, dice: random.Random) ->
     around = np.asarray(_outlines(image, 5), np.float32) / 255
     inside = np.asarray(mask, np.float32) / 255
     dark = np.clip(np.maximum(around * 2.6, lead * (1 - 0.75 * inside)), 0, 1)[..., None]
-    return _image(colours * (1 - dark) + np.array((22, 18, 24), np.float32) * dark)
+    return to_image(colours * (1 - dark) + np.array((22, 18, 24), np.float32) * dark)
 
 
 CRAFTS: dict[str, Callable[[Image.Image, Image.Image, random.Random], Image.Image]] = {
@@ -44,11 +44,11 @@ CRAFTS: dict[str, Callable[[Image.Image, Image.Image, random.Random], Image.Imag
 
 
 def _outlines(image: Image.Image, width: int) -> Image.Image:
-    change = ImageChops.difference(
-        image.filter(ImageFilter.MaxFilter(width)), image.filter(ImageFilter.MinFilter(3))
+    wide, narrow = (
+        image.filter(ImageFilter.MaxFilter(width)),
+        image.filter(ImageFilter.MinFilter(3)),
     )
-    r, g, b = change.split()
-    return ImageChops.lighter(ImageChops.lighter(r, g), b)
+    return strongest(ImageChops.difference(wide, narrow))
 
 
 @cache
@@ -71,7 +71,3 @@ def _panes(size: int) -> tuple[Floats, Floats]:
     lead = np.clip(1.8 - (two[..., 1] - two[..., 0]), 0, 1)
     brightness = dice.random(len(middles)).astype(np.float32)[nearest]
     return brightness, lead.astype(np.float32)
-
-
-def _image(pixels: Floats) -> Image.Image:
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

@@ -97,9 +97,7 @@ class Lessons:
     def __init__(self, words: Words, device: torch.device) -> None:
         self._words = words.to(device).eval()
         self._device = device
-        self._steps = sampler()
-        # The solver itself refuses to stand at no signal at all; the lesson may come near it.
-        self._levels = self._steps.alphas_cumprod.to(device)
+        self._levels = sampler().alphas_cumprod.to(device)
         sizes = [SIZE, SIZE, 0, 0, SIZE, SIZE]  # as the pipeline says: size, cut, size
         self._sizes = torch.tensor(sizes, device=device, dtype=torch.float32)
 

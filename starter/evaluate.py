@@ -111,13 +111,14 @@ def by_luck(specs: Sequence[Spec]) -> dict[str, float]:
 
 def evaluate(
     count: int, judge: Examiner, draw: Callable[[str, int], Image.Image]
-) -> dict[str, object]:
+) -> dict[str, float]:
     paper = list(exam(count))
     specs = [spec for spec, _ in paper]
     start = time.monotonic()
     pictures = [draw(words, number) for number, (_, words) in enumerate(paper)]
     seconds = (time.monotonic() - start) / count
-    painted = marks(specs, judge.read(pictures))
+    read = judge.read(pictures)
+    painted = marks(specs, read)
     ceiling = marks(specs, judge.read([render(spec) for spec in specs]))
     luck = by_luck(specs)
     print(f"{'':>10} {'right':>7} {'95 %':>15} {'ceiling':>8} {'by luck':>8}")
@@ -127,7 +128,7 @@ def evaluate(
             f"{name:>10} {_share(right):7.3f} {low:7.3f}–{high:.3f}  {_share(ceiling[name]):8.3f} "
             f"{luck[name]:8.3f}"
         )
-    _print_confusions(specs, judge.read(pictures))
+    _print_confusions(specs, read)
     return (
         {name: round(_share(right), 4) for name, right in painted.items()}
         | {f"ceiling_{name}": round(_share(right), 4) for name, right in ceiling.items()}

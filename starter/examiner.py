@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from starter.album import Album, exam_scene
+from starter.autoencoder import scaled
 from starter.lesson import Lesson
 from starter.words import TRAITS, traits
 
@@ -79,11 +80,7 @@ def _seen(pictures: Sequence[Image.Image]) -> torch.Tensor:
     small = (
         picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX) for picture in pictures
     )
-    return _scaled(np.stack([np.asarray(picture) for picture in small]))
-
-
-def _scaled(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return scaled(np.stack([np.asarray(picture) for picture in small]))
 
 
 def load(file: Path = FILE) -> Examiner:
@@ -108,7 +105,7 @@ def learn(album: Album, scenes: int, folder: Path, minutes: float, device: str) 
 
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         chosen = dice.integers(len(pictures), size=BATCH)
-        answers = network(_worn(_scaled(pictures[chosen]), dice).to(lesson.device))
+        answers = network(_worn(scaled(pictures[chosen]), dice).to(lesson.device))
         asked = truth[chosen].to(lesson.device)
         return torch.stack(
             [cross_entropy(answers[name], asked[:, names.index(name)]) for name in READS]

@@ -28,7 +28,7 @@ def watercolour(image: Image.Image, mask: Image.Image, dice: random.Random) -> I
     grain = _grain(image.width)[..., None]
     paper = np.array([250, 246, 236], np.float32)
     thin = np.clip(0.26 + 0.9 * grain, 0.02, 0.6)
-    return _image((wash * (1 - thin) + paper * thin) * (1 - 0.55 * dried))
+    return to_image((wash * (1 - thin) + paper * thin) * (1 - 0.55 * dried))
 
 
 def pencil(image: Image.Image, mask: Image.Image, dice: random.Random) -> Image.Image:
@@ -43,7 +43,7 @@ def pencil(image: Image.Image, mask: Image.Image, dice: random.Random) -> Image.
     weight = (np.asarray(mask, np.float32) / 255 * (0.56 + 0.3 * hatch))[..., None]
     faint = 0.16
     ground = paper * (1 - faint) + crayon * faint * tone[..., None]
-    return _image(ground * (1 - weight) + crayon * tone[..., None] * weight)
+    return to_image(ground * (1 - weight) + crayon * tone[..., None] * weight)
 
 
 def pixel(image: Image.Image, mask: Image.Image, dice: random.Random) -> Image.Image:
@@ -62,7 +62,7 @@ def neon(image: Image.Image, mask: Image.Image, dice: random.Random) -> Image.Im
     glow = lit.filter(ImageFilter.GaussianBlur(4)).point(lambda level: min(255, int(level * 1.7)))
     night = np.asarray(vivid, np.float32) * 0.13 + np.array([8, 6, 20], np.float32)
     inside = np.asarray(mask, np.float32)[..., None] / 255 * np.asarray(vivid, np.float32) * 0.24
-    return ImageChops.add(ImageChops.add(_image(night + inside), glow), lit)
+    return ImageChops.add(ImageChops.add(to_image(night + inside), glow), lit)
 
 
 def papercut(image: Image.Image, mask: Image.Image, dice: random.Random) -> Image.Image:
@@ -79,7 +79,7 @@ def papercut(image: Image.Image, mask: Image.Image, dice: random.Random) -> Imag
         ..., None
     ]
     colours = np.asarray(image, np.float32) * fibre + rim * 0.2
-    return _image(colours * (1 - 0.5 * under) * (1 - shade))
+    return to_image(colours * (1 - 0.5 * under) * (1 - shade))
 
 
 STYLES: dict[str, Callable[[Image.Image, Image.Image, random.Random], Image.Image]] = {
@@ -89,12 +89,16 @@ STYLES: dict[str, Callable[[Image.Image, Image.Image, random.Random], Image.Imag
 
 def _edges(image: Image.Image) -> Image.Image:
     """How much the colour changes, over all three channels."""
-    wide = ImageChops.difference(image.filter(ImageFilter.MaxFilter(3)), image)
-    r, g, b = wide.split()
+    return strongest(ImageChops.difference(image.filter(ImageFilter.MaxFilter(3)), image))
+
+
+def strongest(image: Image.Image) -> Image.Image:
+    """Of each pixel the largest of its three channels."""
+    r, g, b = image.split()
     return ImageChops.lighter(ImageChops.lighter(r, g), b)
 
 
-def _image(pixels: Floats) -> Image.Image:
+def to_image(pixels: Floats) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 

@@ -20,11 +20,8 @@ from starter.lesson import accelerator
 from starter.words import Words
 
 OUT = Path(__file__).parent / "weights"
-SHARES = {
-    "words": 0.04,
-    "autoencoder": 0.1,
-    "decoder": 0.1,
-}  # of the minutes; the painter has the rest
+# Of the minutes; the painter has the rest.
+SHARES = {"words": 0.04, "autoencoder": 0.1, "decoder": 0.1}
 SCENES_A_MINUTE = {"cpu": 350, "cuda": 4000}
 MOST_SCENES = 200_000
 
