@@ -45,16 +45,22 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
 
 
 def find_upscaler(model_folder: Path) -> str:
-    """The network that enlarges. One in the model folder wins over the one that came along."""
+    """The network that enlarges."""
+    file = upscaler_file(model_folder)
+    if file is None:
+        raise Refused(
+            f"upscale: the upscaler {UPSCALER}.safetensors is not on this machine. "
+            f"Put it into {model_folder / 'upscalers'}, or ask for upscale 1.",
+            field="upscale",
+        )
+    return str(file.resolve())
+
+
+def upscaler_file(model_folder: Path) -> Path | None:
+    """One in the model folder wins over the one that came along."""
     folders = (model_folder / "upscalers", ROOT / "starter" / "upscaler")
-    for file in (folder / f"{UPSCALER}.safetensors" for folder in folders):
-        if file.is_file():
-            return str(file.resolve())
-    raise Refused(
-        f"upscale: the upscaler {UPSCALER}.safetensors is not on this machine. "
-        f"Put it into {folders[0]}, or ask for upscale 1.",
-        field="upscale",
-    )
+    files = (folder / f"{UPSCALER}.safetensors" for folder in folders)
+    return next((file for file in files if file.is_file()), None)
 
 
 def absent(card: ModelCard, model_folder: Path) -> str:

@@ -14,7 +14,7 @@ from studio.catalog import ModelCard
 from studio.loras import find_loras
 from studio.request import ImageRequest
 from studio.store.rows import Job
-from studio.weights import absent
+from studio.weights import absent, upscaler_file
 
 # The order in which the page hands the values over, and takes them back.
 NAMES = (
@@ -82,6 +82,7 @@ def dressed(card: ModelCard, values: Values, model_folder: Path) -> list[object]
         "steps": {"maximum": card.max_steps},
         "guidance": {"visible": "guidance" in card.can},
         "sampler": {"choices": [sampler.name for sampler in card.samplers]},
+        "upscale": {"visible": upscaler_file(model_folder) is not None},
         "loras": {"choices": loras, "visible": bool(loras)},
         "lora_strength": {"visible": bool(loras)},
     }

@@ -27,6 +27,7 @@ from studio.web.controls import (
     usual,
 )
 from studio.web.desk import IDLE_SECONDS, Desk
+from studio.weights import upscaler_file
 
 ENLARGED = get_args(Upscale)
 Parts = dict[str, Any]  # Gradio's components; those of a wish by the name of its field
@@ -200,7 +201,7 @@ def _settings(studio: Studio) -> Parts:
     with gr.Row(elem_id="seeds"):
         found |= _seeds()
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        found |= _advanced(card) | _loras(card, folder)
+        found |= _advanced(card, folder) | _loras(card, folder)
     return found
 
 
@@ -260,7 +261,7 @@ def _loras(card: ModelCard, folder: Path) -> Parts:
     }
 
 
-def _advanced(card: ModelCard) -> Parts:
+def _advanced(card: ModelCard, folder: Path) -> Parts:
     values = usual(card)
     least, most = bounds("guidance")
     return {
@@ -297,6 +298,7 @@ def _advanced(card: ModelCard) -> Parts:
             value=values["upscale"],
             label="Enlarge",
             elem_id="upscale",
+            visible=upscaler_file(folder) is not None,
         ),
         "output_format": gr.Radio(
             ["png", "jpeg", "webp"], value="png", label="Kind of file", elem_id="format"

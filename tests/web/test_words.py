@@ -16,7 +16,7 @@ from studio.jobs.studio import Studio
 from studio.jobs.view import Live, View
 from studio.web import frame
 from studio.web.asking import ask
-from studio.web.controls import NAMES, bounds, lora_choices, usual, values_of, wish_of
+from studio.web.controls import NAMES, bounds, dressed, lora_choices, usual, values_of, wish_of
 from studio.web.desk import Desk
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
@@ -185,7 +185,11 @@ def test_without_the_upscaler_a_wish_to_enlarge_is_refused_in_a_sentence(
     studio: Studio, upscaler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(weights, "ROOT", tmp_path)
+    card, folder = studio.catalog.default, studio.settings.model_folder
+    offered = [dict(zip(NAMES, dressed(card, {}, folder), strict=True))["upscale"]["visible"]]
     upscaler.unlink()
+    offered += [dict(zip(NAMES, dressed(card, {}, folder), strict=True))["upscale"]["visible"]]
+    assert offered == [True, False]
     with pytest.raises(Refused) as refusal:
         ask(studio.line, [WISH | {"upscale": 2}])
     assert str(refusal.value) == (
