@@ -13,7 +13,7 @@ from time import monotonic
 from studio.catalog import Catalog, Settled
 from studio.errors import Refused
 from studio.jobs.feed import Feed
-from studio.jobs.pool import StopJob, Wake
+from studio.jobs.pool import Entered, StopJob
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
@@ -51,7 +51,7 @@ class Line:
             batch=batch,
             max_waiting=self.settings.max_waiting,
         )
-        self.inbox.put(Wake())
+        self.inbox.put(Entered(jobs))
         return jobs
 
     def settle(self, wish: ImageRequest) -> Settled:

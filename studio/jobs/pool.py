@@ -5,8 +5,10 @@ so nothing here needs a lock. It knows neither pixels nor pages; what is durable
 """
 
 import logging
+import math
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,8 +18,9 @@ from typing import Literal
 from studio.catalog import Catalog
 from studio.errors import Refused, Unavailable
 from studio.jobs.feed import Feed
-from studio.jobs.schedule import Free, Waiting, schedule
+from studio.jobs.schedule import Gpu, Need, Resident, Waiting
 from studio.jobs.slot import Gone, Inbox, Said, Slot
+from studio.jobs.turns import Turns
 from studio.jobs.view import Live
 from studio.loras import lora_files
 from studio.messages import (
@@ -47,8 +50,10 @@ log = logging.getLogger("darkroom.pool")
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
-    """Something new stands in the line."""
+class Entered:
+    """These stand in the line now."""
+
+    jobs: Sequence[Job]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +112,14 @@ class Pool:
     slots: Sequence[tuple[Slot, str]]
     inbox: Inbox = field(default_factory=Inbox)
     _seats: dict[str, Seat] = field(init=False)
+    _turns: Turns = field(init=False)
+    _lost_track: bool = field(default=True, init=False)  # of what waits: to be read again
     _closing: float | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._seats = {slot.name: Seat(slot, reason) for slot, reason in self.slots}
+        self._forget()
 
     @property
     def size(self) -> int:
@@ -160,6 +168,8 @@ class Pool:
         match item:
             case Said(slot, life, message) if self._seats[slot].life == life:
                 self._hear(self._seats[slot], message)
+            case Entered(jobs):
+                self._enter(jobs)
             case StopJob(job):
                 self._stop(job)
             case Close(deadline):
@@ -224,6 +234,7 @@ class Pool:
     def _put_back(self, job: Job, how: str) -> None:
         if job.crashes + 1 < MAX_CRASHES:
             self.store.requeue(job.id, job.token, crashed=True, note=f"worker {how}")
+            self._lost_track = True
             return
         sentence = (
             f"The worker died {MAX_CRASHES} times while painting this ({how}). "
@@ -240,22 +251,49 @@ class Pool:
     # What is asked of the pool
 
     def _stop(self, job_id: str) -> None:
+        self._turns.leave(job_id)
         for seat in self._seats.values():
             if seat.job and seat.job.id == job_id and seat.state == "painting":
                 seat.slot.send(Cancel(job_id, seat.job.token))
                 seat.due = min(seat.due, time.monotonic() + CANCEL_SECONDS)
 
+    def _enter(self, jobs: Sequence[Job]) -> None:
+        now, wall = time.monotonic(), time.time()
+        for job in jobs:
+            since = now - max(0.0, wall - job.created_at)
+            self._turns.enter(
+                Waiting(job.id, job.model, job.owner, job.priority, job.seq, since), now
+            )
+
+    def _forget(self) -> None:
+        # About a gigabyte a second from disk; each slot holds one model.
+        cards = self.catalog.cards.values()
+        needs = {card.name: Need(load_seconds=1 + card.memory_gb) for card in cards}
+        self._turns = Turns(defaultdict(Need, needs))  # a card may go away while its jobs wait
+
     def _assign(self) -> None:
-        free = {name: seat for name, seat in self._seats.items() if seat.state == "idle"}
-        if not free:
+        if self._lost_track:
+            self._forget()
+            self._enter(self.store.waiting(limit=self.settings.max_waiting))
+            self._lost_track = False
+        if not self._turns or not any(seat.state == "idle" for seat in self._seats.values()):
             return
-        waiting = {job.id: job for job in self.store.waiting(limit=len(free))}
-        line = [Waiting(job.id, job.model, job.priority, job.seq) for job in waiting.values()]
-        for choice in schedule(line, [Free(name, seat.loaded) for name, seat in free.items()]):
-            job = self.store.claim(choice.job, choice.slot)
+        gpus = [
+            Gpu(name, "here", 1.0, None if seat.state == "idle" else math.inf)
+            for name, seat in self._seats.items()
+        ]
+        loaded = [
+            Resident(seat.loaded, (name,)) for name, seat in self._seats.items() if seat.loaded
+        ]
+        running = Counter(seat.job.owner for seat in self._seats.values() if seat.job)
+        self._lost_track = True  # unless all that was decided is also done
+        for start in self._turns.decide(time.monotonic(), gpus, loaded, running).starts:
+            (slot,) = start.gpus
+            job = self.store.claim(start.job, slot)
             if job:
-                log.info("job %s goes to %s: %s", job.id, choice.slot, choice.reason)
-                self._paint(free[choice.slot], job)
+                log.info("job %s goes to %s: %s", job.id, slot, start.reason)
+                self._paint(self._seats[slot], job)
+        self._lost_track = False
 
     def _paint(self, seat: Seat, job: Job) -> None:
         try:

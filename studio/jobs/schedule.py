@@ -1,44 +1,345 @@
-"""Who paints next: a pure function from what waits and what is free to choices with their reasons.
+"""Who paints next, and where: a pure function from what waits and what there is to decisions.
 
-Priority first, then order of arrival. A slot that already holds the model is taken before another,
-which never changes whose turn it is.
+Classes first; an old job rises. Inside a class the owner who had least comes first, then who came
+first. A wide job that finds no room keeps the GPUs that will be free soonest; what is over before
+that may paint on them. Who needs no model loaded comes first, but nobody is passed over for it more
+than `PASSES` times on each GPU, or `PASS_SECONDS`; and no model is loaded once more where those who
+hold it will be free sooner.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import groupby
+
+AGE_SECONDS = 600.0
+TOP_RANK = 3
+PASSES = 20
+PASS_SECONDS = 120.0
+Line = tuple[int, str, str]  # class, owner, model: inside it only the order of arrival counts
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     job: str
     model: str
-    priority: int
+    owner: str
+    rank: int
     seq: int
+    since: float
+    seconds: float | None = None  # of painting, as far as it was ever measured
+
+    @property
+    def line(self) -> Line:
+        return self.rank, self.owner, self.model
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
-    slot: str
-    loaded: str | None
+class Need:
+    """What a model takes: GPUs of one machine, memory on each, time to load."""
+
+    gpus: int = 1
+    gb: float = 1.0
+    load_seconds: float = 10.0
+    only: frozenset[str] | None = None  # GPUs kept for it, if some are
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Gpu:
+    """`free_at` is None for one that paints nothing now."""
+
+    name: str
+    machine: str
+    gb: float
+    free_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A model in memory, on all its GPUs. Over its head nothing else paints there meanwhile."""
+
+    model: str
+    gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How often the head of a line was passed over for another model, and since when."""
+
+    times: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
     job: str
-    slot: str
+    gpus: tuple[str, ...]
+    loads: bool
+    leave: tuple[Resident, ...]  # who must go first
     reason: str
 
 
-def schedule(waiting: Sequence[Waiting], free: Sequence[Free]) -> list[Choice]:
-    choices: list[Choice] = []
-    left = list(free)
-    for job in sorted(waiting, key=lambda job: (-job.priority, job.seq)):
-        if not left:
-            break
-        slot = next((slot for slot in left if slot.loaded == job.model), None)
-        reason = f"it holds {job.model} already" if slot else "it is free"
-        # A slot without a model first: then no other model has to leave.
-        slot = slot or next((slot for slot in left if slot.loaded is None), left[0])
-        left.remove(slot)
-        choices.append(Choice(job.job, slot.slot, reason))
-    return choices
+@dataclass(frozen=True, slots=True)
+class Decision:
+    starts: list[Start]
+    held: dict[str, str]  # the head of each line that stays, and why
+    passed: dict[Line, Passed]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`lines` hold jobs in the order of arrival; `had` is what each owner was given lately."""
+
+    now: float
+    lines: Mapping[Line, Sequence[Waiting]]
+    gpus: Sequence[Gpu]
+    needs: Mapping[str, Need]
+    residents: Sequence[Resident] = ()
+    had: Mapping[str, float] = field(default_factory=dict)
+    running: Mapping[str, int] = field(default_factory=dict)
+    most_running: int | None = None  # jobs of one owner at once
+    passed: Mapping[Line, Passed] = field(default_factory=dict)
+    wanted: Mapping[str, float] = field(default_factory=dict)  # seconds asked for lately, by model
+
+
+def schedule(state: State) -> Decision:
+    return _Round(state).decide()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    gpus: tuple[str, ...]
+    loads: bool
+    leave: tuple[Resident, ...] = ()
+
+
+class _Round:
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.free = {gpu.name: gpu for gpu in state.gpus if gpu.free_at is None}
+        self.residents = list(state.residents)
+        self.had = dict(state.had)
+        self.running = Counter(state.running)
+        self.taken = dict.fromkeys(state.lines, 0)
+        self.kept: dict[str, float] = {}  # GPUs that wait for a wide job, and when it can begin
+        self.starts: list[Start] = []
+        self.held: dict[str, str] = {}
+        self.passed = {line: it for line, it in state.passed.items() if line in state.lines}
+        self.ready = {one: self._ready(one) for one in state.residents}
+        self.aside = frozenset[str]().union(*(need.only or () for need in state.needs.values()))
+
+    def decide(self) -> Decision:
+        heads = [(-self._class(line), line) for line, jobs in self.state.lines.items() if jobs]
+        for _, lines in groupby(sorted(heads, key=lambda head: head[0]), key=lambda head: head[0]):
+            if not self.free:
+                break
+            self._serve([line for _, line in lines])
+        return Decision(self.starts, self.held, self.passed)
+
+    def _serve(self, lines: list[Line]) -> None:
+        """One class: first whose turn it is and whose model is here, then who must load."""
+        later: list[Line] = []
+        for line, head in self._in_turn(lines):
+            place = self._find(head)
+            if place is None:
+                self._hold(head)
+            elif not place.loads or self._overdue(line):
+                self._start(head, place, later)
+            elif not self._waits_gladly(head, place):
+                later.append(line)
+        for _, head in self._in_turn(later):
+            place = self._find(head)
+            if place is None:
+                self._hold(head)
+            elif not self._waits_gladly(head, place):
+                self._start(head, place, [])
+
+    def _waits_gladly(self, head: Waiting, place: _Place) -> bool:
+        """Whether one who holds its model is free before loading it here would have paid.
+
+        Who leaves for it will have to come back.
+        """
+        pays = sum(self.state.needs[one.model].load_seconds for one in place.leave)
+        pays += self.state.needs[head.model].load_seconds
+        holders = [one for one in self.ready if one.model == head.model]
+        if not holders:
+            return False
+        first = min(holders, key=self.ready.__getitem__)
+        wait = self.ready[first] - self.state.now
+        if wait >= pays:
+            return False
+        self.ready[first] += head.seconds or 1.0
+        self.held[head.job] = (
+            f"{' and '.join(first.gpus)} holds {head.model} and is free in {wait:.0f} s; "
+            f"to load it once more would cost {pays:.0f} s"
+        )
+        self.taken[head.line] += 1  # the next in its line waits behind it
+        return True
+
+    def _ready(self, resident: Resident) -> float:
+        free_at = {gpu.name: gpu.free_at for gpu in self.state.gpus}
+        return max(free_at.get(name) or self.state.now for name in resident.gpus)
+
+    def _in_turn(self, lines: list[Line]) -> Iterator[tuple[Line, Waiting]]:
+        """Heads by what their owner had, then by arrival. A line whose head stays is left alone."""
+        heap = [self._turn(line) for line in lines if self._head(line)]
+        heapify(heap)
+        while heap and self.free:
+            turn = heappop(heap)
+            line = turn[-1]
+            if turn < self._turn(line):  # the owner got something meanwhile
+                heappush(heap, self._turn(line))
+                continue
+            head = self._head(line)
+            if head is None or self._at_limit(head):
+                continue
+            yield line, head
+            if self._head(line) not in (None, head):
+                heappush(heap, self._turn(line))
+
+    def _turn(self, line: Line) -> tuple[float, int, Line]:
+        head = self._head(line)
+        return self.had.get(line[1], 0.0), head.seq if head else 0, line
+
+    def _head(self, line: Line) -> Waiting | None:
+        jobs, taken = self.state.lines[line], self.taken[line]
+        return jobs[taken] if taken < len(jobs) else None
+
+    def _class(self, line: Line) -> int:
+        waited = self.state.now - self.state.lines[line][0].since
+        return min(TOP_RANK, line[0] + int(max(0.0, waited) / AGE_SECONDS))
+
+    def _at_limit(self, head: Waiting) -> bool:
+        most = self.state.most_running
+        if most is None or self.running[head.owner] < most:
+            return False
+        self.held[head.job] = f"{head.owner} paints {most} at once, which is the most"
+        return True
+
+    def _overdue(self, line: Line) -> bool:
+        passed = self.state.passed.get(line)
+        if passed is None or self.taken[line]:
+            return False
+        often = passed.times >= PASSES * len(self.state.gpus)
+        return often or self.state.now - passed.since >= PASS_SECONDS
+
+    # Where
+
+    def _find(self, head: Waiting) -> _Place | None:
+        """The cheapest place that is free for it, or none."""
+        need = self.state.needs[head.model]
+        may = [name for name in self.free if self._may(name, need)]
+        open_to = {name for name in may if self._in_time(head, need, name, False)}
+        for resident in self.residents:
+            if resident.model == head.model and open_to.issuperset(resident.gpus):
+                return _Place(resident.gpus, loads=False)
+        open_to = {name for name in open_to if self._in_time(head, need, name, True)}
+        places = [self._emptied(gpus, need) for gpus in self._sets(open_to, need.gpus)]
+        return min(places, key=self._cost, default=None)
+
+    def _may(self, name: str, need: Need) -> bool:
+        return name in need.only if need.only is not None else name not in self.aside
+
+    def _in_time(self, head: Waiting, need: Need, name: str, loads: bool) -> bool:
+        """Whether it is done before a wide job needs the GPU."""
+        until = self.kept.get(name)
+        if until is None:
+            return True
+        if head.seconds is None:
+            return False
+        return self.state.now + head.seconds + loads * need.load_seconds <= until
+
+    def _sets(self, names: set[str], width: int) -> Iterator[tuple[str, ...]]:
+        """Sets of so many GPUs of one machine; neighbours first, as wide jobs leave them whole."""
+        machines: dict[str, list[str]] = {}
+        for gpu in self.state.gpus:
+            machines.setdefault(gpu.machine, []).append(gpu.name)
+        for there in machines.values():
+            if width == 1:
+                yield from ((name,) for name in there if name in names)
+                continue
+            blocks = [there[i : i + width] for i in range(0, len(there) - width + 1, width)]
+            whole = [tuple(block) for block in blocks if names.issuperset(block)]
+            yield from whole
+            some = [name for name in there if name in names]
+            if not whole and len(some) >= width:
+                yield tuple(some[:width])
+
+    def _emptied(self, gpus: tuple[str, ...], need: Need) -> _Place:
+        """With those who have to leave for it, the least valuable first."""
+        leave: list[Resident] = []
+        for name in gpus:
+            here = [one for one in self.residents if name in one.gpus and one not in leave]
+            room = self.free[name].gb - sum(self.state.needs[one.model].gb for one in here)
+            for one in sorted(here, key=self._value):
+                if room >= need.gb:
+                    break
+                leave.append(one)
+                room += self.state.needs[one.model].gb
+        return _Place(gpus, loads=True, leave=tuple(leave))
+
+    def _value(self, resident: Resident) -> float:
+        """Size, cost to load again, and how much of what waits it would paint."""
+        need = self.state.needs[resident.model]
+        copies = sum(one.model == resident.model for one in self.residents)
+        wanted = self.state.wanted.get(resident.model, 0.0)
+        return need.gb * need.load_seconds * (0.01 + wanted) / copies
+
+    def _cost(self, place: _Place) -> tuple[float, int]:
+        """What is lost by it; of equals, the one that breaks up fewest free neighbours."""
+        first = place.gpus[0]
+        machine = [gpu.name for gpu in self.state.gpus if gpu.machine == self.free[first].machine]
+        pair = machine.index(first) ^ 1
+        alone = len(place.gpus) == 1 and pair < len(machine) and machine[pair] in self.free
+        return sum(map(self._value, place.leave)), int(alone)
+
+    # What follows
+
+    def _start(self, head: Waiting, place: _Place, passed: list[Line]) -> None:
+        self.starts.append(
+            Start(head.job, place.gpus, place.loads, place.leave, self._reason(head, place))
+        )
+        self.taken[head.line] += 1
+        width = len(place.gpus)
+        self.had[head.owner] = self.had.get(head.owner, 0.0) + width * (head.seconds or 1.0)
+        self.running[head.owner] += 1
+        for name in place.gpus:
+            del self.free[name]
+        for one in (*place.leave, Resident(head.model, place.gpus)):
+            self.ready.pop(one, None)
+        if place.loads:
+            self.residents = [one for one in self.residents if one not in place.leave]
+            self.residents.append(Resident(head.model, place.gpus))
+        self.passed.pop(head.line, None)
+        for line in passed:
+            before = self.passed.get(line, Passed(0, self.state.now))
+            self.passed[line] = Passed(before.times + 1, before.since)
+
+    def _reason(self, head: Waiting, place: _Place) -> str:
+        where = " and ".join(place.gpus)
+        if not place.loads:
+            return f"{where} holds {head.model} already"
+        if not place.leave:
+            return f"{where} has room for {head.model}"
+        gone = ", ".join(dict.fromkeys(one.model for one in place.leave))
+        return f"{where} is free; {gone} leaves for {head.model}"
+
+    def _hold(self, head: Waiting) -> None:
+        """A job that needs several GPUs at once keeps those that will be free first."""
+        need = self.state.needs[head.model]
+        may = [gpu for gpu in self.state.gpus if self._may(gpu.name, need)]
+        soon = sorted(may, key=lambda gpu: (gpu.machine, gpu.free_at or self.state.now))
+        sets = [list(there)[: need.gpus] for _, there in groupby(soon, key=lambda gpu: gpu.machine)]
+        sets = [some for some in sets if len(some) == need.gpus]
+        if not sets:
+            self.held[head.job] = f"{head.model} needs {need.gpus} GPUs of one machine"
+            return
+        if need.gpus == 1 or any(gpu.name in self.kept for gpu in may):
+            self.held[head.job] = "all that could paint it are taken"
+            return
+        chosen = min(sets, key=lambda some: max(gpu.free_at or self.state.now for gpu in some))
+        begins = max(gpu.free_at or self.state.now for gpu in chosen)
+        self.kept |= {gpu.name: begins for gpu in chosen}
+        names = " and ".join(gpu.name for gpu in chosen)
+        self.held[head.job] = f"{names} are kept for it and free in {begins - self.state.now:.0f} s"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.errors import Refused, TooMany
+from studio.errors import Refused, TooMany, Unavailable
 from studio.jobs import fake
 from studio.jobs.feed import Feed
 from studio.jobs.line import Line
@@ -23,6 +23,7 @@ from studio.presets import load_catalog
 from studio.request import ImageRequest, read_request
 from studio.settings import Settings
 from studio.store.files import Files
+from studio.store.rows import Job
 from studio.store.store import Store
 from tests.conftest import OpenStudio, slow_slot
 from tests.hall.test_loras import write
@@ -63,6 +64,38 @@ def test_priority_goes_first_then_order_of_arrival(open_studio: OpenStudio) -> N
         studio.line.wait(job.id, 10)
     order = [first, later[2], later[0], later[3], later[1]]
     assert [asked.job for asked in slot.asked] == [job.id for job in order]
+
+
+def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
+    slot = slow_slot()
+    studio = open_studio(slot)
+    first = studio.line.submit([wish(steps=10, owner="ann")])[0]
+    until(lambda: slot.asked)
+    ann = studio.line.submit([wish(owner="ann"), wish(owner="ann")])
+    bob = studio.line.submit([wish(owner="bob"), wish(owner="bob")])
+    for job in (*ann, *bob):
+        studio.line.wait(job.id, 10)
+    order = [first, bob[0], ann[0], bob[1], ann[1]]
+    assert [asked.job for asked in slot.asked] == [job.id for job in order]
+
+
+def test_a_claim_that_the_database_refuses_loses_nothing(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    claim = Store.claim
+
+    def busy_once(store: Store, job_id: str, slot: str) -> Job | None:
+        if not refused:
+            refused.append(job_id)
+            raise Unavailable("The database is busy.")
+        return claim(store, job_id, slot)
+
+    monkeypatch.setattr(Store, "claim", busy_once)
+    studio = open_studio(fake.FakeSlot("a"), fake.FakeSlot("b"))
+    jobs = studio.line.submit([wish(), wish(), wish()])
+    assert [studio.line.wait(job.id, 10).job.state for job in jobs] == ["done"] * 3
+    assert refused
 
 
 def test_the_place_in_line_is_told(open_studio: OpenStudio) -> None:

@@ -1,0 +1,102 @@
+"""What waits, in memory, and what the schedule must remember from one decision to the next.
+
+The database has the truth; this mirrors its waiting jobs by line, so that a decision does not read
+them all. A job enters and leaves in microseconds, however many wait.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+
+from studio.jobs.schedule import (
+    Decision,
+    Gpu,
+    Line,
+    Need,
+    Passed,
+    Resident,
+    State,
+    Waiting,
+    schedule,
+)
+
+HALF_SECONDS = 600.0  # after which half of what an owner had, or of what was wanted, is forgotten
+NOTHING = 0.001  # seconds
+_seq = attrgetter("seq")
+
+
+class Turns:
+    def __init__(self, needs: Mapping[str, Need], most_running: int | None = None) -> None:
+        self._needs = needs
+        self._most_running = most_running
+        self._lines: dict[Line, list[Waiting]] = {}
+        self._jobs: dict[str, Waiting] = {}
+        self._had: dict[str, float] = {}
+        self._wanted: dict[str, float] = {}
+        self._passed: dict[Line, Passed] = {}
+        self._faded_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, job: str) -> bool:
+        return job in self._jobs
+
+    def enter(self, waiting: Waiting, now: float) -> None:
+        """A job that is put back goes to its old place."""
+        self._fade(now)
+        if waiting.job in self._jobs:
+            return
+        self._jobs[waiting.job] = waiting
+        insort(self._lines.setdefault(waiting.line, []), waiting, key=_seq)
+        asked = self._wanted.get(waiting.model, 0.0)
+        self._wanted[waiting.model] = asked + (waiting.seconds or 1.0)
+
+    def leave(self, job: str) -> Waiting | None:
+        waiting = self._jobs.pop(job, None)
+        if waiting is None:
+            return None
+        line = self._lines[waiting.line]
+        del line[bisect_left(line, waiting.seq, key=_seq)]
+        if not line:
+            del self._lines[waiting.line]
+        return waiting
+
+    def decide(
+        self,
+        now: float,
+        gpus: Sequence[Gpu],
+        residents: Sequence[Resident],
+        running: Mapping[str, int],
+    ) -> Decision:
+        """What begins has left the line when this returns."""
+        self._fade(now)
+        decision = schedule(
+            State(
+                now,
+                self._lines,
+                gpus,
+                self._needs,
+                residents,
+                had=self._had,
+                running=running,
+                most_running=self._most_running,
+                passed=self._passed,
+                wanted=self._wanted,
+            )
+        )
+        self._passed = decision.passed
+        for start in decision.starts:
+            waiting = self.leave(start.job)
+            if waiting:
+                took = len(start.gpus) * (waiting.seconds or 1.0)
+                self._had[waiting.owner] = self._had.get(waiting.owner, 0.0) + took
+        return decision
+
+    def _fade(self, now: float) -> None:
+        fades = 0.5 ** (max(0.0, now - self._faded_at) / HALF_SECONDS)
+        self._faded_at = now
+        self._had, self._wanted = (
+            {name: left for name, seconds in kept.items() if (left := seconds * fades) > NOTHING}
+            for kept in (self._had, self._wanted)
+        )
