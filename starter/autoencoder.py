@@ -20,8 +20,9 @@ from starter.lesson import Lesson, Loss
 from starter.world import SIZE
 
 CHANNELS = 8
-SPREAD = 0.7  # of a latent: the decoder bends what is far above
-NOISE = 0.02  # more, and all it learns is to tell a colour from its noise
+SPREAD = 0.7  # of the first three latents: the decoder bends what is far above
+DETAIL = 0.35  # ... and of the others: so noise hides them first, and a painter paints them last
+NOISE = 0.015  # more, and all it learns is to tell a colour from its noise
 RATE = 1.5e-3
 # Until this share of the time: the side of a crop, and how many at once.
 CROPS = ((0.4, 64, 8), (0.8, 64, 16), (0.95, 128, 4), (1.0, 256, 1))
@@ -79,11 +80,12 @@ class Both(nn.Module):
     def __init__(self, vae: AutoencoderTiny) -> None:
         super().__init__()
         self.vae = vae
+        self.register_buffer("spread", torch.tensor([SPREAD] * 3 + [DETAIL] * (CHANNELS - 3)))
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The pixels again; and how far the latents have drifted."""
         latents = self.vae.encode(pixels).latents.float()
-        drift = latents.mean((0, 2, 3)).square() + (latents.std((0, 2, 3)) - SPREAD).square()
+        drift = latents.mean((0, 2, 3)).square() + (latents.std((0, 2, 3)) - self.spread).square()
         shaken = latents + torch.randn_like(latents) * NOISE
         return self.vae.decode(shaken).sample.float(), drift.mean()
 
