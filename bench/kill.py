@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.report import report
+from studio.jobs.fake import widen
 from studio.jobs.local import LocalSlot, python_command
+from studio.jobs.seats import Fleet
 from studio.jobs.studio import Studio
 from studio.request import read_request
 from studio.settings import Settings
@@ -134,7 +136,7 @@ def _open(data: Path, database: str) -> Studio:
     settings = Settings(data=data, database=database, drain_seconds=0.0)
     command = python_command("studio.jobs.fake", "0.02")
     slots = [LocalSlot(f"fake{index}", "fake", command, {}) for index in range(SLOTS)]
-    return Studio.open(settings, [(slot, "for the bench") for slot in slots])
+    return Studio.open(settings, Fleet([(slot, "for the bench") for slot in slots], widen))
 
 
 def _compare(data: Path, database: str, ledger: list[str]) -> dict[str, float]:

@@ -41,6 +41,14 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Unload:
+    """To the worker: the memory of this model is needed for another."""
+
+    kind: ClassVar[str] = "unload"
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     kind: ClassVar[str] = "cancel"
     job: str
@@ -135,11 +143,14 @@ class Cancelled:
     token: int
 
 
-ToWorker = Paint | Load | Cancel | Leave
+ToWorker = Paint | Load | Unload | Cancel | Leave
 FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled
 _TYPES = {
     kind.kind: kind
-    for kind in (Paint, Load, Cancel, Leave, Hello, Loading, Progress, Painted, Failed, Cancelled)
+    for kind in (
+        *(Paint, Load, Unload, Cancel, Leave),
+        *(Hello, Loading, Progress, Painted, Failed, Cancelled),
+    )
 }
 
 

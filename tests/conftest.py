@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from studio.jobs import fake
+from studio.jobs.seats import Fleet
 from studio.jobs.slot import Slot
 from studio.jobs.studio import Studio
 from studio.settings import Settings
@@ -27,7 +28,7 @@ def open_studio(settings: Settings) -> Iterator[OpenStudio]:
     def open_one(*slots: Slot, **changes: object) -> Studio:
         studio = Studio.open(
             settings.model_copy(update=changes),
-            [(slot, "for tests") for slot in slots or (fake.FakeSlot(),)],
+            Fleet([(slot, "for tests") for slot in slots or (fake.FakeSlot(),)], fake.widen),
         )
         opened.append(studio)
         return studio

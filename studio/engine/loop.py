@@ -30,6 +30,7 @@ from studio.messages import (
     Loading,
     Paint,
     Progress,
+    Unload,
     read_frame,
     write_frame,
 )
@@ -54,6 +55,8 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
         match desk.jobs.get():
             case Load() as wanted:
                 desk.load(wanted)
+            case Unload(model):
+                desk.unload(model)
             case job:
                 desk.paint(job, outbox)
 
@@ -66,7 +69,7 @@ class Desk:
     """Jobs on the one side, words about them on the other."""
 
     def __init__(self, residents: Residents, previews: bool) -> None:
-        self.jobs: SimpleQueue[Paint | Load] = SimpleQueue()
+        self.jobs: SimpleQueue[Paint | Load | Unload] = SimpleQueue()
         self.cancelled: set[tuple[str, int]] = set()
         self._residents = residents
         self._previews = previews
@@ -77,6 +80,9 @@ class Desk:
             self._residents.get(card, self._residents.key(card, wanted.folder, "auto"))
         except Exception:  # noqa: BLE001 - a job that needs the model will say what is wrong
             log.exception("%s could not be loaded before the first wish", card.title)
+
+    def unload(self, model: str) -> None:
+        self._residents.drop(model)
 
     def paint(self, job: Paint, outbox: BinaryIO) -> None:
         name = (job.job, job.token)
@@ -115,7 +121,7 @@ def _hear(inbox: BinaryIO, desk: Desk) -> None:
     code = 1
     try:
         while (message := read_frame(inbox)) is not None and not isinstance(message, Leave):
-            if isinstance(message, Paint | Load):
+            if isinstance(message, Paint | Load | Unload):
                 desk.jobs.put(message)
             elif isinstance(message, Cancel):
                 desk.cancelled.add((message.job, message.token))

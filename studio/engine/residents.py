@@ -1,6 +1,6 @@
-"""Which loaded models stay in this worker's memory: one, or two that are tiny.
+"""The loaded models in this worker's memory. Which of them leave for others, the pool decides.
 
-Before a model comes in, the oldest leave, so that the plan sees the memory they held.
+A model is here once: in another number format or from another folder it takes its own place.
 """
 
 import gc
@@ -16,13 +16,11 @@ from studio.engine.device import find_hardware
 from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError
 from studio.engine.painter import Painter
-from studio.engine.plan import TINY_GB, decide
+from studio.engine.plan import decide
 from studio.engine.upscale import Upscaler
 from studio.engine.weights import check_folder, file_hash, there
 from studio.errors import Refused
 from studio.weights import EMBEDDED, find_part
-
-TINY_RESIDENTS = 2
 
 
 class Key(NamedTuple):
@@ -49,12 +47,12 @@ class Residents:
 
     def get(self, card: ModelCard, key: Key) -> Painter:
         """The painter, loaded now if it is not here."""
-        painter = self._painters.pop(key, None)
+        painter = self._painters.get(key)
         if painter is None:
             folder, parts = self._folder(card, key), self._parts(card)
-            self._make_room(card)  # only now: what is missing must not send a good one away
+            self.drop(card.name)  # only now: what is missing must not send a good one away
             painter = self._load(card, key, folder, parts)
-        self._painters[key] = painter  # the youngest stands last
+            self._painters[key] = painter
         return painter
 
     def upscaler(self, file: str, device: str) -> Upscaler | None:
@@ -70,16 +68,14 @@ class Residents:
     def clear(self) -> None:
         self._painters.clear()
         self._upscalers.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _free()
 
-    def _make_room(self, card: ModelCard) -> None:
-        held = [painter.card for painter in self._painters.values()]
-        if any(other.memory_gb >= TINY_GB for other in (card, *held)):
-            self.clear()
-        elif len(held) >= TINY_RESIDENTS:
-            del self._painters[next(iter(self._painters))]
+    def drop(self, model: str) -> None:
+        held = [key for key in self._painters if key.model == model]
+        for key in held:
+            del self._painters[key]
+        if held:
+            _free()
 
     def _folder(self, card: ModelCard, key: Key) -> Path:
         if card.repo.startswith(EMBEDDED):
@@ -108,3 +104,9 @@ class Residents:
                 "model_invalid",
                 f"model: the files of {card.title} in {folder} cannot be loaded: {why}",
             ) from error
+
+
+def _free() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -8,10 +8,16 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from studio.errors import CannotStart
 from studio.settings import Settings
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+CONTEXT_GB = 1.0  # what CUDA itself takes of a card
+MODELS_SHARE = 0.5  # of the machine's memory, where models live in it
+WINDOWS_GB = 16.0  # which tells nobody its memory without ctypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,7 @@ class Offer:
     device: str
     threads: int
     reason: str
+    gb: float  # of memory that models may have
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -38,13 +45,14 @@ def find_offers(settings: Settings) -> list[Offer]:
     if cards:
         threads = max(1, cores // len(cards))
         return [_gpu_offer(card, threads) for card in cards]
+    gb = MODELS_SHARE * _memory_gb()
     if platform.system() == "Darwin" and platform.machine() == "arm64" and settings.gpus != "none":
-        return [Offer("mps", "mps", cores, "Apple GPU")]
+        return [Offer("mps", "mps", cores, "Apple GPU", gb)]
     threads = max(1, cores // settings.slots)
     why = "GPUs are switched off" if settings.gpus == "none" else "no NVIDIA card was found"
     return [
         Offer(f"cpu{index}", "cpu", threads, f"CPU, {threads} of {cores} cores: {why}",
-              {"CUDA_VISIBLE_DEVICES": ""})
+              gb / settings.slots, {VISIBLE: ""})
         for index in range(settings.slots)
     ]  # fmt: skip
 
@@ -74,4 +82,24 @@ def _allowed(cards: list[Card], gpus: str) -> list[Card]:
 
 def _gpu_offer(card: Card, threads: int) -> Offer:
     reason = f"{card.name}, {card.memory}"
-    return Offer(f"gpu{card.index}", "cuda", threads, reason, {"CUDA_VISIBLE_DEVICES": card.index})
+    gb = float(card.memory.split()[0]) / 1024 - CONTEXT_GB  # as in "143771 MiB"
+    return Offer(f"gpu{card.index}", "cuda", threads, reason, gb, {VISIBLE: card.index})
+
+
+def join(offers: Sequence[Offer]) -> Offer:
+    """One slot on all that these have."""
+    visible = ",".join(offer.environment.get(VISIBLE, "") for offer in offers).strip(",")
+    return Offer(
+        "+".join(offer.name for offer in offers),
+        offers[0].device,
+        sum(offer.threads for offer in offers),
+        f"{len(offers)} joined for wide pictures",
+        offers[0].gb,
+        {VISIBLE: visible},
+    )
+
+
+def _memory_gb() -> float:
+    if not hasattr(os, "sysconf"):  # Windows
+        return WINDOWS_GB
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

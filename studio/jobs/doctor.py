@@ -13,7 +13,7 @@ from queue import Empty
 from studio.errors import DarkroomError, InUse
 from studio.jobs.devices import nvidia_cards
 from studio.jobs.slot import Gone, Inbox, Said, Slot
-from studio.jobs.studio import local_slots
+from studio.jobs.studio import local_fleet
 from studio.loras import find_loras
 from studio.messages import Hello
 from studio.presets import load_catalog
@@ -49,7 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
     findings = [_python(), *_libraries(), _sqlite(), *_data(settings)]
     try:
         findings += _models(settings)
-        findings += [_slot(slot, settings) for slot, _ in local_slots(settings)]
+        findings += [_slot(slot, settings) for slot, _ in local_fleet(settings).singles]
     except DarkroomError as error:
         findings.append(Finding("presets", str(error), good=False))
     return findings

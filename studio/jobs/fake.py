@@ -9,13 +9,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import cast
 
 from PIL import Image
 
-from studio.jobs.slot import Gone, Inbox, Said
+from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.messages import (
     Cancel,
     Cancelled,
@@ -29,6 +29,7 @@ from studio.messages import (
     Picture,
     Progress,
     ToWorker,
+    Unload,
     read_frame,
     write_frame,
 )
@@ -70,10 +71,13 @@ class FakeSlot:
     """Lives in this process; every job runs its script in a thread of its own."""
 
     device = "fake"
+    machine = "here"
 
-    def __init__(self, name: str = "fake0", script: Script = paint) -> None:
+    def __init__(self, name: str = "fake0", script: Script = paint, gb: float = 24.0) -> None:
         self.name = name
         self.script = script
+        self.gb = gb
+        self.unloaded: list[str] = []
         self.asked: list[Paint] = []
         self.loaded: list[Load] = []
         self._inbox: Inbox | None = None
@@ -93,6 +97,8 @@ class FakeSlot:
             self._cancelled[message.job, message.token].set()
         elif isinstance(message, Load):
             self.loaded.append(message)
+        elif isinstance(message, Unload):
+            self.unloaded.append(message.model)
         elif isinstance(message, Leave):
             self.kill()
 
@@ -109,6 +115,12 @@ class FakeSlot:
     def _say(self, life: int, word: FromWorker | Gone) -> None:
         if self._inbox is not None:
             self._inbox.put(Said(self.name, life, word))
+
+
+def widen(parts: Sequence[Slot]) -> FakeSlot:
+    first = parts[0]
+    script = first.script if isinstance(first, FakeSlot) else paint
+    return FakeSlot("+".join(part.name for part in parts), script, first.gb)
 
 
 def main(step_seconds: float) -> None:

@@ -20,11 +20,19 @@ SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "DATABASE", "CREDENTIAL")
 
 
 class LocalSlot:
+    machine = "here"
+
     def __init__(
-        self, name: str, device: str, command: Sequence[str], environment: Mapping[str, str]
+        self,
+        name: str,
+        device: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        gb: float = 8.0,
     ) -> None:
         self.name = name
         self.device = device
+        self.gb = gb
         self._command = list(command)
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None

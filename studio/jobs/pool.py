@@ -5,7 +5,6 @@ so nothing here needs a lock. It knows neither pixels nor pages; what is durable
 """
 
 import logging
-import math
 import threading
 import time
 from collections import Counter, defaultdict
@@ -13,13 +12,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
-from typing import Literal
 
 from studio.catalog import Catalog
 from studio.errors import Refused, Unavailable
 from studio.jobs.feed import Feed
-from studio.jobs.schedule import Gpu, Need, Resident, Waiting
-from studio.jobs.slot import Gone, Inbox, Said, Slot
+from studio.jobs.schedule import Need, Resident, Waiting
+from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
+from studio.jobs.slot import Gone, Inbox, Said
 from studio.jobs.turns import Turns
 from studio.jobs.view import Live
 from studio.loras import lora_files
@@ -35,6 +34,7 @@ from studio.messages import (
     Paint,
     Painted,
     Progress,
+    Unload,
 )
 from studio.settings import Settings
 from studio.store.rows import Job
@@ -44,6 +44,7 @@ from studio.weights import absent, find_upscaler, find_weights
 MAX_CRASHES = 3  # a job is put back twice after the death of its worker, not a third time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
 SAVE_AGAIN_SECONDS = 2
+LOAD_SECONDS = 1.0  # before anything was measured: so long, and a second for each gigabyte
 BACKOFF = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before the n-th start in a row
 
 log = logging.getLogger("darkroom.pool")
@@ -66,79 +67,30 @@ class Close:
     deadline: float
 
 
-Last = Painted | Failed | Cancelled | Gone
-SeatState = Literal["starting", "idle", "painting", "saving", "restarting"]
-
-
-@dataclass(slots=True)
-class Seat:
-    """A slot and what the pool knows of its worker.
-
-    `due` is when the clock has to look again; `last` how its job ended, until that is written down;
-    `dead` how its worker ended, until a new one begins.
-    """
-
-    slot: Slot
-    reason: str
-    state: SeatState = "restarting"
-    life: int = 0
-    job: Job | None = None
-    loaded: str | None = None
-    painted: int = 0
-    starts: int = 0
-    due: float = 0.0
-    last: Last | None = None
-    dead: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SlotView:
-    name: str
-    device: str
-    state: SeatState
-    job: str | None
-    model: str | None
-    painted: int
-    pid: int | None
-    reason: str
-
-
 @dataclass(slots=True)
 class Pool:
     store: Store
     catalog: Catalog
     feed: Feed
     settings: Settings
-    slots: Sequence[tuple[Slot, str]]
+    fleet: Fleet
     inbox: Inbox = field(default_factory=Inbox)
-    _seats: dict[str, Seat] = field(init=False)
+    _seats: Seats = field(init=False)
     _turns: Turns = field(init=False)
     _lost_track: bool = field(default=True, init=False)  # of what waits: to be read again
     _closing: float | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._seats = {slot.name: Seat(slot, reason) for slot, reason in self.slots}
+        self._seats = Seats(self.fleet)
         self._forget()
 
     @property
     def size(self) -> int:
-        return len(self._seats)
+        return self._seats.gpu_count
 
     def views(self) -> list[SlotView]:
-        return [
-            SlotView(
-                seat.slot.name,
-                seat.slot.device,
-                seat.state,
-                seat.job.id if seat.job else None,
-                seat.loaded,
-                seat.painted,
-                seat.slot.pid(),
-                seat.reason,
-            )
-            for seat in self._seats.values()
-        ]
+        return self._seats.views()
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="pool", daemon=True)
@@ -166,8 +118,10 @@ class Pool:
 
     def _turn(self, item: object) -> None:
         match item:
-            case Said(slot, life, message) if self._seats[slot].life == life:
-                self._hear(self._seats[slot], message)
+            case Said(slot, life, message):
+                seat = self._seats.find(slot)
+                if seat and seat.life == life:
+                    self._hear(seat, message)
             case Entered(jobs):
                 self._enter(jobs)
             case StopJob(job):
@@ -183,12 +137,15 @@ class Pool:
     def _hear(self, seat: Seat, message: FromWorker | Gone) -> None:
         match message:
             case Hello():
-                seat.state, seat.starts = "idle", 0
+                seat.starts = 0
+                if seat.job is None:
+                    seat.state = "idle"
                 seat.reason = f"{message.device}: {message.reason}"
                 log.info("%s is ready: %s", seat.slot.name, seat.reason)
-                self._preload(seat)
+                if not seat.wide:
+                    self._preload(seat)
             case Gone(how):
-                seat.dead, seat.loaded = how, None
+                seat.dead, seat.loaded = how, []
                 if seat.job is None:
                     self._begin_again(seat)
                 elif seat.last is None:
@@ -206,7 +163,8 @@ class Pool:
                 seat.due = now + self.settings.load_seconds
                 self.feed.tell(job.id, Live(doing=what))
             case Progress():
-                seat.due, seat.loaded = now + self.settings.step_seconds, job.model
+                seat.due = now + self.settings.step_seconds
+                seat.holds(job.model)
                 self.feed.tell(job.id, _progress(message, self.feed.live(job.id), job))
             case Painted() | Failed() | Cancelled():
                 self._end(seat, job, message)
@@ -218,10 +176,13 @@ class Pool:
             case Painted():
                 if self.store.keep(job.id, last) is None:
                     log.warning("job %s was no longer this slot's; its result is dropped", job.id)
-                seat.painted, seat.loaded = seat.painted + len(last.pictures), job.model
+                seat.painted += len(last.pictures)
+                seat.holds(job.model)
             case Failed():
                 log.warning("job %s failed (%s): %s", job.id, last.code, last.detail)
                 self.store.fail(job.id, job.token, last.code, last.sentence)
+                if last.code == "oom":  # then the worker has let go of all
+                    seat.loaded.clear()
             case Cancelled():
                 self.store.cancelled(job.id, job.token)
             case Gone(how):
@@ -243,6 +204,9 @@ class Pool:
         self.store.fail(job.id, job.token, "worker_died", sentence)
 
     def _begin_again(self, seat: Seat) -> None:
+        if seat.wide:  # the next wide job makes another
+            self._seats.remove(seat)
+            return
         wait = BACKOFF[min(seat.starts, len(BACKOFF) - 1)]
         seat.state, seat.due = "restarting", time.monotonic() + wait
         seat.reason = f"the worker {seat.dead}; a new one starts" + (wait > 0) * f" in {wait:g} s"
@@ -252,7 +216,7 @@ class Pool:
 
     def _stop(self, job_id: str) -> None:
         self._turns.leave(job_id)
-        for seat in self._seats.values():
+        for seat in self._seats:
             if seat.job and seat.job.id == job_id and seat.state == "painting":
                 seat.slot.send(Cancel(job_id, seat.job.token))
                 seat.due = min(seat.due, time.monotonic() + CANCEL_SECONDS)
@@ -266,9 +230,10 @@ class Pool:
             )
 
     def _forget(self) -> None:
-        # About a gigabyte a second from disk; each slot holds one model.
-        cards = self.catalog.cards.values()
-        needs = {card.name: Need(load_seconds=1 + card.memory_gb) for card in cards}
+        needs = {}
+        for card in self.catalog.cards.values():
+            width = min(card.gpus, self._seats.widest)
+            needs[card.name] = Need(width, card.memory_gb / width, LOAD_SECONDS + card.memory_gb)
         self._turns = Turns(defaultdict(Need, needs))  # a card may go away while its jobs wait
 
     def _assign(self) -> None:
@@ -276,24 +241,30 @@ class Pool:
             self._forget()
             self._enter(self.store.waiting(limit=self.settings.max_waiting))
             self._lost_track = False
-        if not self._turns or not any(seat.state == "idle" for seat in self._seats.values()):
+        gpus = self._seats.gpus()
+        if not self._turns or all(gpu.free_at for gpu in gpus):
             return
-        gpus = [
-            Gpu(name, "here", 1.0, None if seat.state == "idle" else math.inf)
-            for name, seat in self._seats.items()
-        ]
-        loaded = [
-            Resident(seat.loaded, (name,)) for name, seat in self._seats.items() if seat.loaded
-        ]
-        running = Counter(seat.job.owner for seat in self._seats.values() if seat.job)
+        running = Counter(seat.job.owner for seat in self._seats if seat.job)
+        residents = self._seats.residents()
         self._lost_track = True  # unless all that was decided is also done
-        for start in self._turns.decide(time.monotonic(), gpus, loaded, running).starts:
-            (slot,) = start.gpus
-            job = self.store.claim(start.job, slot)
+        for start in self._turns.decide(time.monotonic(), gpus, residents, running).starts:
+            seat = self._seats.on(start.gpus)
+            job = self.store.claim(start.job, seat.slot.name)
             if job:
-                log.info("job %s goes to %s: %s", job.id, slot, start.reason)
-                self._paint(self._seats[slot], job)
+                log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
+                self._make_room(start.leave)
+                self._paint(seat, job)
         self._lost_track = False
+
+    def _make_room(self, leave: Sequence[Resident]) -> None:
+        for resident in leave:
+            seat = self._seats.on(resident.gpus)
+            seat.loaded.remove(resident.model)
+            if seat.wide and not seat.loaded:
+                seat.state, seat.due = "leaving", time.monotonic() + CANCEL_SECONDS
+                seat.slot.send(Leave())
+            else:
+                seat.slot.send(Unload(resident.model))
 
     def _paint(self, seat: Seat, job: Job) -> None:
         try:
@@ -307,6 +278,8 @@ class Pool:
             self.store.fail(job.id, job.token, "model_missing", str(error))
             self.feed.tell(job.id, None)
             return
+        if seat.state == "restarting":
+            self._begin(seat)
         seat.job, seat.state = job, "painting"
         seat.due = time.monotonic() + self.settings.load_seconds
         self.feed.tell(job.id, Live(doing=f"on {seat.slot.name}"))
@@ -334,19 +307,20 @@ class Pool:
             else:
                 folder = find_weights(card, self.settings.model_folder)
                 seat.slot.send(Load(card.model_dump(mode="json"), folder))
+                seat.holds(card.name)
 
     # The clock
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
-        for seat in self._seats.values():
+        for seat in self._seats:
             if seat.due > now:
                 continue
             if seat.state == "restarting" and self._closing is None:
                 self._begin(seat)
             elif seat.state == "saving" and seat.job and seat.last:
                 self._end(seat, seat.job, seat.last)
-            elif seat.state in ("painting", "starting"):
+            elif seat.state in ("painting", "starting", "leaving"):
                 log.error("%s gave no sign of life in time and is killed", seat.slot.name)
                 seat.due = now + CANCEL_SECONDS
                 seat.slot.kill()
@@ -359,7 +333,7 @@ class Pool:
 
     def _patience(self) -> float:
         """How long the inbox may stay silent before the clock must be looked at."""
-        clocks = [seat.due for seat in self._seats.values() if seat.state != "idle"]
+        clocks = [seat.due for seat in self._seats if seat.state != "idle"]
         if self._closing is not None:
             clocks.append(self._closing)
         return max(0.01, min((*clocks, time.monotonic() + 1.0)) - time.monotonic())
@@ -369,10 +343,10 @@ class Pool:
     def _finished(self) -> bool:
         if self._closing is None:
             return False
-        return time.monotonic() >= self._closing or not any(s.job for s in self._seats.values())
+        return time.monotonic() >= self._closing or not any(s.job for s in self._seats)
 
     def _part(self) -> None:
-        for seat in self._seats.values():
+        for seat in self._seats:
             if seat.job:
                 with suppress(Unavailable):  # then the next start puts it back
                     self.store.requeue(seat.job.id, seat.job.token, crashed=False, note="shutdown")

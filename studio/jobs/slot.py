@@ -33,6 +33,8 @@ Inbox = SimpleQueue[object]
 class Slot(Protocol):
     name: str
     device: str
+    machine: str
+    gb: float  # of memory, for each of its GPUs
 
     def start(self, inbox: Inbox, life: int) -> None:
         """Begin a new worker. It answers in the inbox with Hello, or with Gone."""

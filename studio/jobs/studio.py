@@ -1,16 +1,15 @@
 """The studio put together: settings, catalog, store, line and pool, opened and closed in order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from studio.catalog import Catalog
-from studio.jobs.devices import find_offers
+from studio.jobs.devices import Offer, find_offers, join
 from studio.jobs.feed import Feed
 from studio.jobs.line import Line
 from studio.jobs.local import LocalSlot, python_command
 from studio.jobs.pool import Pool
-from studio.jobs.slot import Slot
+from studio.jobs.seats import Fleet
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
@@ -25,16 +24,15 @@ class Studio:
     pool: Pool
 
     @classmethod
-    def open(cls, settings: Settings, slots: Sequence[tuple[Slot, str]] | None = None) -> Self:
-        """The line resumes where it stood. `slots` replaces the machine's own, for tests."""
+    def open(cls, settings: Settings, fleet: Fleet | None = None) -> Self:
+        """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests."""
         catalog = load_catalog(settings.presets)
         for name in settings.preload:
             catalog.find(name)
-        slots = local_slots(settings) if slots is None else slots
         store = Store.open(settings)
         store.recover()
         feed = Feed()
-        pool = Pool(store, catalog, feed, settings, slots)
+        pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings))
         line = Line(store, catalog, settings, feed, pool.inbox)
         pool.start()
         return cls(settings, catalog, store, line, pool)
@@ -44,24 +42,22 @@ class Studio:
         self.store.close()
 
 
-def local_slots(settings: Settings) -> list[tuple[Slot, str]]:
-    return [
-        (
-            LocalSlot(
-                offer.name,
-                offer.device,
-                python_command(
-                    "studio.engine.worker",
-                    *("--name", offer.name),
-                    *("--device", offer.device),
-                    *("--threads", str(offer.threads)),
-                    *("--models", str(settings.model_folder)),
-                    *("--precision", settings.precision),
-                    *(() if settings.previews else ("--no-previews",)),
-                ),
-                offer.environment,
-            ),
-            offer.reason,
-        )
-        for offer in find_offers(settings)
-    ]
+def local_fleet(settings: Settings) -> Fleet:
+    offers = {offer.name: offer for offer in find_offers(settings)}
+    return Fleet(
+        [(_slot(offer, settings), offer.reason) for offer in offers.values()],
+        lambda parts: _slot(join([offers[part.name] for part in parts]), settings),
+    )
+
+
+def _slot(offer: Offer, settings: Settings) -> LocalSlot:
+    command = python_command(
+        "studio.engine.worker",
+        *("--name", offer.name),
+        *("--device", offer.device),
+        *("--threads", str(offer.threads)),
+        *("--models", str(settings.model_folder)),
+        *("--precision", settings.precision),
+        *(() if settings.previews else ("--no-previews",)),
+    )
+    return LocalSlot(offer.name, offer.device, command, offer.environment, offer.gb)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from studio.jobs.pool import SlotView
+from studio.jobs.seats import SlotView
 from studio.store.rows import Picture
 
 NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="

@@ -1,6 +1,7 @@
 """A job painted with real diffusers classes: the stock pipeline's picture, steps and recipe."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,14 +230,18 @@ def test_a_bf16_picture_resembles_the_exact_one(models: Path, job: Job, do: Do) 
     assert np.abs(pixels(half.pictures[0]).astype(int) - pixels(exact.pictures[0])).mean() < 8
 
 
-def test_two_tiny_models_stay_and_a_third_sends_the_oldest_away(
-    models: Path, card: ModelCard
+def test_models_stay_until_they_are_dropped_and_each_is_here_once(
+    tmp_path: Path, models: Path, card: ModelCard
 ) -> None:
-    residents = Residents("cpu", models, "auto")
-    keys = [residents.key(card, folder, "fp32") for folder in ("a", "b", "c")]
-    for key in (keys[0], keys[1], keys[0], keys[2]):
-        residents.get(card, key)
-    assert [key in residents for key in keys] == [True, False, True]
-    large = card.model_copy(update={"memory_gb": 9.0})
-    residents.get(large, residents.key(large, "d", "fp32"))
-    assert not any(key in residents for key in keys)
+    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+    residents = Residents("cpu", tmp_path, "auto")
+    other = card.model_copy(update={"name": "other", "memory_gb": 9.0})
+    exact, half = (residents.key(card, "", precision) for precision in ("fp32", "bf16"))
+    large = residents.key(other, "", "fp32")
+    for one, key in ((card, exact), (other, large), (card, half)):
+        residents.get(one, key)
+    assert [key in residents for key in (exact, large, half)] == [False, True, True]
+    assert residents.get(card, half) is residents.get(card, half)
+    residents.drop("other")
+    assert [key in residents for key in (large, half)] == [False, True]
+    residents.drop("never here")

@@ -29,6 +29,7 @@ from studio.messages import (
     Painted,
     Progress,
     ToWorker,
+    Unload,
     read_frame,
     write_frame,
 )
@@ -202,6 +203,9 @@ def test_stray_prints_stay_out_of_the_channel_and_leave_ends_it_in_mid_picture(
     heard = worker.hear_until(Painted, Failed)
     assert not any(isinstance(word, Loading) for word in heard)  # it was loaded before
     assert np.array_equal(pixels(heard[-1]), pixels(do(job(steps=30))))
+    worker.send(Unload(card.name))
+    worker.send(job("again", steps=1))
+    assert any(isinstance(word, Loading) for word in worker.hear_until(Painted, Failed))
     worker.send(job("long", steps=100, width=512, height=512))
     worker.hear()
     worker.send(Leave())

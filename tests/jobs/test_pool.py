@@ -15,6 +15,7 @@ from studio.jobs import fake
 from studio.jobs.feed import Feed
 from studio.jobs.line import Line
 from studio.jobs.pool import Pool
+from studio.jobs.seats import Fleet
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
@@ -294,7 +295,7 @@ class FullDisk(Files):
 def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings) -> None:
     disk, slot, feed = FullDisk(), fake.FakeSlot(), Feed()
     store, catalog = Store.open(settings, files=disk), load_catalog(settings.presets)
-    pool = Pool(store, catalog, feed, settings, [(slot, "for tests")])
+    pool = Pool(store, catalog, feed, settings, Fleet([(slot, "for tests")], fake.widen))
     line = Line(store, catalog, settings, feed, pool.inbox)
     pool.start()
     jobs = line.submit([wish(), wish()])

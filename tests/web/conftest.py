@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from studio.jobs import fake
+from studio.jobs.seats import Fleet
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
 from studio.messages import Failed, FromWorker, Paint
@@ -45,7 +46,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     settings = Settings(data=tmp_path_factory.mktemp("web"), port=0, drain_seconds=0.2)
     prepare(settings)
     slots = [(fake.FakeSlot(f"fake{number}", paint), "for tests") for number in range(2)]
-    studio = Studio.open(settings, slots)
+    studio = Studio.open(settings, Fleet(slots, fake.widen))
     site = serve(studio, block=False)
     with httpx.Client(base_url=site.url, timeout=30) as http:
         yield House(studio, site.page, site.url, http)

@@ -24,12 +24,13 @@ from studio.web.quiet import prepare
 
 settings = Settings(data=Path(sys.argv[1]), port=0, drain_seconds=0.1)
 prepare(settings)
-from studio.jobs.fake import FakeSlot
+from studio.jobs.fake import FakeSlot, widen
+from studio.jobs.seats import Fleet
 from studio.jobs.studio import Studio
 from studio.web.site import serve
 
 assert not {"torch", "diffusers", "transformers"} & set(sys.modules)
-studio = Studio.open(settings, [(FakeSlot(), "for tests")])
+studio = Studio.open(settings, Fleet([(FakeSlot(), "for tests")], widen))
 site = serve(studio, block=False)
 import httpx
 

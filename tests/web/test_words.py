@@ -11,7 +11,7 @@ from studio import weights
 from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.jobs.fake import FakeSlot
-from studio.jobs.pool import SlotView
+from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
 from studio.jobs.view import Live, View
 from studio.web import frame
@@ -239,7 +239,7 @@ def test_loras_are_offered_asked_for_shown_and_reused(studio: Studio, ink: Path)
     uses = [{"name": "ink", "weight": 0.75}]
     job = finished(studio, width=256, height=256, seed=9, loras=uses).job
     assert job.warnings == ("The LoRA 'ink' listens to 'inked'; the prompt does not say it.",)
-    (slot, _), *_ = studio.pool.slots
+    (slot, _), *_ = studio.pool.fleet.singles
     assert isinstance(slot, FakeSlot) and slot.asked[-1].loras == {"ink": str(ink)}
     assert "<dt>LoRAs</dt><dd>ink 0.75</dd>" in str(Desk(studio).show({"jobs": [job.id]})[1])
     values, missing = values_of(job, card, 9)

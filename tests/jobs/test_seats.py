@@ -1,0 +1,157 @@
+"""Wide and narrow pictures on the same GPUs: who sits where, who leaves, and what is left after."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from studio.jobs import fake
+from studio.jobs.devices import Card, _gpu_offer, join
+from studio.jobs.seats import Fleet
+from studio.jobs.slot import Gone
+from studio.jobs.studio import Studio
+from studio.messages import FromWorker, Paint
+from studio.request import read_request
+from studio.settings import Settings
+
+NARROW, WIDE = "narrow", "wide"
+
+
+@dataclass
+class House:
+    """Fake GPUs of 24 GB; a wide model takes two and 17 GB on each, a narrow one 9 GB."""
+
+    studio: Studio
+    slots: dict[str, fake.FakeSlot] = field(default_factory=dict)
+
+    def submit(self, *models: str, **fields: object) -> list[str]:
+        wishes = [read_request({"prompt": "x", "model": model, **fields}) for model in models]
+        return [job.id for job in self.studio.line.submit(wishes)]
+
+    def end(self, jobs: list[str]) -> list[str | None]:
+        views = [self.studio.line.wait(job, 20) for job in jobs]
+        assert {view.job.state for view in views} == {"done"}
+        return [view.job.slot for view in views]
+
+
+@pytest.fixture
+def presets(tmp_path: Path) -> Path:
+    good = (Settings().presets / "models" / "test-pattern.toml").read_text()
+    good = good.replace("memory_gb = 0.1\n", "").replace("default = true\n", "")
+    folder = tmp_path / "presets"
+    (folder / "models").mkdir(parents=True)
+    (folder / "looks").mkdir()
+    (folder / "sizes.toml").write_text((Settings().presets / "sizes.toml").read_text())
+    narrow, wide = "memory_gb = 9\n", "memory_gb = 34\ngpus = 2\n"
+    for name, more in {NARROW: narrow, WIDE: wide}.items():
+        (folder / "models" / f"{name}.toml").write_text(
+            good.replace("[quality]", f"{more}[quality]").replace("\nsteps = 8", "\nsteps = 2")
+        )
+    return folder
+
+
+def open_house(
+    settings: Settings, presets: Path, gpus: int, script: fake.Script = fake.paint
+) -> House:
+    slots = {f"gpu{index}": fake.FakeSlot(f"gpu{index}", script) for index in range(gpus)}
+    house = House(None, slots)  # type: ignore[arg-type]
+
+    def widen(parts: list[fake.FakeSlot]) -> fake.FakeSlot:
+        slot = fake.widen(parts)
+        house.slots[slot.name] = slot
+        return slot
+
+    house.studio = Studio.open(
+        settings.model_copy(update={"presets": presets}),
+        Fleet([(slot, "for tests") for slot in slots.values()], widen),  # type: ignore[arg-type]
+    )
+    return house
+
+
+def test_a_wide_picture_takes_two_gpus_and_the_narrow_ones_beside_it_one_each(
+    settings: Settings, presets: Path
+) -> None:
+    slow = partial(fake.paint, step_seconds=0.1)
+    house = open_house(settings, presets, 4, slow)
+    slots = house.end(house.submit(WIDE, NARROW, NARROW))
+    assert slots[0] == "gpu0+gpu1"
+    assert {slots[1], slots[2]} == {"gpu2", "gpu3"}
+    house.studio.close()
+
+
+def test_no_gpu_paints_two_pictures_at_once(settings: Settings, presets: Path) -> None:
+    painting: dict[str, str] = {}
+    doubled: list[str] = []
+    guard = threading.Lock()
+
+    def watched(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        job = house.studio.store.job(message.job)
+        gpus = (job.slot or "").split("+")
+        with guard:
+            doubled.extend(gpu for gpu in gpus if gpu in painting)
+            painting.update(dict.fromkeys(gpus, job.id))
+        yield from list(fake.paint(message, cancelled, 0.01))[:-1]
+        with guard:
+            for gpu in gpus:
+                painting.pop(gpu, None)
+        yield list(fake.paint(message, cancelled))[-1]
+
+    house = open_house(settings, presets, 4, watched)
+    slots = house.end(house.submit(*[WIDE, NARROW, NARROW] * 8))
+    assert doubled == []
+    assert {"+" in (slot or "") for slot in slots} == {True, False}
+    house.studio.close()
+
+
+def test_models_that_do_not_fit_beside_each_other_are_asked_to_leave(
+    settings: Settings, presets: Path
+) -> None:
+    house = open_house(settings, presets, 2)
+    house.end(house.submit(NARROW, NARROW))
+    house.end(house.submit(WIDE))
+    wide = house.slots["gpu0+gpu1"]
+    loaded = [name for name in ("gpu0", "gpu1") if house.slots[name].asked]
+    assert [house.slots[name].unloaded for name in loaded] == [[NARROW]] * len(loaded)
+    assert [view.name for view in house.studio.pool.views()] == ["gpu0", "gpu1", "gpu0+gpu1"]
+    house.end(house.submit(NARROW))
+    assert len(wide.asked) == 1
+    # Nothing is left in the memory of the wide worker: it has gone, and makes room for its like.
+    assert [view.name for view in house.studio.pool.views()] == ["gpu0", "gpu1"]
+    house.end(house.submit(WIDE))
+    assert house.slots["gpu0+gpu1"] is not wide
+    house.studio.close()
+
+
+def test_on_one_gpu_a_wide_model_paints_there(settings: Settings, presets: Path) -> None:
+    house = open_house(settings, presets, 1)
+    assert house.end(house.submit(WIDE, NARROW)) == ["gpu0", "gpu0"]
+    house.studio.close()
+
+
+def test_a_wide_worker_that_dies_gives_its_job_back(settings: Settings, presets: Path) -> None:
+    died: list[str] = []
+
+    def dies_once(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        if not died:
+            died.append(message.job)
+            yield Gone("was killed")
+            return
+        yield from fake.paint(message, cancelled)
+
+    house = open_house(settings, presets, 2, dies_once)
+    (job,) = house.submit(WIDE)
+    assert house.end([job]) == ["gpu0+gpu1"]
+    assert died == [job]
+    assert house.studio.store.job(job).crashes == 1
+    house.studio.close()
+
+
+def test_a_joined_slot_sees_the_gpus_of_its_parts() -> None:
+    one, two = (_gpu_offer(Card(str(index), "H200", "143771 MiB"), 4) for index in (2, 5))
+    wide = join([one, two])
+    assert (wide.name, wide.threads) == ("gpu2+gpu5", 8)
+    assert wide.environment == {"CUDA_VISIBLE_DEVICES": "2,5"}
+    assert 138 < wide.gb < 140
