@@ -5,16 +5,18 @@ so nothing here needs a lock. It knows neither pixels nor pages; what is durable
 """
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 
-from studio.catalog import Catalog
+from studio.catalog import Catalog, ModelCard
 from studio.errors import Refused, Unavailable
+from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.schedule import Need, Resident, Waiting
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
@@ -74,16 +76,20 @@ class Pool:
     feed: Feed
     settings: Settings
     fleet: Fleet
+    estimates: Estimates = field(default_factory=Estimates)
     inbox: Inbox = field(default_factory=Inbox)
     _seats: Seats = field(init=False)
     _turns: Turns = field(init=False)
+    _needs: dict[str, Need] = field(init=False)
     _lost_track: bool = field(default=True, init=False)  # of what waits: to be read again
     _closing: float | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._seats = Seats(self.fleet)
-        self._forget()
+        needs = {card.name: self._need(card) for card in self.catalog.cards.values()}
+        self._needs = defaultdict(Need, needs)  # a card may go away while its jobs wait
+        self._turns = Turns(self._needs)
 
     @property
     def size(self) -> int:
@@ -178,6 +184,7 @@ class Pool:
                     log.warning("job %s was no longer this slot's; its result is dropped", job.id)
                 seat.painted += len(last.pictures)
                 seat.holds(job.model)
+                self._learn(job, last.timings)
             case Failed():
                 log.warning("job %s failed (%s): %s", job.id, last.code, last.detail)
                 self.store.fail(job.id, job.token, last.code, last.sentence)
@@ -225,36 +232,50 @@ class Pool:
         now, wall = time.monotonic(), time.time()
         for job in jobs:
             since = now - max(0.0, wall - job.created_at)
-            self._turns.enter(
-                Waiting(job.id, job.model, job.owner, job.priority, job.seq, since), now
-            )
+            seconds = self.estimates.seconds(job.model, job.request)
+            line = (job.model, job.owner, job.priority, job.seq)
+            self._turns.enter(Waiting(job.id, *line, since, seconds), now)
 
-    def _forget(self) -> None:
-        needs = {}
-        for card in self.catalog.cards.values():
-            width = min(card.gpus, self._seats.widest)
-            needs[card.name] = Need(width, card.memory_gb / width, LOAD_SECONDS + card.memory_gb)
-        self._turns = Turns(defaultdict(Need, needs))  # a card may go away while its jobs wait
+    def _need(self, card: ModelCard) -> Need:
+        width = min(card.gpus, self._seats.widest)
+        load = self.estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
+        return Need(width, card.memory_gb / width, load)
+
+    def _learn(self, job: Job, timings: Mapping[str, float]) -> None:
+        """What waits for a model is told apart by length from its first picture on."""
+        unknown = self.estimates.seconds(job.model, job.request) is None
+        self.estimates.learn(job.model, job.request, timings)
+        if unknown and self.estimates.seconds(job.model, job.request) is not None:
+            self._lost_track = True
+        if job.model in self.catalog.cards:
+            self._needs[job.model] = self._need(self.catalog.cards[job.model])
 
     def _assign(self) -> None:
         if self._lost_track:
-            self._forget()
+            self._turns.clear()
             self._enter(self.store.waiting(limit=self.settings.max_waiting))
             self._lost_track = False
-        gpus = self._seats.gpus()
+        now = time.monotonic()
+        gpus = self._seats.gpus(now)
         if not self._turns or all(gpu.free_at for gpu in gpus):
             return
         running = Counter(seat.job.owner for seat in self._seats if seat.job)
         residents = self._seats.residents()
         self._lost_track = True  # unless all that was decided is also done
-        for start in self._turns.decide(time.monotonic(), gpus, residents, running).starts:
+        for start in self._turns.decide(now, gpus, residents, running).starts:
             seat = self._seats.on(start.gpus)
             job = self.store.claim(start.job, seat.slot.name)
             if job:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
+                seat.ends_at = now + self._length(job, loads=start.loads)
                 self._paint(seat, job)
         self._lost_track = False
+
+    def _length(self, job: Job, *, loads: bool) -> float:
+        seconds = self.estimates.seconds(job.model, job.request)
+        load = loads * self._needs[job.model].load_seconds
+        return math.inf if seconds is None else seconds + load
 
     def _make_room(self, leave: Sequence[Resident]) -> None:
         for resident in leave:

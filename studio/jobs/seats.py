@@ -15,6 +15,7 @@ from studio.jobs.slot import Gone, Slot
 from studio.messages import Cancelled, Failed, Painted
 from studio.store.rows import Job
 
+SOON = 0.5  # seconds: what is overdue may end at any moment
 Last = Painted | Failed | Cancelled | Gone
 SeatState = Literal["starting", "idle", "painting", "saving", "restarting", "leaving"]
 Widen = Callable[[Sequence[Slot]], Slot]
@@ -38,6 +39,7 @@ class Seat:
     painted: int = 0
     starts: int = 0
     due: float = 0.0
+    ends_at: float = math.inf  # as far as its job's length is known
     last: Last | None = None
     dead: str | None = None
 
@@ -102,19 +104,21 @@ class Seats:
     def remove(self, seat: Seat) -> None:
         del self._seats[seat.slot.name]
 
-    def gpus(self) -> list[Gpu]:
+    def gpus(self, now: float) -> list[Gpu]:
         """A GPU is free if its own worker is ready and no wide one paints there."""
-        taken = {name for seat in self._seats.values() if seat.job for name in seat.gpus}
-        return [
-            Gpu(
-                seat.slot.name,
-                seat.slot.machine,
-                seat.slot.gb,
-                None if seat.state == "idle" and seat.slot.name not in taken else math.inf,
-            )
+        until = {
+            name: max(seat.ends_at, now + SOON)
             for seat in self._seats.values()
-            if not seat.wide
-        ]
+            if seat.job
+            for name in seat.gpus
+        }
+        there: list[Gpu] = []
+        for seat in self._seats.values():
+            if not seat.wide:
+                slot = seat.slot
+                free_at = until.get(slot.name, None if seat.state == "idle" else math.inf)
+                there.append(Gpu(slot.name, slot.machine, slot.gb, free_at))
+        return there
 
     def residents(self) -> list[Resident]:
         return [

@@ -5,6 +5,7 @@ from typing import Self
 
 from studio.catalog import Catalog
 from studio.jobs.devices import Offer, find_offers, join
+from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.line import Line
 from studio.jobs.local import LocalSlot, python_command
@@ -13,6 +14,8 @@ from studio.jobs.seats import Fleet
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
+
+LEARNS_FROM = 300  # jobs, the newest: how long things take here
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,9 @@ class Studio:
         store = Store.open(settings)
         store.recover()
         feed = Feed()
-        pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings))
+        estimates = Estimates()
+        estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
+        pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings), estimates)
         line = Line(store, catalog, settings, feed, pool.inbox)
         pool.start()
         return cls(settings, catalog, store, line, pool)

@@ -52,6 +52,11 @@ class Turns:
         asked = self._wanted.get(waiting.model, 0.0)
         self._wanted[waiting.model] = asked + (waiting.seconds or 1.0)
 
+    def clear(self) -> None:
+        """Nobody waits, but what owners had is remembered."""
+        self._lines.clear()
+        self._jobs.clear()
+
     def leave(self, job: str) -> Waiting | None:
         waiting = self._jobs.pop(job, None)
         if waiting is None:

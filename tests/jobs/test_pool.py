@@ -5,6 +5,7 @@ import errno
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,21 @@ def test_a_restart_resumes_the_line_in_its_order(open_studio: OpenStudio) -> Non
     for job in jobs:
         assert after.line.wait(job.id, 10).job.state == "done"
     assert [asked.job for asked in after_slot.asked] == [job.id for job in jobs]
+
+
+def test_what_was_measured_is_known_after_a_restart(open_studio: OpenStudio) -> None:
+    def measured(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        for word in fake.paint(message, cancelled):
+            took = {"encode": 0.1, "steps": 2.0, "decode": 0.2, "save": 0.1}
+            yield replace(word, timings=took) if isinstance(word, Painted) else word
+
+    studio = open_studio(fake.FakeSlot("a", measured))
+    job = paint(studio, steps=2).job
+    studio.close()
+    again = open_studio()
+    assert again.pool.estimates.seconds(job.model, job.request) == pytest.approx(2.4)
+    longer = job.request | {"steps": 4}
+    assert again.pool.estimates.seconds(job.model, longer) == pytest.approx(4.4)
 
 
 def test_two_slots_paint_side_by_side(open_studio: OpenStudio) -> None:

@@ -1,0 +1,66 @@
+"""Estimates: from what was measured here alone, part by part."""
+
+import pytest
+
+from studio.jobs.estimate import Estimates
+
+
+def asked(steps: int = 10, count: int = 1, side: int = 512, upscale: int = 1) -> dict[str, object]:
+    return {"steps": steps, "count": count, "width": side, "height": side, "upscale": upscale}
+
+
+def took(request: dict[str, object], noise: float = 0.0) -> dict[str, float]:
+    """A machine that takes 0.1 s a step and 0.2 s a picture of 512 pixels, and 0.05 s a prompt."""
+    steps, count, side = (int(str(request[name])) for name in ("steps", "count", "width"))
+    scale = (side / 512) ** 2 * (1 + noise)
+    enlarged = scale * int(str(request["upscale"])) ** 2
+    pictures = {"decode": 0.15 * count * enlarged, "upscale": 0.0, "save": 0.05 * count * enlarged}
+    return {"load": 0.0, "encode": 0.05, "steps": steps * count * 0.1 * scale} | pictures
+
+
+def known(*requests: dict[str, object]) -> Estimates:
+    estimates = Estimates()
+    for request in requests:
+        estimates.learn("sdxl", request, took(request))
+    return estimates
+
+
+def test_a_model_that_never_painted_is_not_guessed() -> None:
+    assert Estimates().seconds("sdxl", asked()) is None
+    estimates = Estimates()
+    estimates.learn("sdxl", asked(), {"total": 0.0})  # what lacks its parts teaches nothing
+    assert estimates.seconds("sdxl", asked()) is None
+
+
+@pytest.mark.parametrize(
+    "request_", [asked(), asked(steps=40), asked(count=4), asked(side=1024), asked(upscale=2)]
+)
+def test_steps_pictures_and_pixels_count_each_in_their_way(request_: dict[str, object]) -> None:
+    estimates = known(asked())
+    assert estimates.seconds("sdxl", request_) == pytest.approx(sum(took(request_).values()))
+
+
+def test_enough_of_the_same_size_outweigh_all_others() -> None:
+    """Large pictures that take longer than their pixels say, as they do on full cards."""
+    estimates = known(*[asked()] * 20)
+    slow = asked(side=1024)
+    for _ in range(2):
+        estimates.learn("sdxl", slow, took(slow, noise=1.0))
+    assert estimates.seconds("sdxl", slow) == pytest.approx(sum(took(slow).values()))
+    estimates.learn("sdxl", slow, took(slow, noise=1.0))
+    assert estimates.seconds("sdxl", slow) == pytest.approx(sum(took(slow, noise=1.0).values()))
+
+
+def test_one_slow_picture_changes_little() -> None:
+    estimates = known(*[asked()] * 5)
+    estimates.learn("sdxl", asked(), took(asked(), noise=30.0))
+    assert estimates.seconds("sdxl", asked()) == pytest.approx(1.25)
+
+
+def test_loading_is_told_apart_from_finding_it_in_memory() -> None:
+    estimates = Estimates()
+    assert estimates.load_seconds("sdxl") is None
+    for load in (12.0, 0.001, 0.0, 14.0, 0.002):
+        estimates.learn("sdxl", asked(), took(asked()) | {"load": load})
+    assert estimates.load_seconds("sdxl") == 13.0
+    assert estimates.seconds("sdxl", asked()) == pytest.approx(1.25)
