@@ -69,12 +69,21 @@ def test_priority_goes_first_then_order_of_arrival(open_studio: OpenStudio) -> N
 
 
 def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
-    slot = slow_slot()
+    all_are_here = threading.Event()
+
+    def when_all_are_here(
+        message: Paint, cancelled: threading.Event
+    ) -> Iterator[FromWorker | Gone]:
+        all_are_here.wait(10)
+        yield from fake.paint(message, cancelled)
+
+    slot = fake.FakeSlot("a", when_all_are_here)
     studio = open_studio(slot)
-    first = studio.line.submit([wish(steps=10, owner="ann")])[0]
+    first = studio.line.submit([wish(owner="ann")])[0]
     until(lambda: slot.asked)
     ann = studio.line.submit([wish(owner="ann"), wish(owner="ann")])
     bob = studio.line.submit([wish(owner="bob"), wish(owner="bob")])
+    all_are_here.set()
     for job in (*ann, *bob):
         studio.line.wait(job.id, 10)
     order = [first, bob[0], ann[0], bob[1], ann[1]]
