@@ -135,7 +135,10 @@ class Ours:
         begun = time.thread_time()
         decision = self.turns.decide(world.now, list(world.gpus.values()), world.residents, {})
         self.decided.append(time.thread_time() - begun)
-        return [(start, self.jobs.pop(start.job)) for start in decision.starts]
+        chosen = [(start, self.jobs.pop(start.job)) for start in decision.starts]
+        for start, job in chosen:
+            self.turns.charge(job.owner, len(start.gpus) * (job.seconds or 1.0))
+        return chosen
 
 
 class FirstCome:

@@ -268,14 +268,12 @@ class Pool:
             if job:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
-                seat.ends_at = now + self._length(job, loads=start.loads)
+                seconds = self.estimates.seconds(job.model, job.request)
+                self._turns.charge(job.owner, len(start.gpus) * (seconds or 1.0))
+                load = start.loads * self._needs[job.model].load_seconds
+                seat.ends_at = math.inf if seconds is None else now + load + seconds
                 self._paint(seat, job)
         self._lost_track = False
-
-    def _length(self, job: Job, *, loads: bool) -> float:
-        seconds = self.estimates.seconds(job.model, job.request)
-        load = loads * self._needs[job.model].load_seconds
-        return math.inf if seconds is None else seconds + load
 
     def _make_room(self, leave: Sequence[Resident]) -> None:
         for resident in leave:

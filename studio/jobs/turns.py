@@ -92,11 +92,12 @@ class Turns:
         )
         self._passed = decision.passed
         for start in decision.starts:
-            waiting = self.leave(start.job)
-            if waiting:
-                took = len(start.gpus) * (waiting.seconds or 1.0)
-                self._had[waiting.owner] = self._had.get(waiting.owner, 0.0) + took
+            self.leave(start.job)
         return decision
+
+    def charge(self, owner: str, seconds: float) -> None:
+        """So much was given to an owner: seconds of one GPU."""
+        self._had[owner] = self._had.get(owner, 0.0) + seconds
 
     def _fade(self, now: float) -> None:
         fades = 0.5 ** (max(0.0, now - self._faded_at) / HALF_SECONDS)

@@ -12,12 +12,17 @@ GPU = [Gpu("g0", "m0", 24)]
 NEEDS = {"sdxl": Need(1, 9, 10)}
 
 
+OWNERS: dict[str, tuple[str, float]] = {}
+
+
 def job(seq: int, owner: str = "ann", seconds: float = 10.0) -> Waiting:
+    OWNERS[f"job{seq}"] = (owner, seconds)
     return Waiting(f"job{seq}", "sdxl", owner, 1, seq, 0.0, seconds)
 
 
 def next_up(turns: Turns, now: float = 0.0) -> str:
     (start,) = turns.decide(now, GPU, [], {}).starts
+    turns.charge(*OWNERS[start.job])
     return start.job
 
 
