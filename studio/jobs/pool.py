@@ -81,6 +81,7 @@ class Pool:
     _seats: Seats = field(init=False)
     _turns: Turns = field(init=False)
     _needs: dict[str, Need] = field(init=False)
+    _held: Mapping[str, str] = field(default_factory=dict, init=False)
     _lost_track: bool = field(default=True, init=False)  # of what waits: to be read again
     _closing: float | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -262,7 +263,8 @@ class Pool:
         running = Counter(seat.job.owner for seat in self._seats if seat.job)
         residents = self._seats.residents()
         self._lost_track = True  # unless all that was decided is also done
-        for start in self._turns.decide(now, gpus, residents, running).starts:
+        decision = self._turns.decide(now, gpus, residents, running)
+        for start in decision.starts:
             seat = self._seats.on(start.gpus)
             job = self.store.claim(start.job, seat.slot.name)
             if job:
@@ -274,6 +276,18 @@ class Pool:
                 seat.ends_at = math.inf if seconds is None else now + load + seconds
                 self._paint(seat, job)
         self._lost_track = False
+        self._say_why(decision.held, any(gpu.free_at is None for gpu in self._seats.gpus(now)))
+
+    def _say_why(self, held: Mapping[str, str], some_are_free: bool) -> None:
+        """A job that waits although a GPU is free says what for."""
+        held = held if some_are_free else {}
+        for job in self._held.keys() - held.keys():
+            if job in self._turns:
+                self.feed.tell(job, None)
+        for job, why in held.items():
+            if why != self._held.get(job):
+                self.feed.tell(job, Live(doing=why))
+        self._held = held
 
     def _make_room(self, leave: Sequence[Resident]) -> None:
         for resident in leave:

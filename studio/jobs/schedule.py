@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import groupby
+from math import isfinite
 
 AGE_SECONDS = 600.0
 TOP_RANK = 3
@@ -341,5 +342,6 @@ class _Round:
         chosen = min(sets, key=lambda some: max(gpu.free_at or self.state.now for gpu in some))
         begins = max(gpu.free_at or self.state.now for gpu in chosen)
         self.kept |= {gpu.name: begins for gpu in chosen}
-        names = " and ".join(gpu.name for gpu in chosen)
-        self.held[head.job] = f"{names} are kept for it and free in {begins - self.state.now:.0f} s"
+        names = " and ".join(gpu.name for gpu in self.state.gpus if gpu in chosen)
+        when = f" and free in {begins - self.state.now:.0f} s" if isfinite(begins) else ""
+        self.held[head.job] = f"{names} are kept for it{when}"

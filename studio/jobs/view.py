@@ -33,9 +33,10 @@ class View:
         job = self.job
         if job.state == "queued":
             again = " again, after its worker died" if job.crashes else ""
-            return (
+            place = (
                 f"waiting{again}, {self.place} before it" if self.place else f"next in line{again}"
             )
+            return f"{place}: {self.live.doing}" if self.live.doing else place
         if job.state == "running":
             if job.cancel_requested:
                 return "stopping"

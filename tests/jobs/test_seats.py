@@ -1,6 +1,7 @@
 """Wide and narrow pictures on the same GPUs: who sits where, who leaves, and what is left after."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,6 +123,21 @@ def test_models_that_do_not_fit_beside_each_other_are_asked_to_leave(
     assert [view.name for view in house.studio.pool.views()] == ["gpu0", "gpu1"]
     house.end(house.submit(WIDE))
     assert house.slots["gpu0+gpu1"] is not wide
+    house.studio.close()
+
+
+def test_a_wide_picture_that_waits_says_which_gpus_are_kept_for_it(
+    settings: Settings, presets: Path
+) -> None:
+    house = open_house(settings, presets, 2, partial(fake.paint, step_seconds=0.2))
+    (narrow,) = house.submit(NARROW, steps=10)
+    while house.studio.store.job(narrow).state != "running":
+        time.sleep(0.01)
+    (wide,) = house.submit(WIDE)
+    while not house.studio.line.view(wide).live.doing:
+        time.sleep(0.01)
+    assert house.studio.line.view(wide).words == "next in line: gpu0 and gpu1 are kept for it"
+    assert house.end([narrow, wide])[1] == "gpu0+gpu1"
     house.studio.close()
 
 
