@@ -163,7 +163,11 @@ class _Round:
         """
         pays = sum(self.state.needs[one.model].load_seconds for one in place.leave)
         pays += self.state.needs[head.model].load_seconds
-        holders = [one for one in self.ready if one.model == head.model]
+        holders = [
+            one
+            for one in self.ready
+            if one.model == head.model and self.kept.keys().isdisjoint(one.gpus)
+        ]
         if not holders:
             return False
         first = min(holders, key=self.ready.__getitem__)
