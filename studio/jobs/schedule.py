@@ -119,7 +119,14 @@ class _Round:
     def __init__(self, state: State) -> None:
         self.state = state
         self.free = {gpu.name: gpu for gpu in state.gpus if gpu.free_at is None}
-        self.residents = list(state.residents)
+        self.free_at = {gpu.name: gpu.free_at or state.now for gpu in state.gpus}
+        self.machines: dict[str, list[str]] = {}
+        for gpu in state.gpus:
+            self.machines.setdefault(gpu.machine, []).append(gpu.name)
+        self.of_model: dict[str, list[Resident]] = {}
+        self.on_gpu: dict[str, list[Resident]] = {}
+        for one in state.residents:
+            self._settle(one)
         self.had = dict(state.had)
         self.running = Counter(state.running)
         self.taken = dict.fromkeys(state.lines, 0)
@@ -183,8 +190,12 @@ class _Round:
         return True
 
     def _ready(self, resident: Resident) -> float:
-        free_at = {gpu.name: gpu.free_at for gpu in self.state.gpus}
-        return max(free_at.get(name) or self.state.now for name in resident.gpus)
+        return max(self.free_at[name] for name in resident.gpus)
+
+    def _settle(self, resident: Resident) -> None:
+        self.of_model.setdefault(resident.model, []).append(resident)
+        for name in resident.gpus:
+            self.on_gpu.setdefault(name, []).append(resident)
 
     def _in_turn(self, lines: list[Line]) -> Iterator[tuple[Line, Waiting]]:
         """Heads by what their owner had, then by arrival. A line whose head stays is left alone."""
@@ -236,8 +247,8 @@ class _Round:
         need = self.state.needs[head.model]
         may = [name for name in self.free if self._may(name, need)]
         open_to = {name for name in may if self._in_time(head, need, name, False)}
-        for resident in self.residents:
-            if resident.model == head.model and open_to.issuperset(resident.gpus):
+        for resident in self.of_model.get(head.model, ()):
+            if open_to.issuperset(resident.gpus):
                 return _Place(resident.gpus, loads=False)
         open_to = {name for name in open_to if self._in_time(head, need, name, True)}
         places = [self._emptied(gpus, need) for gpus in self._sets(open_to, need.gpus)]
@@ -257,10 +268,7 @@ class _Round:
 
     def _sets(self, names: set[str], width: int) -> Iterator[tuple[str, ...]]:
         """Sets of so many GPUs of one machine; neighbours first, as wide jobs leave them whole."""
-        machines: dict[str, list[str]] = {}
-        for gpu in self.state.gpus:
-            machines.setdefault(gpu.machine, []).append(gpu.name)
-        for there in machines.values():
+        for there in self.machines.values():
             if width == 1:
                 yield from ((name,) for name in there if name in names)
                 continue
@@ -275,7 +283,7 @@ class _Round:
         """With those who have to leave for it, the least valuable first."""
         leave: list[Resident] = []
         for name in gpus:
-            here = [one for one in self.residents if name in one.gpus and one not in leave]
+            here = [one for one in self.on_gpu.get(name, ()) if one not in leave]
             room = self.free[name].gb - sum(self.state.needs[one.model].gb for one in here)
             for one in sorted(here, key=self._value):
                 if room >= need.gb:
@@ -287,14 +295,13 @@ class _Round:
     def _value(self, resident: Resident) -> float:
         """Size, cost to load again, and how much of what waits it would paint."""
         need = self.state.needs[resident.model]
-        copies = sum(one.model == resident.model for one in self.residents)
         wanted = self.state.wanted.get(resident.model, 0.0)
-        return need.gb * need.load_seconds * (0.01 + wanted) / copies
+        return need.gb * need.load_seconds * (0.01 + wanted) / len(self.of_model[resident.model])
 
     def _cost(self, place: _Place) -> tuple[float, int]:
         """What is lost by it; of equals, the one that breaks up fewest free neighbours."""
         first = place.gpus[0]
-        machine = [gpu.name for gpu in self.state.gpus if gpu.machine == self.free[first].machine]
+        machine = self.machines[self.free[first].machine]
         pair = machine.index(first) ^ 1
         alone = len(place.gpus) == 1 and pair < len(machine) and machine[pair] in self.free
         return sum(map(self._value, place.leave)), int(alone)
@@ -309,13 +316,16 @@ class _Round:
         width = len(place.gpus)
         self.had[head.owner] = self.had.get(head.owner, 0.0) + width * (head.seconds or 1.0)
         self.running[head.owner] += 1
-        for name in place.gpus:
-            del self.free[name]
+        if place.loads:
+            self._settle(Resident(head.model, place.gpus))
+        for one in place.leave:
+            self.of_model[one.model].remove(one)
+            for name in one.gpus:
+                self.on_gpu[name].remove(one)
         for one in (*place.leave, Resident(head.model, place.gpus)):
             self.ready.pop(one, None)
-        if place.loads:
-            self.residents = [one for one in self.residents if one not in place.leave]
-            self.residents.append(Resident(head.model, place.gpus))
+        for name in place.gpus:
+            del self.free[name]
         self.passed.pop(head.line, None)
         for line in passed:
             before = self.passed.get(line, Passed(0, self.state.now))
