@@ -71,12 +71,13 @@ def save(said: Words, vae: AutoencoderTiny, unet: UNet2DConditionModel, folder: 
         add_watermarker=False,
     )
     pipeline.to("cpu", torch.float16).save_pretrained(folder)
-    # diffusers writes down what it works out itself, and then wonders at it when it loads.
-    config = folder / "vae" / "config.json"
-    known = json.loads(config.read_text())
-    config.write_text(
-        json.dumps({k: v for k, v in known.items() if k != "block_out_channels"}, indent=2)
-    )
+    # diffusers writes down what it works out itself, and then wonders at it when it loads; and
+    # where it found a part on this machine, which is nobody's business.
+    for config in folder.glob("*/config.json"):
+        known = json.loads(config.read_text())
+        derived = {"_name_or_path", *(("block_out_channels",) * (config.parent.name == "vae"))}
+        kept = {name: value for name, value in known.items() if name not in derived}
+        config.write_text(json.dumps(kept, indent=2) + "\n")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder}: {size / 1e6:.1f} MB")
 
