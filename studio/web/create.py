@@ -58,6 +58,7 @@ const follow = () => {
 watch('value', follow);
 """
 
+EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
 
 # What the clock, the stream and most clicks show again, in the order of `Desk.show`.
 SHOW = ("status", "live", "lately", "stop", "clock")
@@ -66,8 +67,8 @@ FILL = ("note", "about", "size", *NAMES)
 
 def create(
     studio: Studio, state: gr.BrowserState, status: gr.HTML, painting: Dependency
-) -> dict[str, Any]:
-    """Builds the page inside the current Blocks; gives back what is to happen when it is opened."""
+) -> list[dict[str, Any]]:
+    """Builds the page inside the current Blocks; gives back all that happens when it is opened."""
     parts: Parts = {"state": state, "status": status}
     with gr.Row(elem_id="create", equal_height=False):
         with gr.Column(scale=5, min_width=320, elem_id="asked"):
@@ -101,7 +102,11 @@ def create(
     )
     followed.then(desk.show, state, shown, **LIGHT)
     opened = [parts[name] for name in ("state", *FILL, "held", *SHOW)]
-    return {"fn": desk.attach, "inputs": state, "outputs": opened, **LIGHT}
+    seed = parts["seed"]
+    return [
+        {"fn": None, "js": EMPTY, "inputs": seed, "outputs": seed, **LIGHT},
+        {"fn": desk.attach, "inputs": state, "outputs": opened, **LIGHT},
+    ]
 
 
 def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:

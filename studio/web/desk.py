@@ -120,19 +120,23 @@ class Desk:
     # Shown by itself
 
     def attach(self, state: State, request: gr.Request) -> Shown:
-        """[state, note, about, size, *controls, held, *show]: the page as it was left."""
+        """[state, note, about, size, *controls, held, *show]: the page as it was left.
+
+        Where nothing was left it keeps its hands off: by now somebody may have typed.
+        """
         asked = request.query_params.get("job")
-        state = _sound({"jobs": [asked]} if asked else state) | {"model": ""}
+        found = _sound({"jobs": [asked]} if asked else state) | {"model": ""}
+        known, state = state == found, found
         view, _ = self._current(state)
-        filled = ["", *self._usual(self.studio.catalog.default)]
-        filled[3 + NAMES.index("seed")] = None  # Gradio's number begins as 0, not as empty
+        card, folder = self.studio.catalog.default, self.studio.settings.model_folder
+        filled: Shown = ["", about(card, folder), gr.skip(), *dressed(card, {}, folder)]
         try:
             filled = self._fill(view.job, None) if view else filled
         except DarkroomError as error:  # its model is no longer in the presets
             filled[0] = frame.note(_spoken(str(error)), "warn")
         if asked and view is None:
             filled[0] = frame.note(f"There is no job {asked[:40]!r} here.", "warn")
-        return [state, *filled, self._held(state), *self.show(state)]
+        return [gr.skip() if known else state, *filled, self._held(state), *self.show(state)]
 
     def show(self, state: State) -> Shown:
         """[status, live, lately, stop, clock]"""

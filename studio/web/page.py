@@ -31,7 +31,8 @@ def build_page(studio: Studio) -> gr.Blocks:
                 elem_id="status",
                 apply_default_css=False,
             )
-        page.load(**create(studio, state, status, painting))
+        for opened in create(studio, state, status, painting):
+            page.load(**opened)
     return page
 
 

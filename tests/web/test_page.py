@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from tests.hall.test_loras import write
 from tests.web.conftest import House
@@ -103,6 +103,32 @@ def test_a_wish_is_typed_painted_and_shown(open_page: OpenPage) -> None:
     with page.expect_download() as download:
         page.locator("#live .acts a", has_text="Download").click()
     assert download.value.suggested_filename.startswith("test-pattern-")
+
+
+def test_what_is_typed_before_the_page_has_its_answer_is_kept(
+    house: House, open_page: OpenPage
+) -> None:
+    page = open_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/gradio_api/run/**", hold)
+    page.reload()
+    page.locator("#seed input").fill("7")
+    page.locator("#fresh input").uncheck()
+    page.locator("#prompt textarea").fill("a quick cup")
+    while len(held) < 2:  # what it was left with, and that the seed is meant
+        page.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    page.unroute("**/gradio_api/run/**")
+    page.wait_for_timeout(300)
+    page.locator("#generate").click()
+    expect(page.locator("#live .stage.still .frame img")).to_be_visible()
+    asked = house.studio.store.jobs(limit=1)[0].request
+    assert (asked["prompt"], asked["seed"]) == ("a quick cup", 7)
 
 
 def test_a_refresh_and_a_second_tab_find_the_running_job(open_page: OpenPage) -> None:
