@@ -74,7 +74,18 @@ class Settings(BaseSettings):
         validation_alias=_also("PRELOAD", "PRELOAD_MODELS"),
         description="Models to load before the first wish, with commas.",
     )
+    reserve: str = Field(
+        "",
+        pattern=r"^([\w.-]+=\d+(,\d+)*(;|$))*$",
+        description="GPUs kept for models, such as flux=0,1;sdxl=2. Those paint nowhere else.",
+    )
     max_waiting: int = Field(10_000, ge=1, description="Jobs that may wait; more are refused.")
+    max_waiting_each: int | None = Field(
+        None, ge=1, description="Jobs of one owner that may wait; more are refused."
+    )
+    max_running: int | None = Field(
+        None, ge=1, description="Jobs of one owner that may be painted at once; more wait."
+    )
     file_name: str = Field(
         "{date}/{time}-{model}-{seed}-{job}",
         description="File names, from date, time, model, seed, prompt, job, width and height.",
@@ -113,6 +124,12 @@ class Settings(BaseSettings):
                 "look. Listen on 127.0.0.1, or add --insecure if the network is yours."
             )
         return self
+
+    @property
+    def reserved(self) -> dict[str, frozenset[str]]:
+        """Slots by the model they are kept for."""
+        pairs = (pair.split("=") for pair in self.reserve.split(";") if pair)
+        return {model: frozenset(f"gpu{gpu}" for gpu in gpus.split(",")) for model, gpus in pairs}
 
     @property
     def database_url(self) -> str:

@@ -19,7 +19,7 @@ from studio.jobs.view import View
 from studio.loras import find_loras
 from studio.request import ImageRequest, canonical
 from studio.settings import Settings
-from studio.store.rows import Job
+from studio.store.rows import Job, Room
 from studio.store.store import Store
 from studio.weights import absent, find_upscaler
 
@@ -49,7 +49,7 @@ class Line:
             key=key,
             body_hash=hashlib.sha256(body.encode()).hexdigest(),
             batch=batch,
-            max_waiting=self.settings.max_waiting,
+            room=Room(self.settings.max_waiting, self.settings.max_waiting_each),
         )
         self.inbox.put(Entered(jobs))
         return jobs

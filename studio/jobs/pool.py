@@ -5,23 +5,21 @@ so nothing here needs a lock. It knows neither pixels nor pages; what is durable
 """
 
 import logging
-import math
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 
-from studio.catalog import Catalog, ModelCard
+from studio.catalog import Catalog
 from studio.errors import Refused, Unavailable
+from studio.jobs.chooser import Chooser
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
-from studio.jobs.schedule import Need, Resident, Waiting
+from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said
-from studio.jobs.turns import Turns
 from studio.jobs.view import Live
 from studio.loras import lora_files
 from studio.messages import (
@@ -46,7 +44,6 @@ from studio.weights import absent, find_upscaler, find_weights
 MAX_CRASHES = 3  # a job is put back twice after the death of its worker, not a third time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
 SAVE_AGAIN_SECONDS = 2
-LOAD_SECONDS = 1.0  # before anything was measured: so long, and a second for each gigabyte
 BACKOFF = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before the n-th start in a row
 
 log = logging.getLogger("darkroom.pool")
@@ -79,18 +76,15 @@ class Pool:
     estimates: Estimates = field(default_factory=Estimates)
     inbox: Inbox = field(default_factory=Inbox)
     _seats: Seats = field(init=False)
-    _turns: Turns = field(init=False)
-    _needs: dict[str, Need] = field(init=False)
-    _held: Mapping[str, str] = field(default_factory=dict, init=False)
-    _lost_track: bool = field(default=True, init=False)  # of what waits: to be read again
+    _chooser: Chooser = field(init=False)
     _closing: float | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._seats = Seats(self.fleet)
-        needs = {card.name: self._need(card) for card in self.catalog.cards.values()}
-        self._needs = defaultdict(Need, needs)  # a card may go away while its jobs wait
-        self._turns = Turns(self._needs)
+        self._chooser = Chooser(
+            self.store, self.catalog, self.settings, self._seats, self.estimates
+        )
 
     @property
     def size(self) -> int:
@@ -130,7 +124,7 @@ class Pool:
                 if seat and seat.life == life:
                     self._hear(seat, message)
             case Entered(jobs):
-                self._enter(jobs)
+                self._chooser.enter(jobs)
             case StopJob(job):
                 self._stop(job)
             case Close(deadline):
@@ -185,7 +179,7 @@ class Pool:
                     log.warning("job %s was no longer this slot's; its result is dropped", job.id)
                 seat.painted += len(last.pictures)
                 seat.holds(job.model)
-                self._learn(job, last.timings)
+                self._chooser.learn(job, last.timings)
             case Failed():
                 log.warning("job %s failed (%s): %s", job.id, last.code, last.detail)
                 self.store.fail(job.id, job.token, last.code, last.sentence)
@@ -203,7 +197,7 @@ class Pool:
     def _put_back(self, job: Job, how: str) -> None:
         if job.crashes + 1 < MAX_CRASHES:
             self.store.requeue(job.id, job.token, crashed=True, note=f"worker {how}")
-            self._lost_track = True
+            self._chooser.lose_track()
             return
         sentence = (
             f"The worker died {MAX_CRASHES} times while painting this ({how}). "
@@ -223,71 +217,26 @@ class Pool:
     # What is asked of the pool
 
     def _stop(self, job_id: str) -> None:
-        self._turns.leave(job_id)
+        self._chooser.leave(job_id)
         for seat in self._seats:
             if seat.job and seat.job.id == job_id and seat.state == "painting":
                 seat.slot.send(Cancel(job_id, seat.job.token))
                 seat.due = min(seat.due, time.monotonic() + CANCEL_SECONDS)
 
-    def _enter(self, jobs: Sequence[Job]) -> None:
-        now, wall = time.monotonic(), time.time()
-        for job in jobs:
-            since = now - max(0.0, wall - job.created_at)
-            seconds = self.estimates.seconds(job.model, job.request)
-            line = (job.model, job.owner, job.priority, job.seq)
-            self._turns.enter(Waiting(job.id, *line, since, seconds), now)
-
-    def _need(self, card: ModelCard) -> Need:
-        width = min(card.gpus, self._seats.widest)
-        load = self.estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
-        return Need(width, card.memory_gb / width, load)
-
-    def _learn(self, job: Job, timings: Mapping[str, float]) -> None:
-        """What waits for a model is told apart by length from its first picture on."""
-        unknown = self.estimates.seconds(job.model, job.request) is None
-        self.estimates.learn(job.model, job.request, timings)
-        if unknown and self.estimates.seconds(job.model, job.request) is not None:
-            self._lost_track = True
-        if job.model in self.catalog.cards:
-            self._needs[job.model] = self._need(self.catalog.cards[job.model])
-
     def _assign(self) -> None:
-        if self._lost_track:
-            self._turns.clear()
-            self._enter(self.store.waiting(limit=self.settings.max_waiting))
-            self._lost_track = False
         now = time.monotonic()
-        gpus = self._seats.gpus(now)
-        if not self._turns or all(gpu.free_at for gpu in gpus):
+        decision = self._chooser.choose(now)
+        if decision is None:
             return
-        running = Counter(seat.job.owner for seat in self._seats if seat.job)
-        residents = self._seats.residents()
-        self._lost_track = True  # unless all that was decided is also done
-        decision = self._turns.decide(now, gpus, residents, running)
         for start in decision.starts:
             seat = self._seats.on(start.gpus)
             job = self.store.claim(start.job, seat.slot.name)
             if job:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
-                seconds = self.estimates.seconds(job.model, job.request)
-                self._turns.charge(job.owner, len(start.gpus) * (seconds or 1.0))
-                load = start.loads * self._needs[job.model].load_seconds
-                seat.ends_at = math.inf if seconds is None else now + load + seconds
+                seat.ends_at = self._chooser.begins(job, start, now)
                 self._paint(seat, job)
-        self._lost_track = False
-        self._say_why(decision.held, any(gpu.free_at is None for gpu in self._seats.gpus(now)))
-
-    def _say_why(self, held: Mapping[str, str], some_are_free: bool) -> None:
-        """A job that waits although a GPU is free says what for."""
-        held = held if some_are_free else {}
-        for job in self._held.keys() - held.keys():
-            if job in self._turns:
-                self.feed.tell(job, None)
-        for job, why in held.items():
-            if why != self._held.get(job):
-                self.feed.tell(job, Live(doing=why))
-        self._held = held
+        self._chooser.done(decision, self.feed)
 
     def _make_room(self, leave: Sequence[Resident]) -> None:
         for resident in leave:

@@ -1,5 +1,6 @@
 """The studio put together: settings, catalog, store, line and pool, opened and closed in order."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,17 +31,20 @@ class Studio:
     def open(cls, settings: Settings, fleet: Fleet | None = None) -> Self:
         """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests."""
         catalog = load_catalog(settings.presets)
-        for name in settings.preload:
+        for name in (*settings.preload, *settings.reserved):
             catalog.find(name)
-        store = Store.open(settings)
-        store.recover()
-        feed = Feed()
-        estimates = Estimates()
-        estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
-        pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings), estimates)
-        line = Line(store, catalog, settings, feed, pool.inbox)
-        pool.start()
-        return cls(settings, catalog, store, line, pool)
+        with ExitStack() as opened:
+            store = Store.open(settings)
+            opened.callback(store.close)
+            store.recover()
+            feed = Feed()
+            estimates = Estimates()
+            estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
+            pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings), estimates)
+            line = Line(store, catalog, settings, feed, pool.inbox)
+            pool.start()
+            opened.pop_all()
+            return cls(settings, catalog, store, line, pool)
 
     def close(self) -> None:
         self.pool.close(self.settings.drain_seconds)

@@ -13,22 +13,17 @@ from studio.catalog import Settled
 from studio.errors import NotFound, TooMany
 from studio.request import Priority
 from studio.store.ids import new_id
-from studio.store.rows import Event, Job, State
+from studio.store.rows import Event, Job, Room, State
 from studio.store.tables import job, job_event
 
 RANKS = {name: rank for rank, name in enumerate(reversed(get_args(Priority)))}  # low 0 … urgent 3
 
 
 def enter(
-    tx: Connection, settled: Sequence[Settled], batch: str | None, max_waiting: int, now: float
+    tx: Connection, settled: Sequence[Settled], batch: str | None, room: Room, now: float
 ) -> list[Job]:
-    """All of them or none."""
-    waiting = tx.scalar(select(func.count()).where(job.c.state == "queued")) or 0
-    if waiting + len(settled) > max_waiting:
-        raise TooMany(
-            f"The line is full: {waiting} of at most {max_waiting} jobs wait, and {len(settled)} "
-            "more do not fit. Try again later."
-        )
+    """All of them or none, and all of one owner."""
+    _check(tx, room, settled[0].request.owner, len(settled))
     rows = tx.execute(
         insert(job).returning(job, sort_by_parameter_order=True),
         [_new_row(one, batch, now) for one in settled],
@@ -37,6 +32,24 @@ def enter(
     events = [{"n": 1, **_event(one, None, now, one.owner, "")} for one in jobs]
     tx.execute(insert(job_event), events)
     return jobs
+
+
+def _check(tx: Connection, room: Room, owner: str, more: int) -> None:
+    waiting = select(func.count()).where(job.c.state == "queued")
+    there = tx.scalar(waiting) or 0
+    if there + more > room.most:
+        raise TooMany(
+            f"The line is full: {there} of at most {room.most} jobs wait, and {more} "
+            "more do not fit. Try again later."
+        )
+    if room.most_each is None:
+        return
+    own = tx.scalar(waiting.where(job.c.owner == owner)) or 0
+    if own + more > room.most_each:
+        raise TooMany(
+            f"{own} jobs of {owner} wait, of at most {room.most_each}, and {more} more do not "
+            "fit. Try again when some are painted."
+        )
 
 
 def start(tx: Connection, job_id: str, slot: str, now: float) -> Job | None:

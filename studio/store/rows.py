@@ -11,6 +11,14 @@ FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """How many jobs may wait: of all, and of one owner."""
+
+    most: int
+    most_each: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A wish in the line. `token` rises with every claim and tells an old worker from the new."""
 

@@ -23,7 +23,7 @@ from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.ids import new_id
 from studio.store.lock import Lock
-from studio.store.rows import Event, Job, Picture, State
+from studio.store.rows import Event, Job, Picture, Room, State
 from studio.store.schema import prepare
 from studio.store.shelf import Shelf
 from studio.store.tables import input_picture, instance
@@ -79,7 +79,7 @@ class Store:
         key: str | None = None,
         body_hash: str = "",
         batch: str | None = None,
-        max_waiting: int,
+        room: Room,
     ) -> list[Job]:
         """All of them or none. The same key with the same body gives the same jobs again."""
         if not settled:
@@ -89,7 +89,7 @@ class Store:
             earlier = keys.recall(tx, owner, key, body_hash, now) if key else []
             if earlier:
                 return earlier
-            entered = jobs.enter(tx, settled, batch, max_waiting, now)
+            entered = jobs.enter(tx, settled, batch, room, now)
             if key:
                 keys.remember(tx, owner, key, body_hash, entered, now)
             return entered

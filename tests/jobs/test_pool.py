@@ -90,6 +90,17 @@ def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
     assert [asked.job for asked in slot.asked] == [job.id for job in order]
 
 
+def test_one_owner_does_not_take_every_slot(open_studio: OpenStudio) -> None:
+    slots = slow_slot("a"), slow_slot("b")
+    studio = open_studio(*slots, max_running=1)
+    ann = studio.line.submit([wish(owner="ann", steps=10) for _ in range(2)])
+    until(lambda: "ann paints 1 at once" in studio.line.view(ann[1].id).words)
+    bob = studio.line.submit([wish(owner="bob")])[0]
+    until(lambda: studio.line.view(bob.id).job.state == "running")
+    assert studio.line.view(ann[1].id).job.state == "queued"
+    assert studio.line.wait(ann[1].id, 10).job.state == "done"
+
+
 def test_a_claim_that_the_database_refuses_loses_nothing(
     open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from studio.errors import CannotStart
 from studio.jobs import fake
 from studio.jobs.devices import Card, _gpu_offer, join
 from studio.jobs.seats import Fleet
@@ -139,6 +140,17 @@ def test_a_wide_picture_that_waits_says_which_gpus_are_kept_for_it(
     assert house.studio.line.view(wide).words == "next in line: gpu0 and gpu1 are kept for it"
     assert house.end([narrow, wide])[1] == "gpu0+gpu1"
     house.studio.close()
+
+
+def test_a_reserved_gpu_paints_its_model_and_no_other(settings: Settings, presets: Path) -> None:
+    kept = settings.model_copy(update={"reserve": "wide=0,1"})
+    house = open_house(kept, presets, gpus=3)
+    jobs = house.submit(*[NARROW] * 4, WIDE)
+    assert house.end(jobs) == ["gpu2"] * 4 + ["gpu0+gpu1"]
+    house.studio.close()
+    elsewhere = settings.model_copy(update={"reserve": "wide=0,7"})
+    with pytest.raises(CannotStart, match="wide shall have gpu0, gpu7, but here are only gpu0"):
+        open_house(elsewhere, presets, gpus=1)
 
 
 def test_on_one_gpu_a_wide_model_paints_there(settings: Settings, presets: Path) -> None:

@@ -11,7 +11,7 @@ from studio.presets import load_catalog
 from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store.files import Files
-from studio.store.rows import Job
+from studio.store.rows import Job, Room
 from studio.store.store import Store
 
 CATALOG = load_catalog(Settings().presets)
@@ -22,7 +22,7 @@ def wish(prompt: str = "a red car", **fields: object) -> Settled:
 
 
 def submit(store: Store, *wishes: Settled, **given: object) -> list[Job]:
-    return store.submit(wishes or (wish(),), **{"max_waiting": 1000, **given})  # type: ignore[arg-type]
+    return store.submit(wishes or (wish(),), **{"room": Room(1000), **given})  # type: ignore[arg-type]
 
 
 def claimed(store: Store, **fields: object) -> Job:

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from studio.errors import TooMany, Unavailable
 from studio.settings import Settings
-from studio.store.rows import State
+from studio.store.rows import Room, State
 from studio.store.store import Store
 from tests.store.kit import FailsAt, WatchedFiles, files_in, painted, submit, wish
 
@@ -77,7 +77,7 @@ class Line(RuleBasedStateMachine):
         waiting = self._waiting()
         wishes = [wish(priority=priority) for priority in priorities]
         try:
-            entered = submit(self.store, *wishes, max_waiting=MOST)
+            entered = submit(self.store, *wishes, room=Room(MOST))
         except TooMany:
             assert len(waiting) + len(wishes) > MOST
             return multiple()  # I9: the model keeps none of them, so the store must not either
@@ -87,7 +87,7 @@ class Line(RuleBasedStateMachine):
     @precondition(lambda self: len(self._waiting()) < MOST)
     @rule(target=jobs, key=st.sampled_from("ab"))
     def submit_with_key(self, key: str) -> str:
-        (job,) = submit(self.store, key=key, body_hash=key, max_waiting=MOST)
+        (job,) = submit(self.store, key=key, body_hash=key, room=Room(MOST))
         if key not in self.keys:
             self.keys[key] = self._entered(job.id, job.priority, job.seq)
         assert self.keys[key] == job.id, "I11: one key, one job"

@@ -7,7 +7,7 @@ import pytest
 
 from studio.errors import NotFound, Refused, TooMany
 from studio.settings import Settings
-from studio.store.rows import FINAL
+from studio.store.rows import FINAL, Room
 from studio.store.store import Store
 from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, painted, submit, wish
@@ -105,7 +105,7 @@ def test_the_same_key_and_wish_give_the_same_jobs(both: Settings, open_store: Op
     now = [1000.0]
     store = open_store(both, clock=lambda: now[0])
     jobs = submit(store, wish(), wish(), key="k", body_hash="a")
-    assert submit(store, wish(), wish(), key="k", body_hash="a", max_waiting=2) == jobs
+    assert submit(store, wish(), wish(), key="k", body_hash="a", room=Room(2)) == jobs
     with pytest.raises(Refused, match="another wish") as refused:
         submit(store, key="k", body_hash="b")
     assert refused.value.field == "Idempotency-Key"
@@ -116,13 +116,22 @@ def test_the_same_key_and_wish_give_the_same_jobs(both: Settings, open_store: Op
 
 
 def test_a_batch_over_the_limit_enters_not_at_all(store: Store) -> None:
-    submit(store, wish(), max_waiting=3)
+    submit(store, wish(), room=Room(3))
     with pytest.raises(TooMany, match="1 of at most 3 jobs wait, and 3 more do not fit"):
-        submit(store, wish(), wish(), wish(), batch="b", max_waiting=3)
+        submit(store, wish(), wish(), wish(), batch="b", room=Room(3))
     assert store.counts() == {"queued": 1}
-    batch = submit(store, wish(), wish(), batch="b", max_waiting=3)
+    batch = submit(store, wish(), wish(), batch="b", room=Room(3))
     assert store.batch("b") == batch
-    assert store.submit([], max_waiting=0) == []
+    assert store.submit([], room=Room(0)) == []
+
+
+def test_one_owner_cannot_fill_the_line(store: Store) -> None:
+    room = Room(10, most_each=2)
+    submit(store, wish(owner="ann"), wish(owner="ann"), room=room)
+    with pytest.raises(TooMany, match="2 jobs of ann wait, of at most 2, and 1 more do not fit"):
+        submit(store, wish(owner="ann"), room=room)
+    submit(store, wish(owner="ben"), room=room)
+    assert store.counts() == {"queued": 3}
 
 
 def test_cancelling_in_every_state(store: Store) -> None:

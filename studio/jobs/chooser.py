@@ -1,0 +1,113 @@
+"""Whose turn it is: what the schedule needs to know of the line, the models and the times.
+
+The pool says what enters, ends and begins; this keeps account of it between two decisions, and
+tells those who wait although a GPU is free what they wait for.
+"""
+
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from studio.catalog import Catalog, ModelCard
+from studio.errors import CannotStart
+from studio.jobs.estimate import Estimates
+from studio.jobs.feed import Feed
+from studio.jobs.schedule import Decision, Need, Start, Waiting
+from studio.jobs.seats import Seats
+from studio.jobs.turns import Turns
+from studio.jobs.view import Live
+from studio.settings import Settings
+from studio.store.rows import Job
+from studio.store.store import Store
+
+LOAD_SECONDS = 1.0  # before anything was measured: so long, and a second for each gigabyte
+
+
+class Chooser:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        settings: Settings,
+        seats: Seats,
+        estimates: Estimates,
+    ) -> None:
+        self._store, self._catalog, self._settings = store, catalog, settings
+        self._seats, self._estimates = seats, estimates
+        there = {gpu.name for gpu in seats.gpus(0.0)}
+        for model, kept in settings.reserved.items():
+            if not kept <= there:
+                raise CannotStart(
+                    f"reserve: {model} shall have {', '.join(sorted(kept))}, but here are only "
+                    f"{', '.join(sorted(there))}."
+                )
+        needs = {card.name: self._need(card) for card in catalog.cards.values()}
+        self._needs = defaultdict(Need, needs)  # a card may go away while its jobs wait
+        self._turns = Turns(self._needs, settings.max_running)
+        self._held: Mapping[str, str] = {}
+        self._lost_track = True  # of what waits: to be read again
+
+    def enter(self, jobs: Sequence[Job]) -> None:
+        now, wall = time.monotonic(), time.time()
+        for job in jobs:
+            since = now - max(0.0, wall - job.created_at)
+            line = (job.model, job.owner, job.priority, job.seq)
+            self._turns.enter(Waiting(job.id, *line, since, self._seconds(job)), now)
+
+    def leave(self, job: str) -> None:
+        self._turns.leave(job)
+
+    def lose_track(self) -> None:
+        """Something was put back in line."""
+        self._lost_track = True
+
+    def learn(self, job: Job, timings: Mapping[str, float]) -> None:
+        """What waits for a model is told apart by length from its first picture on."""
+        unknown = self._seconds(job) is None
+        self._estimates.learn(job.model, job.request, timings)
+        if unknown and self._seconds(job) is not None:
+            self._lost_track = True
+        if job.model in self._catalog.cards:
+            self._needs[job.model] = self._need(self._catalog.cards[job.model])
+
+    def choose(self, now: float) -> Decision | None:
+        """Who begins now, and where; None while nobody could. To be followed by `done`."""
+        if self._lost_track:
+            self._turns.clear()
+            self.enter(self._store.waiting(limit=self._settings.max_waiting))
+            self._lost_track = False
+        gpus = self._seats.gpus(now)
+        if not self._turns or all(gpu.free_at for gpu in gpus):
+            return None
+        running = Counter(seat.job.owner for seat in self._seats if seat.job)
+        self._lost_track = True  # unless all that was decided is also done
+        return self._turns.decide(now, gpus, self._seats.residents(), running)
+
+    def begins(self, job: Job, start: Start, now: float) -> float:
+        """Charges its owner for what is given to it; says when it should end."""
+        seconds = self._seconds(job)
+        self._turns.charge(job.owner, len(start.gpus) * (seconds or 1.0))
+        load = start.loads * self._needs[job.model].load_seconds
+        return math.inf if seconds is None else now + load + seconds
+
+    def done(self, decision: Decision, feed: Feed) -> None:
+        """A job that waits although a GPU is free says what for."""
+        self._lost_track = False
+        some_are_free = any(gpu.free_at is None for gpu in self._seats.gpus(time.monotonic()))
+        held = decision.held if some_are_free else {}
+        for job in self._held.keys() - held.keys():
+            if job in self._turns:
+                feed.tell(job, None)
+        for job, why in held.items():
+            if why != self._held.get(job):
+                feed.tell(job, Live(doing=why))
+        self._held = held
+
+    def _seconds(self, job: Job) -> float | None:
+        return self._estimates.seconds(job.model, job.request)
+
+    def _need(self, card: ModelCard) -> Need:
+        width = min(card.gpus, self._seats.widest)
+        load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
+        return Need(width, card.memory_gb / width, load, self._settings.reserved.get(card.name))
