@@ -30,8 +30,13 @@ LENGTH = 77
 SHORT = 32  # tokens; most lessons leave out what stands behind, which is the same every time
 FRAGMENTS = 0.08  # of what is said names one or two traits only
 WIDTHS, LAYERS = (96, 160), (2, 3)
-SCENE = ("thing", "place", "hour", "weather", "style")  # what the pooled words tell; the rest of
-# what is asked of the words one by one, so that no summary outvotes a word with its own weight
+SUMMARY = 192  # how wide the pooled embedding is
+# What the pooled words tell; colours are asked of the words one by one, so that no summary outvotes
+# a word with its own weight.
+SCENE = (
+    *("thing", "place", "hour", "weather", "style"),
+    *("size", "position", "count", "relation", "other thing"),
+)
 TRAITS: dict[str, list[Any]] = {
     "thing": list(THINGS), "place": list(PLACES), "hour": list(HOURS), "weather": list(WEATHERS),
     "style": list(STYLES), "colour": list(COLOURS), "size": list(SIZES),
@@ -100,7 +105,7 @@ class Words(nn.Module):
                 vocab_size=len(tokens),
                 hidden_size=width,
                 intermediate_size=4 * width,
-                projection_dim=width,
+                projection_dim=SUMMARY,
                 num_hidden_layers=layers,
                 num_attention_heads=width // 32,
                 max_position_embeddings=LENGTH,
@@ -143,7 +148,7 @@ class Reader(nn.Module):
         width = sum(WIDTHS)
         self.asks = nn.Parameter(torch.randn(len(TRAITS), width) * width**-0.5)
         self.tells = nn.ModuleList(nn.Linear(width, len(options)) for options in TRAITS.values())
-        self.pooled_tells = nn.ModuleList(nn.Linear(WIDTHS[1], len(TRAITS[name])) for name in SCENE)
+        self.pooled_tells = nn.ModuleList(nn.Linear(SUMMARY, len(TRAITS[name])) for name in SCENE)
 
     def forward(
         self, first: torch.Tensor, second: torch.Tensor, truth: torch.Tensor

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from starter import autoencoder, denoiser, enlarger, examiner, lora, train, words
+from starter import autoencoder, compass, denoiser, enlarger, examiner, lora, train, words
 from starter.album import SHARD, Album, exam_scene, scene
 from starter.lesson import Lesson
 from starter.world import held_out
@@ -41,7 +41,7 @@ def starter(work: Path, album: Album) -> Path:
     """A starter that was at school for a few seconds, saved as a pipeline."""
     said = words.learn(work, TOY, "cpu")
     vae = autoencoder.learn(album, SHARD, work, TOY, "cpu")
-    unet = denoiser.learn(album, vae, said, work, 32, TOY, "cpu", denoiser.build())
+    unet = denoiser.learn(album, vae, said, work, 32, TOY, "cpu", compass.lay(denoiser.build()))
     train.save(said, vae, unet, work / "weights")
     return work / "weights"
 
