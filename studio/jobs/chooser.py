@@ -4,7 +4,6 @@ The pool says what enters, ends and begins; this keeps account of it between two
 tells those who wait although a GPU is free what they wait for.
 """
 
-import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from studio.catalog import Catalog, ModelCard
 from studio.errors import CannotStart
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
+from studio.jobs.forecast import MOST, Now, Times
 from studio.jobs.schedule import Decision, Need, Start, Waiting
 from studio.jobs.seats import Seats
 from studio.jobs.turns import Turns
@@ -84,12 +84,25 @@ class Chooser:
         self._lost_track = True  # unless all that was decided is also done
         return self._turns.decide(now, gpus, self._seats.residents(), running)
 
-    def begins(self, job: Job, start: Start, now: float) -> float:
-        """Charges its owner for what is given to it; says when it should end."""
+    def look(self) -> Now:
+        now, wall = time.monotonic(), time.time()
+        painting = {
+            seat.job.id: (
+                seat.job.owner,
+                Times(now - (wall - (seat.job.started_at or wall)), seat.ends_at),
+            )
+            for seat in self._seats
+            if seat.job
+        }
+        gpus, residents = self._seats.gpus(now), self._seats.residents()
+        return Now(self._turns.copied(now, gpus, residents, MOST), painting)
+
+    def begins(self, job: Job, start: Start) -> float | None:
+        """Charges its owner for what is given to it; says how long it should take."""
         seconds = self._seconds(job)
         self._turns.charge(job.owner, len(start.gpus) * (seconds or 1.0))
         load = start.loads * self._needs[job.model].load_seconds
-        return math.inf if seconds is None else now + load + seconds
+        return None if seconds is None else load + seconds
 
     def done(self, decision: Decision, feed: Feed) -> None:
         """A job that waits although a GPU is free says what for."""

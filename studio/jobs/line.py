@@ -13,13 +13,14 @@ from time import monotonic
 from studio.catalog import Catalog, Settled
 from studio.errors import Refused
 from studio.jobs.feed import Feed
+from studio.jobs.forecast import Forecaster
 from studio.jobs.pool import Entered, StopJob
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
 from studio.request import ImageRequest, canonical
 from studio.settings import Settings
-from studio.store.rows import Job, Room
+from studio.store.rows import FINAL, Job, Room
 from studio.store.store import Store
 from studio.weights import absent, find_upscaler
 
@@ -33,6 +34,7 @@ class Line:
     settings: Settings
     feed: Feed
     inbox: Inbox
+    forecaster: Forecaster
 
     def submit(
         self,
@@ -77,6 +79,7 @@ class Line:
             job=job,
             place=self.store.place(job_id) if job.state == "queued" else None,
             live=self.feed.live(job_id),
+            times=None if job.state in FINAL else self.forecaster.times(job_id),
             pictures=tuple(self.store.pictures(job=job_id)) if job.state == "done" else (),
         )
 

@@ -5,6 +5,7 @@ so nothing here needs a lock. It knows neither pixels nor pages; what is durable
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from studio.errors import Refused, Unavailable
 from studio.jobs.chooser import Chooser
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
+from studio.jobs.forecast import Look
 from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said
@@ -127,6 +129,8 @@ class Pool:
                 self._chooser.enter(jobs)
             case StopJob(job):
                 self._stop(job)
+            case Look(answer):
+                answer.set_result(self._chooser.look())
             case Close(deadline):
                 self._closing = deadline
         self._look_at_the_clock()
@@ -175,6 +179,8 @@ class Pool:
         seat.state, seat.last, seat.due = "saving", last, time.monotonic() + SAVE_AGAIN_SECONDS
         match last:
             case Painted():
+                if seat.expects:
+                    last.timings["expected"] = seat.expects
                 if self.store.keep(job.id, last) is None:
                     log.warning("job %s was no longer this slot's; its result is dropped", job.id)
                 seat.painted += len(last.pictures)
@@ -234,7 +240,8 @@ class Pool:
             if job:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
-                seat.ends_at = self._chooser.begins(job, start, now)
+                seat.expects = self._chooser.begins(job, start)
+                seat.ends_at = now + (seat.expects or math.inf)
                 self._paint(seat, job)
         self._chooser.done(decision, self.feed)
 

@@ -39,7 +39,8 @@ class Seat:
     painted: int = 0
     starts: int = 0
     due: float = 0.0
-    ends_at: float = math.inf  # as far as its job's length is known
+    expects: float | None = None  # seconds for its job, as far as they are known
+    ends_at: float = math.inf
     last: Last | None = None
     dead: str | None = None
 

@@ -8,6 +8,7 @@ from studio.catalog import Catalog
 from studio.jobs.devices import Offer, find_offers, join
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
+from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.local import LocalSlot, python_command
 from studio.jobs.pool import Pool
@@ -41,7 +42,7 @@ class Studio:
             estimates = Estimates()
             estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
             pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings), estimates)
-            line = Line(store, catalog, settings, feed, pool.inbox)
+            line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
             pool.start()
             opened.pop_all()
             return cls(settings, catalog, store, line, pool)

@@ -6,6 +6,8 @@ them all. A job enters and leaves in microseconds, however many wait.
 
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from operator import attrgetter
 
 from studio.jobs.schedule import (
@@ -76,24 +78,39 @@ class Turns:
     ) -> Decision:
         """What begins has left the line when this returns."""
         self._fade(now)
-        decision = schedule(
-            State(
-                now,
-                self._lines,
-                gpus,
-                self._needs,
-                residents,
-                had=self._had,
-                running=running,
-                most_running=self._most_running,
-                passed=self._passed,
-                wanted=self._wanted,
-            )
-        )
+        decision = schedule(self._state(now, gpus, residents, running))
         self._passed = decision.passed
         for start in decision.starts:
             self.leave(start.job)
         return decision
+
+    def copied(
+        self, now: float, gpus: Sequence[Gpu], residents: Sequence[Resident], most: int
+    ) -> State:
+        """How things stand, for another thread: so many of each line."""
+        state = self._state(now, gpus, residents, {})
+        lines = {line: tuple(jobs[:most]) for line, jobs in self._lines.items()}
+        return replace(state, lines=lines, needs=copy(self._needs), had=dict(self._had))
+
+    def _state(
+        self,
+        now: float,
+        gpus: Sequence[Gpu],
+        residents: Sequence[Resident],
+        running: Mapping[str, int],
+    ) -> State:
+        return State(
+            now,
+            self._lines,
+            gpus,
+            self._needs,
+            residents,
+            had=self._had,
+            running=running,
+            most_running=self._most_running,
+            passed=self._passed,
+            wanted=self._wanted,
+        )
 
     def charge(self, owner: str, seconds: float) -> None:
         """So much was given to an owner: seconds of one GPU."""

@@ -1,7 +1,9 @@
 """Everything a face may want to show of one job, now: the row, the live progress, the pictures."""
 
+import time
 from dataclasses import dataclass
 
+from studio.jobs.forecast import Times
 from studio.store.rows import FINAL, Job, Picture
 
 
@@ -21,6 +23,7 @@ class View:
     job: Job
     place: int | None
     live: Live
+    times: Times | None  # when it begins and ends, as far as that can be known
     pictures: tuple[Picture, ...]
 
     @property
@@ -36,6 +39,8 @@ class View:
             place = (
                 f"waiting{again}, {self.place} before it" if self.place else f"next in line{again}"
             )
+            if self.times:
+                place += f", begins in about {_about(self.times.begins - time.time())}"
             return f"{place}: {self.live.doing}" if self.live.doing else place
         if job.state == "running":
             if job.cancel_requested:
@@ -44,3 +49,12 @@ class View:
         if job.state == "done":
             return f"done in {job.timings.get('total', 0.0):.1f} s"
         return job.error or job.state
+
+
+def _about(seconds: float) -> str:
+    """As one would say it: nobody wants 127.3 seconds."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

@@ -18,6 +18,8 @@ def tell_job(view: View) -> Told:
         **tell_row(job),
         "place": view.place,
         "words": view.words,
+        "begins_at": view.times and view.times.begins,
+        "ends_at": view.times and view.times.ends,
         "index": view.live.index,
         "step": view.live.step,
         "steps": view.live.steps,

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from PIL import Image
 from studio.errors import Refused, TooMany, Unavailable
 from studio.jobs import fake
 from studio.jobs.feed import Feed
+from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.pool import Pool
 from studio.jobs.seats import Fleet
@@ -128,6 +130,26 @@ def test_the_place_in_line_is_told(open_studio: OpenStudio) -> None:
     jobs = studio.line.submit([wish(), wish()])
     views = [studio.line.view(job.id) for job in jobs]
     assert [view.words for view in views] == ["next in line", "waiting, 1 before it"]
+
+
+def test_who_waits_is_told_when_from_what_was_measured(open_studio: OpenStudio) -> None:
+    def quarter(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        for said in fake.paint(message, cancelled):
+            if isinstance(said, Painted):
+                time.sleep(0.25)
+                said.timings.update(steps=0.25, total=0.25)
+            yield said
+
+    studio = open_studio(fake.FakeSlot("a", quarter))
+    assert studio.line.wait(studio.line.submit([wish()])[0].id, 10).job.state == "done"
+    jobs = studio.line.submit([wish() for _ in range(5)])
+    until(lambda: studio.line.view(jobs[-1].id).times is not None)
+    view = studio.line.view(jobs[-1].id)
+    assert view.times
+    assert re.search(r"before it, begins in about \d s", view.words)
+    end = studio.line.wait(jobs[-1].id, 10).job
+    assert end.finished_at == pytest.approx(view.times.ends, abs=0.6)
+    assert end.timings["expected"] == pytest.approx(0.25, abs=0.05)
 
 
 def test_following_a_job_shows_every_step_and_ends(open_studio: OpenStudio) -> None:
@@ -332,7 +354,7 @@ def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings)
     disk, slot, feed = FullDisk(), fake.FakeSlot(), Feed()
     store, catalog = Store.open(settings, files=disk), load_catalog(settings.presets)
     pool = Pool(store, catalog, feed, settings, Fleet([(slot, "for tests")], fake.widen))
-    line = Line(store, catalog, settings, feed, pool.inbox)
+    line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
     pool.start()
     jobs = line.submit([wish(), wish()])
     until(lambda: pool.views()[0].state == "saving")

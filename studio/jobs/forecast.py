@@ -1,0 +1,131 @@
+"""When each waiting job will begin and end, by playing the schedule forward on measured times.
+
+Nothing is guessed: what waits behind a job of unknown length has no forecast. The playing is done
+by who asks, never by the pool, and takes at most a tenth of the time.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
+
+from studio.jobs.schedule import Line, Resident, State, Waiting, schedule
+from studio.jobs.slot import Inbox
+
+MOST = 100  # jobs that are played
+FRESH_SECONDS = 1.0
+REST = 10  # times as long as the playing took
+ANSWER_SECONDS = 0.5  # a busy pool is not waited for any longer
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """On the clock of `State.now`."""
+
+    begins: float
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What waits, and what is painted: whose, and on which clock it will be over."""
+
+    state: State
+    painting: Mapping[str, tuple[str, Times]]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Asks the pool how things stand."""
+
+    answer: Future[Now] = field(default_factory=Future)
+
+
+def play(seen: Now, most: int = MOST) -> dict[str, Times]:
+    """The times of what is painted, and of so many that wait."""
+    state = seen.state
+    found = {job: times for job, (_, times) in seen.painting.items()}
+    lines: dict[Line, list[Waiting]] = {
+        line: list(jobs[:most]) for line, jobs in state.lines.items()
+    }
+    until = {gpu.name: gpu.free_at for gpu in state.gpus}
+    residents, had = list(state.residents), dict(state.had)
+    ending = [(times.ends, owner) for owner, times in seen.painting.values()]
+    passed, now, left = state.passed, state.now, most
+    while left > 0 and any(lines.values()):
+        decision = schedule(
+            replace(
+                state,
+                now=now,
+                lines={line: jobs for line, jobs in lines.items() if jobs},
+                gpus=[replace(gpu, free_at=until[gpu.name]) for gpu in state.gpus],
+                residents=residents,
+                had=had,
+                running=Counter(owner for ends, owner in ending if ends > now),
+                passed=passed,
+            )
+        )
+        passed = decision.passed
+        for start in decision.starts:
+            waiting = _take(lines, start.job)
+            need = state.needs[waiting.model]
+            seconds = inf if waiting.seconds is None else waiting.seconds
+            ends = now + start.loads * need.load_seconds + seconds
+            found[waiting.job] = Times(now, ends)
+            ending.append((ends, waiting.owner))
+            had[waiting.owner] = had.get(waiting.owner, 0.0) + len(start.gpus) * seconds
+            until |= dict.fromkeys(start.gpus, ends)
+            residents = [one for one in residents if one not in start.leave]
+            residents += [Resident(waiting.model, start.gpus)] * start.loads
+            left -= 1
+        later = [end for end in until.values() if end is not None and isfinite(end)]
+        if not later:
+            break
+        now = max(now, min(later))
+        until = {name: end if end and end > now else None for name, end in until.items()}
+    return found
+
+
+def _take(lines: dict[Line, list[Waiting]], job: str) -> Waiting:
+    for jobs in lines.values():
+        if jobs and jobs[0].job == job:
+            return jobs.pop(0)
+    raise KeyError(job)
+
+
+class Forecaster:
+    """The times as they stood a moment ago, for any thread."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._lock = threading.Lock()
+        self._known: Mapping[str, Times] = {}
+        self._due = 0.0
+
+    def times(self, job: str) -> Times | None:
+        """In seconds since 1970; None where they cannot be known."""
+        with self._lock:
+            if time.monotonic() >= self._due:
+                self._look()
+            return self._known.get(job)
+
+    def _look(self) -> None:
+        look = Look()
+        self._inbox.put(look)
+        began = time.monotonic()
+        try:
+            seen = look.answer.result(ANSWER_SECONDS)
+        except TimeoutError:
+            self._known, self._due = {}, time.monotonic() + FRESH_SECONDS
+            return
+        shift = time.time() - time.monotonic()
+        self._known = {
+            job: Times(times.begins + shift, times.ends + shift)
+            for job, times in play(seen).items()
+            if isfinite(times.ends)
+        }
+        now = time.monotonic()
+        self._due = now + max(FRESH_SECONDS, REST * (now - began))

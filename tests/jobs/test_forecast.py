@@ -1,0 +1,82 @@
+"""What is forecast is what the schedule will do; what cannot be known is left out."""
+
+import time
+from math import inf
+
+from studio.jobs.forecast import Forecaster, Look, Now, Times, play
+from studio.jobs.schedule import Gpu, Need, Resident, State, Waiting
+from studio.jobs.slot import Inbox
+
+NEEDS = {"small": Need(1, 8, 5.0), "wide": Need(2, 16, 20.0), "new": Need(1, 8, 5.0)}
+
+
+def waiting(
+    job: str, model: str = "small", seconds: float | None = 10.0, **more: object
+) -> Waiting:
+    given = {"owner": "ann", "rank": 1, "seq": int(job[1:]), "since": 0.0, **more}
+    return Waiting(job, model, seconds=seconds, **given)  # type: ignore[arg-type]
+
+
+def seen(*jobs: Waiting, gpus: int = 2, painting: dict[str, tuple[str, Times]] | None = None,
+         **more: object) -> Now:  # fmt: skip
+    lines: dict[tuple[int, str, str], list[Waiting]] = {}
+    for job in jobs:
+        lines.setdefault(job.line, []).append(job)
+    busy = [times.ends for _, times in (painting or {}).values()]
+    there = [Gpu(f"gpu{n}", "here", 24.0, busy[n] if n < len(busy) else None) for n in range(gpus)]
+    state = State(100.0, lines, there, NEEDS, **more)  # type: ignore[arg-type]
+    return Now(state, painting or {})
+
+
+def test_jobs_follow_each_other_on_each_gpu_and_load_once() -> None:
+    found = play(seen(*(waiting(f"j{n}") for n in range(5))))
+    assert found == {
+        "j0": Times(100, 115), "j1": Times(100, 115),
+        "j2": Times(115, 125), "j3": Times(115, 125), "j4": Times(125, 135),
+    }  # fmt: skip
+
+
+def test_a_running_job_is_waited_for_and_its_model_is_there() -> None:
+    painting = {"now": ("ann", Times(90.0, 130.0))}
+    here = (Resident("small", ("gpu0",)),)
+    found = play(seen(waiting("j0"), gpus=1, painting=painting, residents=here))
+    assert found == {"now": Times(90, 130), "j0": Times(130, 140)}
+
+
+def test_what_stands_behind_an_unknown_length_has_no_forecast() -> None:
+    jobs = [waiting("j0", "new", None), waiting("j1"), waiting("j2")]
+    found = play(seen(*jobs, gpus=1))
+    assert found["j0"] == Times(100, inf)
+    assert not found.keys() & {"j1", "j2"}
+    other = play(seen(*jobs, gpus=2))
+    assert (other["j1"], other["j2"]) == (Times(100, 115), Times(115, 125))
+
+
+def test_a_wide_job_begins_when_its_gpus_are_free_and_classes_come_first() -> None:
+    painting = {"now": ("ann", Times(90.0, 130.0))}
+    jobs = [waiting("j0", "wide", 30.0, rank=2), waiting("j1", seconds=60.0)]
+    found = play(seen(*jobs, painting=painting))
+    assert found["j0"] == Times(130, 180)
+    assert found["j1"].begins == 180
+
+
+def test_a_limit_on_one_owner_is_kept_in_the_forecast() -> None:
+    jobs = [waiting(f"j{n}") for n in range(2)]
+    found = play(seen(*jobs, most_running=1))
+    assert (found["j0"].begins, found["j1"].begins) == (100, 115)
+
+
+def test_only_so_many_are_played_and_a_long_line_takes_no_longer() -> None:
+    jobs = [waiting(f"j{n}", owner=f"o{n % 50}") for n in range(10_000)]
+    began = time.monotonic()
+    assert len(play(seen(*jobs, gpus=4), most=40)) <= 43
+    assert time.monotonic() - began < 5
+
+
+def test_a_pool_that_is_busy_is_not_waited_for_and_is_not_asked_at_once_again() -> None:
+    inbox: Inbox = Inbox()
+    forecaster = Forecaster(inbox)
+    assert forecaster.times("j0") is None
+    assert forecaster.times("j0") is None
+    assert isinstance(inbox.get_nowait(), Look)
+    assert inbox.empty()
