@@ -1,11 +1,20 @@
 """What is forecast is what the schedule will do; what cannot be known is left out."""
 
+import re
+import threading
 import time
+from collections.abc import Iterator
 from math import inf
 
+import pytest
+
+from studio.jobs import fake
 from studio.jobs.forecast import Forecaster, Look, Now, Times, play
 from studio.jobs.schedule import Gpu, Need, Resident, State, Waiting
-from studio.jobs.slot import Inbox
+from studio.jobs.slot import Gone, Inbox
+from studio.messages import FromWorker, Paint, Painted
+from tests.conftest import OpenStudio
+from tests.jobs.test_pool import until, wish
 
 NEEDS = {"small": Need(1, 8, 5.0), "wide": Need(2, 16, 20.0), "new": Need(1, 8, 5.0)}
 
@@ -80,3 +89,23 @@ def test_a_pool_that_is_busy_is_not_waited_for_and_is_not_asked_at_once_again() 
     assert forecaster.times("j0") is None
     assert isinstance(inbox.get_nowait(), Look)
     assert inbox.empty()
+
+
+def test_who_waits_is_told_when_from_what_was_measured(open_studio: OpenStudio) -> None:
+    def quarter(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        for said in fake.paint(message, cancelled):
+            if isinstance(said, Painted):
+                time.sleep(0.25)
+                said.timings.update(steps=0.25, total=0.25)
+            yield said
+
+    studio = open_studio(fake.FakeSlot("a", quarter))
+    assert studio.line.wait(studio.line.submit([wish()])[0].id, 10).job.state == "done"
+    jobs = studio.line.submit([wish() for _ in range(5)])
+    until(lambda: studio.line.view(jobs[-1].id).times is not None)
+    view = studio.line.view(jobs[-1].id)
+    assert view.times
+    assert re.search(r"before it, begins in about \d s", view.words)
+    end = studio.line.wait(jobs[-1].id, 10).job
+    assert end.finished_at == pytest.approx(view.times.ends, abs=0.6)
+    assert end.timings["expected"] == pytest.approx(0.25, abs=0.05)

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -130,26 +129,6 @@ def test_the_place_in_line_is_told(open_studio: OpenStudio) -> None:
     jobs = studio.line.submit([wish(), wish()])
     views = [studio.line.view(job.id) for job in jobs]
     assert [view.words for view in views] == ["next in line", "waiting, 1 before it"]
-
-
-def test_who_waits_is_told_when_from_what_was_measured(open_studio: OpenStudio) -> None:
-    def quarter(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
-        for said in fake.paint(message, cancelled):
-            if isinstance(said, Painted):
-                time.sleep(0.25)
-                said.timings.update(steps=0.25, total=0.25)
-            yield said
-
-    studio = open_studio(fake.FakeSlot("a", quarter))
-    assert studio.line.wait(studio.line.submit([wish()])[0].id, 10).job.state == "done"
-    jobs = studio.line.submit([wish() for _ in range(5)])
-    until(lambda: studio.line.view(jobs[-1].id).times is not None)
-    view = studio.line.view(jobs[-1].id)
-    assert view.times
-    assert re.search(r"before it, begins in about \d s", view.words)
-    end = studio.line.wait(jobs[-1].id, 10).job
-    assert end.finished_at == pytest.approx(view.times.ends, abs=0.6)
-    assert end.timings["expected"] == pytest.approx(0.25, abs=0.05)
 
 
 def test_following_a_job_shows_every_step_and_ends(open_studio: OpenStudio) -> None:
