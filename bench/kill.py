@@ -25,10 +25,12 @@ from studio.jobs.seats import Fleet
 from studio.jobs.studio import Studio
 from studio.request import read_request
 from studio.settings import Settings
+from studio.store.rows import Job
 
 DRAIN_SECONDS = 120
 STEPS = 4
 SLOTS = 2
+BAD = ("lost", "doubled", "broken", "orphans")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +45,7 @@ def main(asked: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         figures = rounds(Path(folder), asked.cycles, seed, asked.database)
     report("kill", figures, save=asked.save)
-    return int(any(figures[name] for name in ("lost", "doubled", "half_files", "orphans")))
+    return int(any(figures[name] for name in BAD))
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ def _compare(data: Path, database: str, ledger: list[str]) -> dict[str, float]:
             if not counts.get("queued") and not counts.get("running"):
                 break
             time.sleep(0.05)
-        states = [studio.store.job(name).state for name in ledger]
+        jobs = [studio.store.job(name) for name in ledger]
         pictures = [studio.store.pictures(job=name) for name in ledger]
         kept = studio.store.pictures(limit=1_000_000)
         wrong = sum(
@@ -158,16 +160,20 @@ def _compare(data: Path, database: str, ledger: list[str]) -> dict[str, float]:
         files = {path for path in (data / "pictures").rglob("*") if path.is_file()}
         named = {studio.store.file(picture) for picture in kept}
         return {
-            "lost": sum(state not in ("done", "failed") for state in states),
-            "failed": states.count("failed"),
-            "doubled": sum(len(some) > 1 for some in pictures),
-            "without_picture": sum(
-                state == "done" and not some for state, some in zip(states, pictures, strict=True)
+            "lost": sum(
+                not some and not _given_up(job) for job, some in zip(jobs, pictures, strict=True)
             ),
-            "half_files": wrong + len(files - named) + len(list(data.rglob(".part-*"))),
+            "given_up": sum(map(_given_up, jobs)),
+            "doubled": sum(len(some) > 1 for some in pictures),
+            "broken": wrong + len(files - named) + len(list(data.rglob(".part-*"))),
         }
     finally:
         studio.close()
+
+
+def _given_up(job: Job) -> bool:
+    """Its worker was killed twice: then it is stopped, and says so."""
+    return (job.state, job.error_code, job.crashes) == ("failed", "worker_died", 2)
 
 
 def _serve(data: Path, database: str) -> None:

@@ -43,7 +43,7 @@ from studio.store.rows import Job
 from studio.store.store import Store
 from studio.weights import absent, find_upscaler, find_weights
 
-MAX_CRASHES = 3  # a job is put back twice after the death of its worker, not a third time
+MAX_CRASHES = 2  # a job is put back after the death of its worker, not a second time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
 SAVE_AGAIN_SECONDS = 2
 BACKOFF = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before the n-th start in a row
@@ -206,10 +206,10 @@ class Pool:
             self._chooser.lose_track()
             return
         sentence = (
-            f"The worker died {MAX_CRASHES} times while painting this ({how}). "
-            "It will not be tried again; a smaller size may work."
+            f"The worker died twice while painting this ({how}). It will not be tried again; "
+            "a smaller size may work."
         )
-        self.store.fail(job.id, job.token, "worker_died", sentence)
+        self.store.fail(job.id, job.token, "worker_died", sentence, crashed=True)
 
     def _begin_again(self, seat: Seat) -> None:
         if seat.wide:  # the next wide job makes another

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -130,9 +130,12 @@ class Store:
             return None
         return kept
 
-    def fail(self, job_id: str, token: int, code: str, sentence: str) -> bool:
-        change = {"state": "failed", "error_code": code, "error": sentence}
+    def fail(
+        self, job_id: str, token: int, code: str, sentence: str, *, crashed: bool = False
+    ) -> bool:
+        change: dict[str, Any] = {"state": "failed", "error_code": code, "error": sentence}
         with self.database.write() as tx:
+            change["crashes"] = jobs.find(tx, job_id).crashes + int(crashed)
             return bool(jobs.end(tx, job_id, token, self._clock(), change))
 
     def cancel(self, job_id: str) -> Job:

@@ -190,23 +190,34 @@ def dying(times: int) -> fake.Script:
 
 
 def test_the_job_of_a_dead_worker_is_put_back_and_painted(open_studio: OpenStudio) -> None:
-    studio = open_studio(fake.FakeSlot(script=dying(2)))
+    studio = open_studio(fake.FakeSlot(script=dying(1)))
     began = time.monotonic()
     view = paint(studio)
     assert view.job.state == "done"
-    assert view.job.crashes == 2
+    assert view.job.crashes == 1
     assert time.monotonic() - began < 3
 
 
-def test_a_job_that_kills_every_worker_is_stopped_and_the_next_one_paints(
+def test_a_job_that_kills_every_worker_is_stopped_and_the_others_are_painted(
     open_studio: OpenStudio,
 ) -> None:
-    studio = open_studio(fake.FakeSlot(script=dying(3)))
-    jobs = studio.line.submit([wish(), wish()])
-    poison, good = [studio.line.wait(job.id, 10) for job in jobs]
-    assert poison.job.state == "failed"
-    assert "died 3 times" in poison.words
-    assert good.job.state == "done"
+    """F03"""
+
+    def poisoned(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        if message.request["prompt"] == "poison":
+            yield Gone("was killed by SIGSEGV")
+            return
+        yield from fake.paint(message, cancelled)
+
+    studio = open_studio(fake.FakeSlot(script=poisoned))
+    wishes = [wish(prompt="poison" if number == 3 else "tea") for number in range(21)]
+    views = [studio.line.wait(job.id, 20) for job in studio.line.submit(wishes)]
+    poison = views.pop(3)
+    assert (poison.job.state, poison.job.error_code) == ("failed", "worker_died")
+    assert "died twice while painting this (was killed by SIGSEGV)" in poison.words
+    assert (poison.job.attempts, poison.job.crashes) == (2, 2)
+    assert {view.job.state for view in views} == {"done"}
+    assert {view.job.crashes for view in views} == {0}
 
 
 def test_the_words_of_a_worker_that_lost_its_lease_are_dropped(open_studio: OpenStudio) -> None:
