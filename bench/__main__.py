@@ -8,6 +8,8 @@ BENCHES = {
     "overhead": "what the studio adds to a direct call of the pipeline, in milliseconds",
     "startup": "from the command to the page, over the imports that cannot be avoided",
     "schedule": "the schedule against first come first served and a fixed split, on traces",
+    "line": "submitting, claiming and finishing jobs while very many wait",
+    "estimate": "forecasts of when a picture ends, against when it did",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 
