@@ -143,13 +143,21 @@ class Cancelled:
     token: int
 
 
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """From the worker, before the end of its job: a new process should follow it."""
+
+    kind: ClassVar[str] = "worn"
+    why: str
+
+
 ToWorker = Paint | Load | Unload | Cancel | Leave
-FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled
+FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled | Worn
 _TYPES = {
     kind.kind: kind
     for kind in (
         *(Paint, Load, Unload, Cancel, Leave),
-        *(Hello, Loading, Progress, Painted, Failed, Cancelled),
+        *(Hello, Loading, Progress, Painted, Failed, Cancelled, Worn),
     )
 }
 

@@ -19,10 +19,10 @@ def explain(error: Exception, size: str) -> PaintError:
         return error
     if isinstance(error, DarkroomError):
         return PaintError(error.code, str(error))
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _no_room(error):
+    if is_out_of_memory(error):
         return PaintError(
             "oom",
-            f"There is not enough memory for a picture of {size}. "
+            f"There is not enough memory for a picture of {size}, even by the most sparing way. "
             "Choose a smaller size, or free memory on the device.",
         )
     return PaintError(
@@ -39,5 +39,6 @@ def is_poisoned(error: Exception) -> bool:
     return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 
-def _no_room(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+def is_out_of_memory(error: Exception) -> bool:
+    of_the_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return of_the_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -18,7 +18,8 @@ from studio.catalog import ModelCard
 from studio.engine.device import find_hardware
 from studio.engine.failures import explain, is_poisoned
 from studio.engine.fingerprint import versions
-from studio.engine.paint import paint
+from studio.engine.ladder import Ladder
+from studio.engine.paint import Tell
 from studio.engine.residents import Residents
 from studio.messages import (
     Cancel,
@@ -29,13 +30,16 @@ from studio.messages import (
     Load,
     Loading,
     Paint,
+    Painted,
     Progress,
     Unload,
+    Worn,
     read_frame,
     write_frame,
 )
 
 POISONED = 70  # exit code of a worker whose card no longer answers
+FALLS = 2  # of memory, after which a new process is better: pieces of it stay taken
 
 log = logging.getLogger("darkroom.worker")
 
@@ -72,6 +76,7 @@ class Desk:
         self.jobs: SimpleQueue[Paint | Load | Unload] = SimpleQueue()
         self.cancelled: set[tuple[str, int]] = set()
         self._residents = residents
+        self._ladder = Ladder(residents)
         self._previews = previews
 
     def load(self, wanted: Load) -> None:
@@ -93,16 +98,25 @@ class Desk:
             write_frame(outbox, word)
 
         try:
-            write_frame(outbox, paint(job, self._residents, self._previews, tell))
-        except _Stop:
-            write_frame(outbox, Cancelled(job.job, job.token))
+            answer = self._answer(job, tell)
+            if self._ladder.falls >= FALLS:
+                write_frame(outbox, Worn(f"ran out of memory {self._ladder.falls} times"))
+            write_frame(outbox, answer)
         except BrokenPipeError:
             os._exit(0)  # nobody listens any more
-        except Exception as error:  # noqa: BLE001 - the worker outlives one failed picture
-            self._explain(error, job, outbox)
         self.cancelled.discard(name)
 
-    def _explain(self, error: Exception, job: Paint, outbox: BinaryIO) -> None:
+    def _answer(self, job: Paint, tell: Tell) -> Painted | Cancelled | Failed:
+        try:
+            return self._ladder.paint(job, self._previews, tell)
+        except _Stop:
+            return Cancelled(job.job, job.token)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker outlives one failed picture
+            return self._explain(error, job)
+
+    def _explain(self, error: Exception, job: Paint) -> Failed:
         detail = "".join(traceback.format_exception(error))
         if is_poisoned(error):
             log.error("the card no longer answers; this worker leaves\n%s", detail)
@@ -111,10 +125,10 @@ class Desk:
         sides = (job.request.get(side) or 0 for side in ("width", "height"))
         size = "x".join(str(side * times) for side in sides)
         failure = explain(error, size)
-        write_frame(outbox, Failed(job.job, job.token, failure.code, str(failure), detail))
         if failure.code == "oom":
             traceback.clear_frames(error.__traceback__)  # they hold the tensors that filled it
             self._residents.clear()
+        return Failed(job.job, job.token, failure.code, str(failure), detail)
 
 
 def _hear(inbox: BinaryIO, desk: Desk) -> None:

@@ -24,8 +24,13 @@ from studio.request import ImageRequest, read_request
 Tell = Callable[[Loading | Progress], None]
 
 
-def paint(message: Paint, residents: Residents, previews: bool, tell: Tell) -> Painted:
-    """Pictures are painted one after another, so that none depends on how many were asked for."""
+def paint(
+    message: Paint, residents: Residents, previews: bool, tell: Tell, notes: tuple[str, ...] = ()
+) -> Painted:
+    """Pictures are painted one after another, so that none depends on how many were asked for.
+
+    `notes` say what was done about it before.
+    """
     clock, sketches = _Clock(), Previews(previews)
     request = read_request(message.request)
     card = ModelCard.model_validate(message.card)
@@ -47,10 +52,10 @@ def paint(message: Paint, residents: Residents, previews: bool, tell: Tell) -> P
         recipe["fingerprint"] |= upscaler.marks if upscaler else {}
         if used := marks(request.loras, message.loras):
             recipe["fingerprint"]["loras"] = used
-        recipe["warnings"] += partial
+        recipe["warnings"] += [*partial, *notes]
         arguments = painter.family.condition(request) | painter.family.arguments(request)
     pictures: list[Picture] = []
-    warnings = dict.fromkeys(partial)
+    warnings = dict.fromkeys([*partial, *notes])
     for index, seed in enumerate(request.seeds()):
 
         def after_step(number: int, latents: torch.Tensor, index: int = index) -> None:

@@ -3,7 +3,7 @@
 Pure: hardware and card in, decision out, so every machine that we do not own can be tried here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from studio.catalog import ModelCard
@@ -15,6 +15,11 @@ Offload = Literal["none", "model", "sequential"]
 
 TINY_GB = 0.5
 LARGEST_PART = 0.6  # of an SDXL: what must fit at once when the parts take turns on the card
+TURNS: dict[Offload, str] = {
+    "none": "it stays on the card",
+    "model": "its parts take turns on the card",
+    "sequential": "it moves to the card layer by layer, which is slow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,18 @@ def decide(hardware: Hardware, card: ModelCard, precision: str, threads: int) ->
     if hardware.mps:
         return _on_mps(precision)
     return _on_cpu(hardware, card, precision, threads)
+
+
+def lower(plan: Plan) -> tuple[Plan, str] | None:
+    """The next cheaper plan, and what it does in words; None if there is none."""
+    if not plan.tiling:
+        lowered, words = replace(plan, tiling=True), "it was decoded in tiles"
+    elif plan.device.startswith("cuda") and plan.offload != "sequential":
+        further: Offload = "model" if plan.offload == "none" else "sequential"
+        lowered, words = replace(plan, offload=further), TURNS[further]
+    else:
+        return None
+    return replace(lowered, reason=f"{plan.reason}; memory ran out, so {words}"), words
 
 
 def _on_cuda(gpu: Gpu, card: ModelCard, precision: str) -> Plan:
@@ -57,10 +74,10 @@ def _on_cuda(gpu: Gpu, card: ModelCard, precision: str) -> Plan:
 def _offload(needed: float, free: float) -> tuple[Offload, str]:
     amounts = f"{needed:.1f} GB needed, {free:.1f} GB free"
     if needed <= free:
-        return "none", f"{amounts}: it stays on the card"
+        return "none", f"{amounts}: {TURNS['none']}"
     if needed * LARGEST_PART <= free:
-        return "model", f"{amounts}: its parts take turns on the card"
-    return "sequential", f"{amounts}: it moves to the card layer by layer, which is slow"
+        return "model", f"{amounts}: {TURNS['model']}"
+    return "sequential", f"{amounts}: {TURNS['sequential']}"
 
 
 def _on_mps(precision: str) -> Plan:

@@ -16,7 +16,7 @@ from studio.engine.device import find_hardware
 from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError
 from studio.engine.painter import Painter
-from studio.engine.plan import decide
+from studio.engine.plan import Plan, decide, lower
 from studio.engine.upscale import Upscaler
 from studio.engine.weights import check_folder, file_hash, there
 from studio.errors import Refused
@@ -38,6 +38,8 @@ class Residents:
         self._precision = precision
         self._painters: dict[Key, Painter] = {}
         self._upscalers: dict[tuple[str, str], Upscaler] = {}
+        self._plans: dict[Key, Plan] = {}  # the last ones, kept where memory ran out
+        self._lowered: set[Key] = set()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
@@ -65,17 +67,35 @@ class Residents:
             self._upscalers = {key: Upscaler(Path(file), device, bf16=bf16)}
         return self._upscalers[key]
 
+    def lower(self, key: Key) -> str | None:
+        """From now on it paints by the next cheaper plan; in words which, or None if none is."""
+        plan = self._plans.get(key)
+        lowered = lower(plan) if plan else None
+        if lowered is None:
+            return None
+        self._plans[key], words = lowered
+        self._lowered.add(key)
+        self.clear()
+        return words
+
     def clear(self) -> None:
         self._painters.clear()
         self._upscalers.clear()
-        _free()
+        self.free()
+
+    @staticmethod
+    def free() -> None:
+        """What nobody holds any more goes back to the device."""
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def drop(self, model: str) -> None:
         held = [key for key in self._painters if key.model == model]
         for key in held:
             del self._painters[key]
         if held:
-            _free()
+            self.free()
 
     def _folder(self, card: ModelCard, key: Key) -> Path:
         if card.repo.startswith(EMBEDDED):
@@ -93,9 +113,10 @@ class Residents:
 
     def _load(self, card: ModelCard, key: Key, folder: Path, parts: Mapping[str, Path]) -> Painter:
         hardware = find_hardware(self._device)
-        plan = decide(hardware, card, key.precision, torch.get_num_threads())
+        if key not in self._lowered:
+            self._plans[key] = decide(hardware, card, key.precision, torch.get_num_threads())
         try:
-            return Painter(card, folder, parts, plan, hardware.name)
+            return Painter(card, folder, parts, self._plans[key], hardware.name)
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -104,9 +125,3 @@ class Residents:
                 "model_invalid",
                 f"model: the files of {card.title} in {folder} cannot be loaded: {why}",
             ) from error
-
-
-def _free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -37,6 +37,7 @@ from studio.messages import (
     Painted,
     Progress,
     Unload,
+    Worn,
 )
 from studio.settings import Settings
 from studio.store.rows import Job
@@ -155,6 +156,8 @@ class Pool:
                     self._begin_again(seat)
                 elif seat.last is None:
                     self._end(seat, seat.job, message)
+            case Worn(why):
+                seat.worn = why
             case Loading() | Progress() | Painted() | Failed() | Cancelled():
                 if seat.job and (message.job, message.token) == (seat.job.id, seat.job.token):
                     self._hear_of_job(seat, seat.job, message)
@@ -199,6 +202,9 @@ class Pool:
         self.feed.tell(job.id, None)
         if seat.dead:
             self._begin_again(seat)
+        elif seat.worn:
+            seat.state, seat.due = "leaving", time.monotonic() + CANCEL_SECONDS
+            seat.slot.send(Leave())
 
     def _put_back(self, job: Job, how: str) -> None:
         if job.crashes + 1 < MAX_CRASHES:
@@ -217,7 +223,10 @@ class Pool:
             return
         wait = BACKOFF[min(seat.starts, len(BACKOFF) - 1)]
         seat.state, seat.due = "restarting", time.monotonic() + wait
-        seat.reason = f"the worker {seat.dead}; a new one starts" + (wait > 0) * f" in {wait:g} s"
+        seat.reason = (
+            f"the worker {seat.worn or seat.dead}; a new one starts"
+            + (wait > 0) * f" in {wait:g} s"
+        )
         log.warning("%s: %s", seat.slot.name, seat.reason)
 
     # What is asked of the pool
@@ -316,7 +325,7 @@ class Pool:
 
     def _begin(self, seat: Seat) -> None:
         seat.life, seat.starts, seat.state = seat.life + 1, seat.starts + 1, "starting"
-        seat.dead = None
+        seat.dead, seat.worn = None, ""
         seat.due = time.monotonic() + self.settings.load_seconds
         seat.slot.start(self.inbox, seat.life)
 

@@ -26,7 +26,8 @@ class Seat:
     """A slot and what the pool knows of its worker.
 
     `due` is when the clock has to look again; `last` how its job ended, until that is written down;
-    `dead` how its worker ended, until a new one begins. `gpus` are the single seats it lies on.
+    `dead` how its worker ended, until a new one begins; `worn` why one had better. `gpus` are the
+    single seats it lies on.
     """
 
     slot: Slot
@@ -43,6 +44,7 @@ class Seat:
     ends_at: float = math.inf
     last: Last | None = None
     dead: str | None = None
+    worn: str = ""
 
     @property
     def wide(self) -> bool:

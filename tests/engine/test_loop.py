@@ -5,13 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-
 from studio.catalog import ModelCard
-from studio.engine.loop import POISONED, Desk
+from studio.engine.loop import POISONED
 from studio.engine.painter import Painter
 from studio.engine.residents import Key, Residents
-from studio.messages import Failed, pack, read_frame
+from studio.messages import pack, read_frame
 from tests.engine.conftest import Job
 
 POISONED_DESK = """
@@ -27,30 +25,14 @@ Desk(Failing(error), False).paint(message, sys.stdout.buffer)
 
 
 class Failing(Residents):
-    """Has room for no model."""
+    """Fails to load."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__("cpu", Path(), "auto")
-        self.cleared = 0
         self._error = error
 
     def get(self, card: ModelCard, key: Key) -> Painter:
         raise self._error
-
-    def clear(self) -> None:
-        self.cleared += 1
-
-
-def test_a_full_card_fails_the_picture_and_frees_the_memory(job: Job) -> None:
-    residents, said = Failing(torch.OutOfMemoryError("CUDA out of memory")), io.BytesIO()
-    Desk(residents, False).paint(job(), said)
-    said.seek(0)
-    read_frame(said)  # loading
-    failed = read_frame(said)
-    assert isinstance(failed, Failed)
-    assert failed.code == "oom"
-    assert "64x64" in failed.sentence
-    assert residents.cleared == 1
 
 
 def test_a_lost_card_ends_the_worker_without_failing_the_job(job: Job, tmp_path: Path) -> None:
