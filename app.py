@@ -3,6 +3,7 @@
 python app.py                                            serve the page and the APIs
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py doctor                                     what is here, and what is wrong
+python app.py recover                                    the history again, from the pictures
 """
 
 import argparse
@@ -92,6 +93,18 @@ def doctor(settings: Settings, asked: argparse.Namespace) -> int:
     return 0 if all(finding.good for finding in findings) else 1
 
 
+def recover(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.store.recover import recover as find_again
+
+    recovery = find_again(settings)
+    for path in recovery.aside:
+        print(f"set aside: {path}")
+    for name, why in recovery.left:
+        print(f"left as it is: {name}: {why}")
+    print(f"{recovery.pictures} pictures of {recovery.jobs} jobs are in the history again.")
+    return 0
+
+
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -134,12 +147,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
-    verbs = parser.add_subparsers(metavar="{serve,paint,doctor}")
+    verbs = parser.add_subparsers(metavar="{serve,paint,doctor,recover}")
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
     check = verbs.add_parser("doctor", parents=[common], help="check this machine")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(act=doctor)
+    again = verbs.add_parser("recover", parents=[common], help="find the history in the pictures")
+    again.set_defaults(act=recover)
     return parser
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from studio.catalog import Settled
 from studio.errors import NotFound, TooMany
-from studio.request import Priority
+from studio.request import ImageRequest, Priority
 from studio.store.ids import new_id
 from studio.store.rows import Event, Job, Room, State
 from studio.store.tables import job, job_event
@@ -26,7 +26,10 @@ def enter(
     _check(tx, room, settled[0].request.owner, len(settled))
     rows = tx.execute(
         insert(job).returning(job, sort_by_parameter_order=True),
-        [_new_row(one, batch, now) for one in settled],
+        [
+            _new_row(one.request, one.wish.model_dump(mode="json"), one.warnings, batch, now)
+            for one in settled
+        ],
     )
     jobs = [_as_job(row) for row in rows]
     events = [{"n": 1, **_event(one, None, now, one.owner, "")} for one in jobs]
@@ -50,6 +53,22 @@ def _check(tx: Connection, room: Room, owner: str, more: int) -> None:
             f"{own} jobs of {owner} wait, of at most {room.most_each}, and {more} more do not "
             "fit. Try again when some are painted."
         )
+
+
+def adopt(
+    tx: Connection,
+    request: ImageRequest,
+    wish: dict[str, Any],
+    warnings: Sequence[str],
+    at: float,
+    note: str,
+) -> Job:
+    """A job that was painted before this database was there."""
+    row = _new_row(request, wish, warnings, None, at) | {"id": new_id(at), "state": "done"}
+    row |= {"attempts": 1, "started_at": at, "finished_at": at}
+    made = _as_job(tx.execute(insert(job).values(row).returning(job)).one())
+    tx.execute(insert(job_event), {"n": 1, **_event(made, None, at, made.owner, note)})
+    return made
 
 
 def start(tx: Connection, job_id: str, slot: str, now: float) -> Job | None:
@@ -183,8 +202,13 @@ def _event(moved: Job, was: State | None, now: float, actor: str, note: str) -> 
     }
 
 
-def _new_row(settled: Settled, batch: str | None, now: float) -> dict[str, Any]:
-    request = settled.request
+def _new_row(
+    request: ImageRequest,
+    wish: dict[str, Any],
+    warnings: Sequence[str],
+    batch: str | None,
+    now: float,
+) -> dict[str, Any]:
     return {
         "id": new_id(),
         "batch": batch,
@@ -192,9 +216,9 @@ def _new_row(settled: Settled, batch: str | None, now: float) -> dict[str, Any]:
         "state": "queued",
         "priority": RANKS[request.priority],
         "model": request.model,
-        "wish": settled.wish.model_dump(mode="json"),
+        "wish": wish,
         "request": request.model_dump(mode="json"),
-        "warnings": settled.warnings,
+        "warnings": list(warnings),
         "created_at": now,
     }
 

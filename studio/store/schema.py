@@ -22,6 +22,16 @@ from studio.store.database import Database
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class Damaged(CannotStart):
+    def __init__(self, file: Path, found: str) -> None:
+        super().__init__(
+            f"{file} is damaged ({found}). It was left as it is. Put a backup copy in its place, "
+            "or run 'python app.py recover': it sets the file aside and finds the history again "
+            "in the pictures, which stay where they are."
+        )
+        self.file = file
+
+
 def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
     file = Path(database.writer.url.database or "") if database.sqlite else None
     try:
@@ -36,10 +46,7 @@ def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
             raise CannotStart(f"{where} cannot be opened: {reason}.") from None
     if file and verdict != "ok":
         found = verdict.splitlines()[-1]
-        raise CannotStart(
-            f"{file} is damaged ({found}). It was left as it is. Put a backup copy in its place, "
-            f"or move {file.name}* elsewhere to begin anew; the pictures stay where they are."
-        )
+        raise Damaged(file, found)
     _migrate(database, file, migrations)
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, delete, insert, select
 from studio import messages
 from studio.catalog import Settled
 from studio.errors import CannotStart
+from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store import jobs, keys, pictures
 from studio.store.database import Database, database_url
@@ -199,6 +201,25 @@ class Store:
     def picture(self, picture_id: str) -> Picture:
         with self.database.read() as connection:
             return pictures.find(connection, picture_id)
+
+    def names(self) -> set[str]:
+        """Of all files that belong to a picture."""
+        with self.database.read() as connection:
+            return pictures.all_names(connection)
+
+    def adopt(
+        self,
+        request: ImageRequest,
+        wish: dict[str, Any],
+        found: Sequence[Picture],
+        at: float,
+        note: str,
+    ) -> Job:
+        """Pictures that lie here already, as those of one job that is done."""
+        with self.database.write() as tx:
+            job = jobs.adopt(tx, request, wish, found[0].recipe["warnings"], at, note)
+            pictures.add(tx, tuple(replace(picture, job=job.id) for picture in found))
+        return job
 
     def file(self, picture: Picture) -> Path:
         return self._shelf.find("pictures", picture.path)

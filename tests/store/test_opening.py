@@ -99,7 +99,9 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(
         }[damage]
     )
     before = file.read_bytes()
-    with pytest.raises(CannotStart, match=r"darkroom\.db is damaged \(.*backup copy.*begin anew"):
+    with pytest.raises(
+        CannotStart, match=r"darkroom\.db is damaged \(.*backup copy.*app\.py recover"
+    ):
         open_store(settings)
     assert file.read_bytes() == before
     file.rename(file.with_name("damaged.db"))

@@ -1,0 +1,29 @@
+"""What a picture says about itself, read out of its file: our own recipe, so far."""
+
+import io
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from studio.errors import Refused
+from studio.formats.metadata import RECIPE, read_recipe
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def own_recipe(data: bytes) -> dict[str, Any]:
+    """The recipe that this studio wrote into it. Only the head of the file is decoded."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            text = image.info.get(RECIPE) or _maker_note(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise Refused("This is no whole PNG, JPEG or WebP.") from None
+    if not text:
+        raise Refused("There is no recipe of this studio in it.")
+    return read_recipe(text)
+
+
+def _maker_note(image: Image.Image) -> str:
+    note = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.MakerNote, b"")
+    name, _, text = note.partition(b"\0") if isinstance(note, bytes) else (b"", b"", b"")
+    return text.decode("utf-8", "replace") if name == RECIPE.encode() else ""

@@ -1,0 +1,141 @@
+"""Finds the history again in the pictures themselves, for when the database is damaged or gone.
+
+A damaged file is set aside, never deleted. What waited in it is lost; what was painted is not: each
+picture says who asked for what. Which pictures were one job is told by their request and order.
+"""
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from studio.errors import DarkroomError
+from studio.formats.read import own_recipe
+from studio.request import ImageRequest, canonical, read_request
+from studio.settings import Settings
+from studio.store.ids import new_id
+from studio.store.rows import Picture
+from studio.store.schema import Damaged
+from studio.store.store import Store
+
+THUMB_SIDE = 320
+NOTE = "found again in its pictures"
+
+log = logging.getLogger("darkroom.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    path: Path
+    recipe: dict[str, Any]
+    request: ImageRequest
+    data: bytes
+    at: float
+
+
+@dataclass(slots=True)
+class Recovery:
+    aside: list[Path] = field(default_factory=list)
+    jobs: int = 0
+    pictures: int = 0
+    left: list[tuple[str, str]] = field(default_factory=list)  # which pictures were not, and why
+
+
+def recover(settings: Settings) -> Recovery:
+    recovery = Recovery()
+    try:
+        store = Store.open(settings)
+    except Damaged as damaged:
+        recovery.aside = _set_aside(damaged.file)
+        store = Store.open(settings)
+    try:
+        for group in _jobs(_unknown(settings.data, store.names(), recovery)):
+            pictures = tuple(_row(settings.data, one) for one in group)
+            store.adopt(group[0].request, _wish(group[0]), pictures, group[0].at, NOTE)
+            recovery.jobs += 1
+            recovery.pictures += len(pictures)
+    finally:
+        store.close()
+    return recovery
+
+
+def _set_aside(file: Path) -> list[Path]:
+    stamp = f"damaged-{time.time():.0f}"
+    parts = [file.with_name(file.name + ending) for ending in ("", "-wal", "-shm")]
+    return [part.rename(part.with_name(f"{part.name}.{stamp}")) for part in parts if part.exists()]
+
+
+def _unknown(data: Path, known: set[str], recovery: Recovery) -> Iterator[Found]:
+    """Pictures without a row, the oldest first."""
+    files = [path for path in (data / "pictures").rglob("*") if path.is_file()]
+    for path in sorted(files, key=lambda path: (path.stat().st_mtime, path.name)):
+        name = path.relative_to(data).as_posix()
+        if name in known:
+            continue
+        try:
+            content = path.read_bytes()
+            recipe = own_recipe(content)
+            request = read_request(recipe["request"])
+            yield Found(path, recipe, request, content, path.stat().st_mtime)
+        except (DarkroomError, KeyError, OSError) as error:
+            recovery.left.append((name, str(error)))
+
+
+def _jobs(found: Iterator[Found]) -> Iterator[list[Found]]:
+    """A job is over when another request comes, or a picture it has already."""
+    group: list[Found] = []
+    for one in found:
+        same = bool(group) and canonical(group[0].request) == canonical(one.request)
+        if not same or one.recipe["index"] in [other.recipe["index"] for other in group]:
+            if group:
+                yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _wish(found: Found) -> dict[str, Any]:
+    return {**found.recipe["request"], **found.recipe.get("wish", {})}
+
+
+def _row(data: Path, found: Found) -> Picture:
+    path = found.path.relative_to(data).as_posix()
+    thumb = Path("thumbs", *Path(path).parts[1:]).with_suffix(".webp")
+    with Image.open(io.BytesIO(found.data)) as image:
+        if not (data / thumb).is_file():
+            _draw_thumb(image, data / thumb)
+        width, height = image.size
+        kind = str(image.format).lower()
+    index = int(found.recipe["index"])
+    return Picture(
+        id=new_id(found.at + index / 1000),  # ids sort by time, and those of one job by number
+        job="",
+        index=index,
+        path=path,
+        thumb=thumb.as_posix(),
+        sha256=sha256(found.data).hexdigest(),
+        bytes=len(found.data),
+        width=width,
+        height=height,
+        seed=int(found.recipe["seed"]),
+        format=kind,
+        recipe={k: v for k, v in found.recipe.items() if k not in ("seed", "index")},
+        created_at=found.at,
+        owner=found.request.owner,
+        model=found.request.model or "",
+        prompt=found.request.prompt,
+    )
+
+
+def _draw_thumb(image: Image.Image, target: Path) -> None:
+    small = image.convert("RGB")
+    small.thumbnail((THUMB_SIDE, THUMB_SIDE))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    small.save(target, "WEBP", quality=80)

@@ -1,0 +1,105 @@
+"""The database is gone, the pictures are not: the history is found again in them (F14)."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from studio.engine.encode import encode, thumbnail
+from studio.formats.metadata import recipe_text
+from studio.messages import Painted, Picture
+from studio.settings import Settings
+from studio.store.recover import recover
+from studio.store.rows import Job
+from studio.store.rows import Picture as Row
+from tests.store.conftest import OpenStore
+from tests.store.kit import submit, wish
+
+STARTED = 1_700_000_000
+
+
+def painted(job: Job) -> Painted:
+    """As the engine does it: each file has the recipe inside."""
+    recipe = {"version": 1, "request": job.request, "wish": {}, "fingerprint": {}, "warnings": []}
+    recipe["wish"] = {"prompt": "as it was written"}
+    pictures = []
+    for index in range(job.request["count"]):
+        image = Image.new("RGB", (64, 48), (9, 40 * index, 99))
+        seed = job.request["seed"] + index
+        text = recipe_text({**recipe, "seed": seed, "index": index})
+        data, _ = encode(image, job.request["output_format"], "words", text)
+        kind = job.request["output_format"]
+        pictures.append(Picture(index, seed, 64, 48, kind, data, thumbnail(image)))
+    return Painted(job.id, job.token, tuple(pictures), recipe, {"total": 1.0})
+
+
+def known(row: Row) -> Row:
+    """All of a row that a picture can tell."""
+    return replace(row, id="", job="", created_at=0.0)
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_every_picture_is_found_again_with_its_recipe_in_its_order(
+    settings: Settings, open_store: OpenStore, damaged: bool
+) -> None:
+    store = open_store(settings)
+    again = {"prompt": "a red car", "seed": 7}  # twice the same wish is two jobs
+    wishes = [wish(count=2, owner="ann"), wish(output_format="webp"), wish(**again), wish(**again)]
+    wishes.append(wish("ein grünes Boot", output_format="jpeg"))
+    for number, job in enumerate(submit(store, *wishes)):
+        claimed = store.claim(job.id, "slot")
+        assert claimed
+        for row in store.keep(job.id, painted(claimed)) or ():
+            os.utime(store.file(row), (STARTED + number, STARTED + number))
+    submit(store)  # still waits
+    before = [known(row) for row in store.pictures()]
+    thumbs = [store.thumb(row) for row in store.pictures()]
+    store.close()
+    thumbs[0].unlink()
+    (settings.data / "pictures" / "foreign.png").write_bytes(b"not by us")
+    database = settings.data / "darkroom.db"
+    if damaged:
+        database.write_bytes(b"This is a diary, not a database.\n" * 200)
+    else:
+        database.unlink()
+    recovery = recover(settings)
+    assert (recovery.jobs, recovery.pictures) == (5, 6)
+    assert recovery.left == [("pictures/foreign.png", "This is no whole PNG, JPEG or WebP.")]
+    assert [path.read_bytes()[:14] for path in recovery.aside] == [b"This is a diar"] * damaged
+    store = open_store(settings)
+    rows = store.pictures()
+    assert [known(row) for row in rows] == before
+    assert all(store.thumb(row).is_file() for row in rows)
+    jobs = store.jobs()
+    assert [job.state for job in jobs] == ["done"] * 5
+    assert [round(job.created_at) - STARTED for job in jobs] == [4, 3, 2, 1, 0]
+    assert jobs[0].wish["prompt"] == "as it was written"
+    assert (jobs[-1].owner, len(store.pictures(job=jobs[-1].id))) == ("ann", 2)
+    store.close()
+    assert recover(settings).pictures == 0
+
+
+def test_a_healthy_database_only_gains_what_it_did_not_know(
+    settings: Settings, open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store(settings)
+    (waiting,) = submit(store)
+    (job,) = submit(store)
+    claimed = store.claim(job.id, "slot")
+    assert claimed
+    (row,) = store.keep(job.id, painted(claimed)) or ()
+    brought = settings.data / "pictures" / "brought" / "from-elsewhere.png"
+    brought.parent.mkdir()
+    brought.write_bytes(store.file(row).read_bytes())
+    os.utime(brought, (STARTED, STARTED))
+    store.close()
+    recovery = recover(settings)
+    assert (recovery.aside, recovery.jobs, recovery.left) == ([], 1, [])
+    store = open_store(settings)
+    assert store.job(waiting.id).state == "queued"
+    assert {found.path for found in store.pictures()} == {
+        row.path,
+        "pictures/brought/from-elsewhere.png",
+    }
