@@ -47,7 +47,6 @@ from studio.weights import absent, find_upscaler, find_weights
 MAX_CRASHES = 2  # a job is put back after the death of its worker, not a second time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
 SAVE_AGAIN_SECONDS = 2
-BACKOFF = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before the n-th start in a row
 
 log = logging.getLogger("darkroom.pool")
 
@@ -221,8 +220,9 @@ class Pool:
         if seat.wide:  # the next wide job makes another
             self._seats.remove(seat)
             return
-        wait = BACKOFF[min(seat.starts, len(BACKOFF) - 1)]
-        seat.state, seat.due = "restarting", time.monotonic() + wait
+        now = time.monotonic()
+        wait = 0.0 if seat.worn else seat.rest(now)
+        seat.state, seat.due = "restarting", now + wait
         seat.reason = (
             f"the worker {seat.worn or seat.dead}; a new one starts"
             + (wait > 0) * f" in {wait:g} s"

@@ -16,6 +16,9 @@ from studio.messages import Cancelled, Failed, Painted
 from studio.store.rows import Job
 
 SOON = 0.5  # seconds: what is overdue may end at any moment
+RESTS = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before the n-th start in a row
+MANY, LATELY_SECONDS = 5, 600.0  # deaths: from then on each makes the slot rest twice as long
+FIRST_REST, LONGEST_REST = 15.0, 300.0
 Last = Painted | Failed | Cancelled | Gone
 SeatState = Literal["starting", "idle", "painting", "saving", "restarting", "leaving"]
 Widen = Callable[[Sequence[Slot]], Slot]
@@ -45,10 +48,18 @@ class Seat:
     last: Last | None = None
     dead: str | None = None
     worn: str = ""
+    deaths: list[float] = field(default_factory=list)
 
     @property
     def wide(self) -> bool:
         return len(self.gpus) > 1
+
+    def rest(self, now: float) -> float:
+        """Its worker died; so long it shall wait for the next one."""
+        self.deaths = [at for at in self.deaths if now - at < LATELY_SECONDS] + [now]
+        in_a_row = RESTS[min(self.starts, len(RESTS) - 1)]
+        too_many = len(self.deaths) - MANY
+        return in_a_row if too_many < 0 else min(LONGEST_REST, FIRST_REST * 2**too_many)
 
     def holds(self, model: str) -> None:
         if model in self.loaded:

@@ -12,7 +12,7 @@ import pytest
 from studio.errors import CannotStart
 from studio.jobs import fake
 from studio.jobs.devices import Card, _gpu_offer, join
-from studio.jobs.seats import Fleet
+from studio.jobs.seats import Fleet, Seat
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
 from studio.messages import FromWorker, Paint
@@ -175,6 +175,16 @@ def test_a_wide_worker_that_dies_gives_its_job_back(settings: Settings, presets:
     assert died == [job]
     assert house.studio.store.job(job).crashes == 1
     house.studio.close()
+
+
+def test_a_slot_whose_workers_keep_dying_rests_longer_and_longer() -> None:
+    """F03, F06"""
+    seat = Seat(fake.FakeSlot(), "for tests", ("fake0",))
+    assert [seat.rest(now) for now in range(4)] == [0.0] * 4
+    assert [seat.rest(10.0 + n) for n in range(7)] == [15, 30, 60, 120, 240, 300, 300]
+    assert seat.rest(10_000.0) == 0.0
+    seat.starts = 3  # none of them said hello
+    assert seat.rest(10_001.0) == 5.0
 
 
 def test_a_joined_slot_sees_the_gpus_of_its_parts() -> None:
