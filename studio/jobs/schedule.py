@@ -135,6 +135,10 @@ class _Round:
         self.held: dict[str, str] = {}
         self.passed = {line: it for line, it in state.passed.items() if line in state.lines}
         self.ready = {one: self._ready(one) for one in state.residents}
+        self.holders: dict[str, list[tuple[float, tuple[str, ...], Resident]]] = {}
+        for one, at in self.ready.items():
+            heappush(self.holders.setdefault(one.model, []), (at, one.gpus, one))
+        self.found: dict[tuple[str, float | None], _Place | None] = {}  # until something changes
         self.aside = frozenset[str]().union(*(need.only or () for need in state.needs.values()))
 
     def decide(self) -> Decision:
@@ -170,24 +174,36 @@ class _Round:
         """
         pays = sum(self.state.needs[one.model].load_seconds for one in place.leave)
         pays += self.state.needs[head.model].load_seconds
-        holders = [
-            one
-            for one in self.ready
-            if one.model == head.model and self.kept.keys().isdisjoint(one.gpus)
-        ]
-        if not holders:
+        first = self._first_holder(head.model)
+        if first is None:
             return False
-        first = min(holders, key=self.ready.__getitem__)
         wait = self.ready[first] - self.state.now
+        if wait < pays:
+            self.ready[first] += head.seconds or 1.0
+        heappush(self.holders[head.model], (self.ready[first], first.gpus, first))
         if wait >= pays:
             return False
-        self.ready[first] += head.seconds or 1.0
         self.held[head.job] = (
             f"{' and '.join(first.gpus)} holds {head.model} and is free in {wait:.0f} s; "
             f"to load it once more would cost {pays:.0f} s"
         )
         self.taken[head.line] += 1  # the next in its line waits behind it
         return True
+
+    def _first_holder(self, model: str) -> Resident | None:
+        """Takes out who holds the model and will be free first, but for those kept for others."""
+        heap, aside, first = self.holders.get(model, []), [], None
+        while heap and first is None:
+            entry = heappop(heap)
+            if entry[-1] in self.ready:  # it neither left nor begins to paint now
+                kept = not self.kept.keys().isdisjoint(entry[-1].gpus)
+                if kept:
+                    aside.append(entry)
+                else:
+                    first = entry[-1]
+        for entry in aside:
+            heappush(heap, entry)
+        return first
 
     def _ready(self, resident: Resident) -> float:
         return max(self.free_at[name] for name in resident.gpus)
@@ -199,24 +215,23 @@ class _Round:
 
     def _in_turn(self, lines: list[Line]) -> Iterator[tuple[Line, Waiting]]:
         """Heads by what their owner had, then by arrival. A line whose head stays is left alone."""
-        heap = [self._turn(line) for line in lines if self._head(line)]
+        heap = [turn for line in lines if (turn := self._turn(line))]
         heapify(heap)
         while heap and self.free:
-            turn = heappop(heap)
-            line = turn[-1]
-            if turn < self._turn(line):  # the owner got something meanwhile
-                heappush(heap, self._turn(line))
+            had, _, line, head = heappop(heap)
+            if had < self.had.get(head.owner, 0.0):  # the owner got something meanwhile
+                heappush(heap, (self.had[head.owner], head.seq, line, head))
                 continue
-            head = self._head(line)
-            if head is None or self._at_limit(head):
+            if self._at_limit(head):
                 continue
             yield line, head
-            if self._head(line) not in (None, head):
-                heappush(heap, self._turn(line))
+            after = self._turn(line)
+            if after and after[-1] is not head:
+                heappush(heap, after)
 
-    def _turn(self, line: Line) -> tuple[float, int, Line]:
+    def _turn(self, line: Line) -> tuple[float, int, Line, Waiting] | None:
         head = self._head(line)
-        return self.had.get(line[1], 0.0), head.seq if head else 0, line
+        return (self.had.get(head.owner, 0.0), head.seq, line, head) if head else None
 
     def _head(self, line: Line) -> Waiting | None:
         jobs, taken = self.state.lines[line], self.taken[line]
@@ -244,6 +259,12 @@ class _Round:
 
     def _find(self, head: Waiting) -> _Place | None:
         """The cheapest place that is free for it, or none."""
+        key = (head.model, head.seconds if self.kept else None)
+        if key not in self.found:
+            self.found[key] = self._search(head)
+        return self.found[key]
+
+    def _search(self, head: Waiting) -> _Place | None:
         need = self.state.needs[head.model]
         may = [name for name in self.free if self._may(name, need)]
         open_to = {name for name in may if self._in_time(head, need, name, False)}
@@ -313,6 +334,7 @@ class _Round:
             Start(head.job, place.gpus, place.loads, place.leave, self._reason(head, place))
         )
         self.taken[head.line] += 1
+        self.found.clear()
         width = len(place.gpus)
         self.had[head.owner] = self.had.get(head.owner, 0.0) + width * (head.seconds or 1.0)
         self.running[head.owner] += 1
@@ -344,18 +366,20 @@ class _Round:
         """A job that needs several GPUs at once keeps those that will be free first."""
         need = self.state.needs[head.model]
         may = [gpu for gpu in self.state.gpus if self._may(gpu.name, need)]
-        soon = sorted(may, key=lambda gpu: (gpu.machine, gpu.free_at or self.state.now))
-        sets = [list(there)[: need.gpus] for _, there in groupby(soon, key=lambda gpu: gpu.machine)]
-        sets = [some for some in sets if len(some) == need.gpus]
-        if not sets:
-            self.held[head.job] = f"{head.model} needs {need.gpus} GPUs of one machine"
+        if max(Counter(gpu.machine for gpu in may).values(), default=0) < need.gpus:
+            needs = f"{head.model} needs {need.gpus} GPUs of one machine"
+            self.held[head.job] = needs if may else "every GPU is kept for other models"
             return
         if need.gpus == 1 or any(gpu.name in self.kept for gpu in may):
             self.held[head.job] = "all that could paint it are taken"
             return
+        soon = sorted(may, key=lambda gpu: (gpu.machine, gpu.free_at or self.state.now))
+        sets = [list(there)[: need.gpus] for _, there in groupby(soon, key=lambda gpu: gpu.machine)]
+        sets = [some for some in sets if len(some) == need.gpus]
         chosen = min(sets, key=lambda some: max(gpu.free_at or self.state.now for gpu in some))
         begins = max(gpu.free_at or self.state.now for gpu in chosen)
         self.kept |= {gpu.name: begins for gpu in chosen}
+        self.found.clear()
         names = " and ".join(gpu.name for gpu in self.state.gpus if gpu in chosen)
         when = f" and free in {begins - self.state.now:.0f} s" if isfinite(begins) else ""
         self.held[head.job] = f"{names} are kept for it{when}"

@@ -202,6 +202,8 @@ def test_gpus_kept_for_a_model_paint_it_alone_and_nothing_else_does() -> None:
     assert {start.job: set(start.gpus) for start in decision.starts} == {
         "job1": {"g2"}, "job2": {"g3"}, "job4": {"g0", "g1"},
     }  # fmt: skip
+    held = decide([job(1)], gpus(2), needs=needs).held
+    assert held == {"job1": "every GPU is kept for other models"}
 
 
 # For all lines
