@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from studio.jobs import fake
 from studio.jobs.slot import Gone, Inbox
 from studio.messages import FromWorker, Loading, Paint, Painted, Progress, Worn
@@ -32,6 +34,25 @@ def test_the_job_of_a_dead_worker_is_put_back_and_painted(open_studio: OpenStudi
     assert view.job.state == "done"
     assert view.job.crashes == 1
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("how", ["killed by SIGSEGV", "left with exit code 0"])
+def test_however_a_worker_ends_its_job_is_painted_and_says_how(
+    open_studio: OpenStudio, how: str
+) -> None:
+    """F02"""
+    lives = iter([how])
+
+    def ends(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        if last := next(lives, None):
+            yield Gone(last)
+        else:
+            yield from fake.paint(message, cancelled)
+
+    studio = open_studio(fake.FakeSlot(script=ends))
+    view = paint(studio)
+    assert (view.job.state, view.job.crashes) == ("done", 1)
+    assert f"worker {how}" in [event.note for event in studio.store.events(view.job.id)]
 
 
 def test_a_job_that_kills_every_worker_is_stopped_and_the_others_are_painted(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -85,15 +86,30 @@ def test_two_slots_give_the_same_pixels(server: Server) -> None:
     assert max(abs(a - b) for a, b in zip(one, alone, strict=True)) <= 1
 
 
+def until_painting(server: Server, job: str) -> dict[str, Any]:
+    """The slot that paints it."""
+    while True:
+        slots = httpx.get(f"{server.url}/api/queue/status").json()["slots"]
+        for slot in slots:
+            if (slot["job"], slot["state"]) == (job, "painting"):
+                return dict(slot)
+
+
 def test_a_killed_worker_costs_time_and_nothing_else(server: Server) -> None:
     job = submit(server, steps=100)
-    slot = None
-    while slot is None or slot["state"] != "painting":
-        slots = httpx.get(f"{server.url}/api/queue/status").json()["slots"]
-        slot = next((slot for slot in slots if slot["job"] == job), None)
-    os.kill(slot["pid"], signal.SIGKILL)
+    os.kill(until_painting(server, job)["pid"], signal.SIGKILL)
     done = finished(server, job)
     assert (done["state"], done["crashes"]) == ("done", 1)
+
+
+def test_sigterm_puts_back_what_it_cannot_finish(server: Server) -> None:
+    """F48: the drain of this server is one second."""
+    jobs = [submit(server, steps=100, count=4), submit(server)]
+    until_painting(server, jobs[0])
+    assert server.stop() == 0
+    server.start()
+    done = [finished(server, job) for job in jobs]
+    assert [(job["state"], job["crashes"]) for job in done] == [("done", 0)] * 2
 
 
 def test_a_second_server_on_the_same_folder_is_refused_with_the_pid(server: Server) -> None:

@@ -125,6 +125,23 @@ def test_a_batch_over_the_limit_enters_not_at_all(store: Store) -> None:
     assert store.submit([], room=Room(0)) == []
 
 
+def test_a_clock_that_jumps_changes_no_order(both: Settings, open_store: OpenStore) -> None:
+    """F19"""
+    now = [1_000_000.0]
+    store = open_store(both, clock=lambda: now[0])
+    entered = []
+    for jump in (0, -DAY, +2 * DAY, -3600):
+        now[0] += jump
+        entered += submit(store)
+    assert [job.id for job in store.waiting()] == [job.id for job in entered]
+    first = store.claim(entered[0].id, "slot")
+    assert first
+    now[0] -= DAY
+    assert store.requeue(first.id, first.token, crashed=False, note="")
+    assert [job.id for job in store.waiting()] == [job.id for job in entered]
+    assert [job.id for job in store.jobs()] == [job.id for job in reversed(entered)]
+
+
 def test_one_owner_cannot_fill_the_line(store: Store) -> None:
     room = Room(10, most_each=2)
     submit(store, wish(owner="ann"), wish(owner="ann"), room=room)
