@@ -28,6 +28,7 @@ from studio.formats.metadata import RECIPE
 
 REST_SECONDS = 0.4  # OpenMP's threads spin on for a while after each picture
 PROMPT = "a red lighthouse on an island at sunset, soft light, calm sea"
+MODEL = "test-pattern"  # small steps: what is added shows
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,9 @@ def measure(url: str, data: Path, pictures: int) -> dict[str, float]:
     ways: dict[str, Callable[[int], object]] = {
         "direct": lambda seed: _paint(pipe, seed),
         "served": lambda seed: _ask(client, seed),
-        "gradio": lambda seed: gradio.predict(PROMPT, "", seed, False, api_name="/generate"),
+        "gradio": lambda seed: gradio.predict(
+            PROMPT, seed=seed, randomize_seed=False, model=MODEL, api_name="/generate"
+        ),
     }
     taken: dict[str, list[float]] = {way: [] for way in ways}
     outside: list[float] = []
@@ -75,7 +78,7 @@ def measure(url: str, data: Path, pictures: int) -> dict[str, float]:
 
 
 def _ask(client: httpx.Client, seed: int) -> dict[str, object]:
-    answer = client.post("/api/generate", json={"prompt": PROMPT, "seed": seed})
+    answer = client.post("/api/generate", json={"prompt": PROMPT, "model": MODEL, "seed": seed})
     answer.raise_for_status()
     body: dict[str, object] = answer.json()
     return body
@@ -87,7 +90,7 @@ def _same_pipeline(data: Path, kept: bytes) -> tuple[StableDiffusionXLPipeline, 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[recipe["fingerprint"]["dtype"]]
     torch.set_num_threads(int(recipe["fingerprint"]["threads"]))
     pipe = StableDiffusionXLPipeline.from_pretrained(
-        data / "models" / "test-pattern", torch_dtype=dtype, local_files_only=True
+        data / "models" / MODEL, torch_dtype=dtype, local_files_only=True
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe, dtype
