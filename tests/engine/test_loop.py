@@ -15,8 +15,9 @@ from tests.engine.conftest import Job
 POISONED_DESK = """
 import sys
 from pathlib import Path
+from studio.engine.loop import Desk
 from studio.messages import unpack
-from tests.engine.test_loop import Desk, Failing
+from tests.engine.test_loop import Failing
 
 message = unpack(Path(sys.argv[1]).read_bytes())
 error = RuntimeError("CUDA error: an illegal memory access was encountered")
