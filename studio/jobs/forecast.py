@@ -74,9 +74,10 @@ def play(seen: Now, most: int = MOST) -> dict[str, Times]:
             need = state.needs[waiting.model]
             seconds = inf if waiting.seconds is None else waiting.seconds
             ends = now + start.loads * need.load_seconds + seconds
+            given = len(start.gpus) * (waiting.seconds or 1.0)
             found[waiting.job] = Times(now, ends)
             ending.append((ends, waiting.owner))
-            had[waiting.owner] = had.get(waiting.owner, 0.0) + len(start.gpus) * seconds
+            had[waiting.owner] = had.get(waiting.owner, 0.0) + given
             until |= dict.fromkeys(start.gpus, ends)
             residents = [one for one in residents if one not in start.leave]
             residents += [Resident(waiting.model, start.gpus)] * start.loads
@@ -90,9 +91,11 @@ def play(seen: Now, most: int = MOST) -> dict[str, Times]:
 
 
 def _take(lines: dict[Line, list[Waiting]], job: str) -> Waiting:
+    """Mostly the head of its line; one that waits gladly lets others go before it."""
     for jobs in lines.values():
-        if jobs and jobs[0].job == job:
-            return jobs.pop(0)
+        for place, waiting in enumerate(jobs):
+            if waiting.job == job:
+                return jobs.pop(place)
     raise KeyError(job)
 
 

@@ -82,8 +82,9 @@ def _unknown(data: Path, known: set[str], recovery: Recovery) -> Iterator[Found]
             content = path.read_bytes()
             recipe = own_recipe(content)
             request = read_request(recipe["request"])
+            int(recipe["index"]), int(recipe["seed"]), list(recipe["warnings"])
             yield Found(path, recipe, request, content, path.stat().st_mtime)
-        except (DarkroomError, KeyError, OSError) as error:
+        except (DarkroomError, KeyError, TypeError, ValueError, OSError) as error:
             recovery.left.append((name, str(error)))
 
 

@@ -69,6 +69,16 @@ def test_a_wide_job_begins_when_its_gpus_are_free_and_classes_come_first() -> No
     assert found["j1"].begins == 180
 
 
+def test_one_that_waits_for_the_card_with_its_model_lets_the_next_in_its_line_go_first() -> None:
+    painting = {"now": ("ann", Times(90.0, 103.0))}
+    here = (Resident("small", ("gpu0",)),)
+    jobs = [waiting(f"j{n}") for n in range(3)]
+    found = play(seen(*jobs, painting=painting, residents=here))
+    assert found.keys() == {"now", "j0", "j1", "j2"}
+    assert found["j0"].begins == 103
+    assert found["j1"].begins == 100
+
+
 def test_a_limit_on_one_owner_is_kept_in_the_forecast() -> None:
     jobs = [waiting(f"j{n}") for n in range(2)]
     found = play(seen(*jobs, most_running=1))
