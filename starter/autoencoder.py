@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from starter.album import CELL, Album
-from starter.lesson import Lesson, Loss
+from starter.lesson import Lesson, Loss, accelerator
 from starter.world import SIZE
 
 CHANNELS = 8
@@ -170,14 +170,14 @@ def scaled(pictures: np.ndarray) -> torch.Tensor:
 @torch.no_grad()
 def encode(vae: AutoencoderTiny, pictures: np.ndarray, device: torch.device) -> torch.Tensor:
     pixels = scaled(pictures).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with accelerator(device.type).autocast():
         latents: torch.Tensor = vae.encode(pixels).latents
     return latents.float() * vae.config.scaling_factor
 
 
 @torch.no_grad()
 def decode(vae: AutoencoderTiny, latents: torch.Tensor) -> np.ndarray:
-    with torch.autocast(latents.device.type, torch.bfloat16):
+    with accelerator(latents.device.type).autocast():
         pixels = vae.decode(latents / vae.config.scaling_factor).sample.float()
     levels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte()
     return levels.permute(0, 2, 3, 1).cpu().numpy()

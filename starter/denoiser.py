@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ AROUND = 4  # latent cells on each side of a thing that count with it
 WORDLESS = 0.1  # of the scenes are shown without words: guidance compares with these
 UNPOOLED = 0.25  # ... with the words one by one only, so that none relies on the summary
 EARLY = 0.85  # of the noise; every second lesson is about as much or more
-FIRST = 768  # scenes seen before the first step; then so many new ones at each fourth
+SOME = 96  # scenes of an example
+FIRST = 384  # scenes seen before the first step; then so many new ones at each fourth
 NEW = {"cpu": 1, "cuda": 512}
 SCHEDULE = {
     "beta_start": 0.00085,
@@ -49,7 +51,7 @@ def build() -> UNet2DConditionModel:
         out_channels=CHANNELS,
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
-        block_out_channels=(48, 96, 160, 160),
+        block_out_channels=(48, 96, 160, 64),  # at 4 x 4 little is decided: words tell the layout
         layers_per_block=1,
         cross_attention_dim=sum(WIDTHS),
         attention_head_dim=(2, 2, 4, 4),  # as diffusers calls the number of heads
@@ -108,27 +110,28 @@ class Lessons:
     def loss(
         self, unet: nn.Module, latents: torch.Tensor, shares: torch.Tensor, texts: list[str]
     ) -> torch.Tensor:
-        clean = latents.to(self._device).float()
-        count = len(clean)
-        steps = (torch.arange(count) + torch.rand(count)) / count  # one of each kind in a batch
-        # The more noise, the more often: what stands where is settled in the first steps.
-        steps = torch.where(torch.arange(count) % 2 == 0, EARLY + (1 - EARLY) * steps, steps.sqrt())
-        time = (1000 * steps).long().clamp(max=999).to(self._device)
-        level = self._levels[time].view(-1, 1, 1, 1)
-        noise = torch.randn_like(clean)
-        noisy = level.sqrt() * clean + (1 - level).sqrt() * noise
-        wanted = level.sqrt() * noise - (1 - level).sqrt() * clean
-        tokens, pooled = self._embed(texts)
-        told = unet(
-            noisy,
-            time,
-            tokens,
-            added_cond_kwargs={"text_embeds": pooled, "time_ids": self._sizes.expand(count, 6)},
-        ).sample
-        share = interpolate(shares.to(self._device).float()[:, None] / 255, clean.shape[-2:])
+        given, wanted = self.given(latents, texts)
+        told = unet(**given).sample
+        share = interpolate(shares.to(self._device).float()[:, None] / 255, wanted.shape[-2:])
         near = max_pool2d(share, 2 * AROUND + 1, 1, AROUND)
         weight = 1 + THING * near / near.mean((1, 2, 3), keepdim=True).clamp(min=0.01)
         return (mse_loss(told.float(), wanted, reduction="none") * weight).mean() / weight.mean()
+
+    def given(self, latents: torch.Tensor, texts: list[str]) -> tuple[dict[str, Any], torch.Tensor]:
+        """All that the network is given for one step, and what it should answer."""
+        clean = latents.to(self._device).float()
+        count = len(clean)
+        time = (1000 * levels(count)).long().clamp(max=999).to(self._device)
+        level = self._levels[time].view(-1, 1, 1, 1)
+        noise = torch.randn_like(clean)
+        tokens, pooled = self._embed(texts)
+        words = {"text_embeds": pooled, "time_ids": self._sizes.expand(count, 6)}
+        return {
+            "sample": level.sqrt() * clean + (1 - level).sqrt() * noise,
+            "timestep": time,
+            "encoder_hidden_states": tokens,
+            "added_cond_kwargs": words,
+        }, level.sqrt() * noise - (1 - level).sqrt() * clean
 
     @torch.no_grad()
     def _embed(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,6 +141,23 @@ class Lessons:
         tokens, pooled = self._words(first.to(self._device), second.to(self._device))
         unpooled = torch.rand(len(texts), 1, device=self._device) < UNPOOLED
         return tokens[:-1], torch.where(unpooled, pooled[-1:], pooled[:-1])
+
+
+def levels(count: int) -> torch.Tensor:
+    """How much noise, 0 to 1: half of a batch from the noisiest part, where what stands where is
+    settled, and half from all of it; each half spread evenly, and no level left out."""
+    early, rest = (
+        (torch.arange(part) + torch.rand(part)) / part for part in (count - count // 2, count // 2)
+    )
+    return torch.cat([EARLY + (1 - EARLY) * early, rest])
+
+
+def example(album: Album, vae: AutoencoderTiny, words: Words, device: str) -> dict[str, Any]:
+    """What the network is given for some scenes: by this its first weights find their bearings."""
+    here = accelerator(device).device
+    seen = Seen(album.scenes(SOME), SOME, vae, here)
+    seen.grow(SOME)
+    return Lessons(words, here).given(*seen.draw(SOME, random.Random(0))[::2])[0]
 
 
 def learn(

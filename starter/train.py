@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionXLPipeline, UNet2DConditionModel
 
-from starter import autoencoder, compass, denoiser, words
+from starter import autoencoder, compass, denoiser, routes, words
 from starter.album import SHARD, Album
 from starter.crew import together
 from starter.lesson import accelerator
@@ -42,6 +42,7 @@ def train(wish: argparse.Namespace) -> None:
         said = words.learn(work, minutes * SHARES["words"], device)
         vae = autoencoder.learn(album, count, work, minutes * SHARES["autoencoder"], device)
         unet = compass.lay(denoiser.build())
+        unet = routes.lay(unet, denoiser.example(album, vae, said, device))
     for_decoder = minutes * SHARES["decoder"]
     left = minutes - for_decoder - (time.monotonic() - start) / 60
     unet = denoiser.learn(album, vae, said, work, count, left, device, unet)

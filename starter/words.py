@@ -1,7 +1,8 @@
 """The starter's two text encoders: what they read words with, and how they learn to.
 
 They learn before the painter does, by telling the scene from its caption. After that they stay as
-they are. Words keep their meaning at their own place, so that a weight on one word is felt.
+they are. Words keep their meaning at their own place, so that a weight on one word is felt; the
+last places of a caption draw the outlines of its things, cell by cell (see `layout`).
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -10,13 +11,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from starter.album import scene
 from starter.captions import caption, fragment
+from starter.layout import CELLS, POINTS, cells, drawing
 from starter.lesson import Lesson
 from starter.places import HOURS, PLACES
 from starter.styles import STYLES
@@ -27,9 +30,11 @@ from studio.engine.embedded import END, START, tokenizer, vocabulary
 RATE = 2e-3
 BATCH = 32
 LENGTH = 77
-SHORT = 32  # tokens; most lessons leave out what stands behind, which is the same every time
+SHORT = 32  # tokens; most lessons leave out what stands between the words and the drawing
+DRAWS = LENGTH - CELLS  # the first of the places that draw
+INK = 0.02  # the variance of a drawing's points: what drawing nothing would cost is 1
 FRAGMENTS = 0.08  # of what is said names one or two traits only
-WIDTHS, LAYERS = (96, 160), (2, 3)
+WIDTHS, LAYERS = (96, 160), (2, 4)
 SUMMARY = 192  # how wide the pooled embedding is
 # What the pooled words tell; colours are asked of the words one by one, so that no summary outvotes
 # a word with its own weight.
@@ -131,11 +136,18 @@ class Words(nn.Module):
         return first, second
 
     def forward(
-        self, first: torch.Tensor, second: torch.Tensor
+        self, first: torch.Tensor, second: torch.Tensor, short: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Every word's embedding, from both side by side; and the pooled ones of the second."""
-        one = self.first(first, output_hidden_states=True).hidden_states[-2]
-        two = self.second(second, output_hidden_states=True)
+        """Every word's embedding, from both side by side; and the pooled ones of the second.
+
+        Short: without the places between SHORT and the drawing.
+        """
+        places = torch.arange(LENGTH, device=first.device)
+        if short:
+            places = torch.cat([places[:SHORT], places[DRAWS:]])
+        read = {"position_ids": places[None], "output_hidden_states": True}
+        one = self.first(first[:, places], **read).hidden_states[-2]
+        two = self.second(second[:, places], **read)
         return torch.cat([one, two.hidden_states[-2]], -1), two.text_embeds
 
 
@@ -149,14 +161,21 @@ class Reader(nn.Module):
         self.asks = nn.Parameter(torch.randn(len(TRAITS), width) * width**-0.5)
         self.tells = nn.ModuleList(nn.Linear(width, len(options)) for options in TRAITS.values())
         self.pooled_tells = nn.ModuleList(nn.Linear(SUMMARY, len(TRAITS[name])) for name in SCENE)
+        self.draws = nn.Linear(WIDTHS[1], POINTS)
 
     def forward(
-        self, first: torch.Tensor, second: torch.Tensor, truth: torch.Tensor
+        self,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        truth: torch.Tensor,
+        drawn: torch.Tensor,
+        short: bool,
     ) -> torch.Tensor:
-        tokens, pooled = self.words(first, second)
-        tokens, pooled = tokens.float(), pooled.float()
+        tokens, pooled = self.words(first, second, short)
+        pooled, drawing = pooled.float(), self.draws(tokens[:, -CELLS:, WIDTHS[0] :]).float()
+        tokens = tokens[:, :-CELLS].float()
         ends = (first == self.words.first.config.eos_token_id).int().argmax(1, keepdim=True)
-        places = torch.arange(first.shape[1], device=first.device)
+        places = torch.arange(tokens.shape[1], device=first.device)
         word = (places > 0) & (places < ends)
         attention = torch.einsum("btw,aw->bat", tokens, self.asks)
         attention = attention.masked_fill(~word[:, None], -1e4).softmax(-1)
@@ -172,7 +191,7 @@ class Reader(nn.Module):
         usual = (tokens * behind).sum(0) / behind.sum(0).clamp(min=1)
         strays = ((tokens - usual.detach()).square() * behind).sum() / behind.sum()
         size = tokens.square().mean() - 1  # of the size the painter's attention is made for
-        return loss + 0.2 * strays + 0.1 * size.square()
+        return loss + 0.2 * strays + 0.1 * size.square() + 3 * mse_loss(drawing, drawn) / INK
 
 
 def learn(folder: Path, minutes: float, device: str) -> Words:
@@ -180,11 +199,13 @@ def learn(folder: Path, minutes: float, device: str) -> Words:
 
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         scenes = [scene(dice.randrange(2**40)) for _ in range(BATCH)]
-        texts = [said(spec, dice) for spec in scenes]
-        length = LENGTH if dice.random() < 0.1 else SHORT
-        first, second = (ids[:, :length] for ids in reader.words.tokenize(texts))
-        truth = torch.tensor([traits(spec) for spec in scenes])
-        told: torch.Tensor = network(*(part.to(lesson.device) for part in (first, second, truth)))
+        given = (
+            *reader.words.tokenize([said(spec, dice) for spec in scenes]),
+            torch.tensor([traits(spec) for spec in scenes]),
+            cells(np.stack([drawing(spec) for spec in scenes])),
+        )
+        short = dice.random() < 0.9
+        told: torch.Tensor = network(*(part.to(lesson.device) for part in given), short)
         return told
 
     lesson = Lesson("words", reader, folder, minutes, RATE, device)

@@ -90,14 +90,14 @@ def render_with_mask(spec: Spec, size: int = SIZE) -> tuple[Image.Image, Image.I
     dice = random.Random(spec.seed)
     canvas = backdrop(spec.place, spec.hour, size * OVERSAMPLE, dice)
     mask = Image.new("L", canvas.size)
-    for item, x, y, half in _placed(spec, dice):
+    for item, x, y, half in placed(spec, dice):
         _stamp(canvas, mask, item, (x, y), half, spec.hour)
     picture, mask = canvas.reduce(OVERSAMPLE), mask.reduce(OVERSAMPLE)
     picture = _weathered(picture, spec.weather, dice)
     return STYLES[spec.style](picture, mask, dice), mask
 
 
-def _placed(spec: Spec, dice: random.Random) -> list[tuple[Item, float, float, float]]:
+def placed(spec: Spec, dice: random.Random) -> list[tuple[Item, float, float, float]]:
     """Each single thing with the middle of its box and half its side, from back to front."""
     if spec.relation:
         return _related(spec, dice)
