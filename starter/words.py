@@ -32,7 +32,7 @@ BATCH = 32
 LENGTH = 77
 SHORT = 32  # tokens; most lessons leave out what stands between the words and the drawing
 DRAWS = LENGTH - CELLS  # the first of the places that draw
-INK = 0.02  # the variance of a drawing's points: what drawing nothing would cost is 1
+INK = 0.05  # the mean square of a drawing's points: to draw nothing costs 1
 FRAGMENTS = 0.08  # of what is said names one or two traits only
 WIDTHS, LAYERS = (96, 160), (2, 4)
 SUMMARY = 192  # how wide the pooled embedding is
@@ -191,7 +191,7 @@ class Reader(nn.Module):
         usual = (tokens * behind).sum(0) / behind.sum(0).clamp(min=1)
         strays = ((tokens - usual.detach()).square() * behind).sum() / behind.sum()
         size = tokens.square().mean() - 1  # of the size the painter's attention is made for
-        return loss + 0.2 * strays + 0.1 * size.square() + 3 * mse_loss(drawing, drawn) / INK
+        return loss + 0.2 * strays + 0.1 * size.square() + 8 * mse_loss(drawing, drawn) / INK
 
 
 def learn(folder: Path, minutes: float, device: str) -> Words:
