@@ -32,7 +32,7 @@ WORDLESS = 0.1  # of the scenes are shown without words: guidance compares with 
 UNPOOLED = 0.25  # ... with the words one by one only, so that none relies on the summary
 EARLY = 0.85  # of the noise; every second lesson is about as much or more
 SOME = 96  # scenes of an example
-FIRST = 384  # scenes seen before the first step; then so many new ones at each fourth
+FIRST = 768  # scenes seen before the first step; then so many new ones at each fourth
 NEW = {"cpu": 1, "cuda": 512}
 SCHEDULE = {
     "beta_start": 0.00085,

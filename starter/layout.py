@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw
 
-from starter.pen import Pen
+from starter.pen import OVERSAMPLE, Pen
 from starter.things import THINGS
 from starter.world import Spec, placed
 
 GRID = 4  # cells a side
 CELLS = GRID * GRID
 SIDE = 64  # of a drawing; 16 points a side in each cell
-OVERSAMPLE = 2
 GREY = (150, 150, 156)  # no colour: those are read off the words themselves
 POINTS = 2 * (SIDE // GRID) ** 2
 
