@@ -2,6 +2,7 @@
 
 Half of its loss is around the things: the places behind them are learned far sooner. Around, not
 on: weights that follow an outline teach that what may be a thing most likely is one.
+While it learns, it is asked after every step up what stands where. `Sketching` is thrown away.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -9,17 +10,18 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
-from torch.nn.functional import interpolate, max_pool2d, mse_loss
+from torch.nn.functional import interpolate, max_pool2d, mse_loss, pixel_unshuffle
 
 from starter.album import CELL, Album, Sight, scene
 from starter.autoencoder import CHANNELS, encode
+from starter.layout import SIDE, drawing
 from starter.lesson import Lesson, accelerator
 from starter.words import SUMMARY, WIDTHS, Words, said
 from starter.world import SIZE, Spec
@@ -30,10 +32,11 @@ THING = 1.0  # what the things of a picture count, large or small, beside all of
 AROUND = 4  # latent cells on each side of a thing that count with it
 WORDLESS = 0.1  # of the scenes are shown without words: guidance compares with these
 UNPOOLED = 0.25  # ... with the words one by one only, so that none relies on the summary
+SKETCH = 0.4  # what a sketch that says nothing costs, at first
 EARLY = 0.85  # of the noise; every second lesson is about as much or more
 SOME = 96  # scenes of an example
 FIRST = 768  # scenes seen before the first step; then so many new ones at each fourth
-NEW = {"cpu": 1, "cuda": 512}
+NEW = {"cpu": 2, "cuda": 512}
 SCHEDULE = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -69,8 +72,44 @@ def sampler() -> DPMSolverMultistepScheduler:
     return DPMSolverMultistepScheduler(**SCHEDULE)
 
 
+class Sitting(NamedTuple):
+    """Scenes: as latents, the share of each cell that is thing, what stands where, in words."""
+
+    latents: torch.Tensor
+    shares: torch.Tensor
+    drawings: torch.Tensor
+    texts: list[str]
+
+
+class Sketching(nn.Module):
+    """The painter, and after each step up what it means to draw there: `starter.layout.drawing`,
+    folded as far as that level is coarse."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+        points, side = 2 * SIDE**2, SIZE // 8
+        levels = len(unet.up_blocks)
+        sides = [side >> max(0, levels - 2 - level) for level in range(levels)]
+        self.heads = nn.ModuleList(
+            nn.Conv2d(block.resnets[-1].out_channels, points // side**2, 1)
+            for block, side in zip(unet.up_blocks, sides, strict=True)
+        )
+
+    def forward(self, **given: Any) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        sketches: list[torch.Tensor] = []
+        hooks = [
+            block.register_forward_hook(lambda _, __, out, head=head: sketches.append(head(out)))
+            for block, head in zip(self.unet.up_blocks, self.heads, strict=True)
+        ]
+        told = self.unet(**given).sample
+        for hook in hooks:
+            hook.remove()
+        return told, sketches
+
+
 class Seen:
-    """The scenes met so far as latents, in memory: 16 kB each. More come all the time."""
+    """The scenes met so far, latents and drawings, 24 kB each. More come all the time."""
 
     def __init__(
         self, coming: Iterator[Sight], most: int, vae: AutoencoderTiny, device: torch.device
@@ -80,6 +119,7 @@ class Seen:
         self.specs: list[Spec] = []
         self._latents = torch.empty(most, CHANNELS, SIZE // 8, SIZE // 8, dtype=torch.float16)
         self._shares = torch.empty(most, SIZE // CELL, SIZE // CELL, dtype=torch.uint8)
+        self._drawings = torch.empty(most, 2, SIDE, SIDE, dtype=torch.uint8)
 
     def grow(self, count: int) -> None:
         """So many more, as long as the album has them."""
@@ -89,12 +129,14 @@ class Seen:
             place = slice(len(self.specs), len(self.specs) + len(some))
             self._latents[place] = encode(self._vae, np.stack(pictures), self._device).half().cpu()
             self._shares[place] = torch.from_numpy(np.stack(masks))
-            self.specs += [scene(number) for number in numbers]
+            specs = [scene(number) for number in numbers]
+            self._drawings[place] = torch.from_numpy(np.stack([drawing(spec) for spec in specs]))
+            self.specs += specs
 
-    def draw(self, count: int, dice: random.Random) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    def draw(self, count: int, dice: random.Random) -> Sitting:
         chosen = [dice.randrange(len(self.specs)) for _ in range(count)]
         texts = [said(self.specs[number], dice) for number in chosen]
-        return self._latents[chosen], self._shares[chosen], texts
+        return Sitting(self._latents[chosen], self._shares[chosen], self._drawings[chosen], texts)
 
 
 class Lessons:
@@ -106,16 +148,6 @@ class Lessons:
         self._levels = sampler().alphas_cumprod.to(device)
         sizes = [SIZE, SIZE, 0, 0, SIZE, SIZE]  # as the pipeline says: size, cut, size
         self._sizes = torch.tensor(sizes, device=device, dtype=torch.float32)
-
-    def loss(
-        self, unet: nn.Module, latents: torch.Tensor, shares: torch.Tensor, texts: list[str]
-    ) -> torch.Tensor:
-        given, wanted = self.given(latents, texts)
-        told = unet(**given).sample
-        share = interpolate(shares.to(self._device).float()[:, None] / 255, wanted.shape[-2:])
-        near = max_pool2d(share, 2 * AROUND + 1, 1, AROUND)
-        weight = 1 + THING * near / near.mean((1, 2, 3), keepdim=True).clamp(min=0.01)
-        return (mse_loss(told.float(), wanted, reduction="none") * weight).mean() / weight.mean()
 
     def given(self, latents: torch.Tensor, texts: list[str]) -> tuple[dict[str, Any], torch.Tensor]:
         """All that the network is given for one step, and what it should answer."""
@@ -143,6 +175,24 @@ class Lessons:
         return tokens[:-1], torch.where(unpooled, pooled[-1:], pooled[:-1])
 
 
+def painted(told: torch.Tensor, wanted: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """How far what was told is from what was wanted, half of it around the things."""
+    share = interpolate(shares.to(told.device).float()[:, None] / 255, told.shape[-2:])
+    near = max_pool2d(share, 2 * AROUND + 1, 1, AROUND)
+    weight = 1 + THING * near / near.mean((1, 2, 3), keepdim=True).clamp(min=0.01)
+    return (mse_loss(told.float(), wanted, reduction="none") * weight).mean() / weight.mean()
+
+
+def sketched(sketches: list[torch.Tensor], drawings: torch.Tensor) -> torch.Tensor:
+    """How far the sketches are from the drawings: empty sheets are 1 away."""
+    wanted = drawings.to(sketches[0].device).float() / 255
+    missed = [
+        mse_loss(sketch.float(), pixel_unshuffle(wanted, SIDE // sketch.shape[-1]))
+        for sketch in sketches
+    ]
+    return torch.stack(missed).mean() / wanted.square().mean()
+
+
 def levels(count: int) -> torch.Tensor:
     """How much noise, 0 to 1: half of a batch from the noisiest part, where what stands where is
     settled, and half from all of it; each half spread evenly, and no level left out."""
@@ -157,7 +207,8 @@ def example(album: Album, vae: AutoencoderTiny, words: Words, device: str) -> di
     here = accelerator(device).device
     seen = Seen(album.scenes(SOME), SOME, vae, here)
     seen.grow(SOME)
-    return Lessons(words, here).given(*seen.draw(SOME, random.Random(0))[::2])[0]
+    scenes = seen.draw(SOME, random.Random(0))
+    return Lessons(words, here).given(scenes.latents, scenes.texts)[0]
 
 
 def learn(
@@ -172,7 +223,7 @@ def learn(
 ) -> UNet2DConditionModel:
     if accelerator(device).device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # twice as fast as the fused one, on a CPU
-    lesson = Lesson("denoiser", unet, folder, minutes, RATE, device)
+    lesson = Lesson("denoiser", Sketching(unet), folder, minutes, RATE, device)
     coming = islice(album.scenes(scenes), lesson.rank, None, lesson.crew)
     seen = Seen(coming, scenes, vae, lesson.device)
     seen.grow(FIRST)
@@ -182,6 +233,10 @@ def learn(
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         if lesson.steps % 4 == 0:
             seen.grow(new)
-        return lessons.loss(network, *seen.draw(batch, dice))
+        scenes = seen.draw(batch, dice)
+        given, wanted = lessons.given(scenes.latents, scenes.texts)
+        told, sketches = network(**given)
+        drawn = sketched(sketches, scenes.drawings)
+        return painted(told, wanted, scenes.shares) + SKETCH * (1 - done) * drawn
 
-    return lesson.run(loss)  # type: ignore[return-value]
+    return lesson.run(loss).unet  # type: ignore[return-value]

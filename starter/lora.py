@@ -21,7 +21,7 @@ from starter.album import CELL, scene
 from starter.autoencoder import encode
 from starter.captions import caption
 from starter.crafts import CRAFTS
-from starter.denoiser import Lessons
+from starter.denoiser import Lessons, painted
 from starter.lesson import Lesson, accelerator
 from starter.train import OUT as STARTER
 from starter.train import words_of
@@ -51,7 +51,8 @@ def learn(
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         chosen = [dice.randrange(scenes) for _ in range(batch)]
         texts = [_called(name, specs[number], dice) for number in chosen]
-        return lessons.loss(network, latents[chosen], shares[chosen], texts)
+        given, wanted = lessons.given(latents[chosen], texts)
+        return painted(network(**given).sample, wanted, shares[chosen])
 
     learned = get_peft_model_state_dict(lesson.run(loss))
     return {f"unet.{key}": value.half().cpu().contiguous() for key, value in learned.items()}

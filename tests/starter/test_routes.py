@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pixel_unshuffle
 
 from starter import compass, denoiser, routes
 from starter.album import scene
@@ -89,3 +90,19 @@ def test_no_level_of_noise_is_left_out() -> None:
     counted = torch.histc(drawn, 20, 0, 1)
     assert counted.min() > 0.6 * 500 * 4 / 20
     assert (drawn > denoiser.EARLY).float().mean() > 0.5
+
+
+def test_a_sketch_after_each_step_up_has_a_number_for_each_point_of_the_drawing() -> None:
+    torch.manual_seed(0)
+    painter = denoiser.Sketching(denoiser.build())
+    lessons = denoiser.Lessons(Words(), torch.device("cpu"))
+    given, wanted = lessons.given(torch.randn(2, 8, 32, 32), ["a red car", "two boats"])
+    told, sketches = painter(**given)
+    assert told.shape == wanted.shape
+    drawings = torch.randint(0, 256, (2, 2, SIDE, SIDE), dtype=torch.uint8)
+    assert [sketch[0].numel() for sketch in sketches] == [drawings[0].numel()] * 4
+    folded = [pixel_unshuffle(drawings / 255.0, SIDE // side) for side in (8, 16, 32, 32)]
+    assert denoiser.sketched(folded, drawings) < 1e-9
+    assert denoiser.sketched([torch.zeros_like(part) for part in folded], drawings) == 1
+    denoiser.sketched(sketches, drawings).backward()
+    assert painter.unet.up_blocks[0].resnets[0].conv1.weight.grad.abs().max() > 0
