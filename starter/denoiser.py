@@ -91,10 +91,12 @@ class Sketching(nn.Module):
         points, side = 2 * SIDE**2, SIZE // 8
         levels = len(unet.up_blocks)
         sides = [side >> max(0, levels - 2 - level) for level in range(levels)]
-        self.heads = nn.ModuleList(
-            nn.Conv2d(block.resnets[-1].out_channels, points // side**2, 1)
-            for block, side in zip(unet.up_blocks, sides, strict=True)
-        )
+        self.heads = nn.ModuleList()
+        for block, side in zip(unet.up_blocks, sides, strict=True):
+            width = block.resnets[-1].out_channels
+            head = nn.Conv2d(width, points // side**2, 1)
+            nn.init.zeros_(head.weight)  # an empty sheet, at first
+            self.heads.append(nn.Sequential(nn.GroupNorm(16, width), nn.SiLU(), head))
 
     def forward(self, **given: Any) -> tuple[torch.Tensor, list[torch.Tensor]]:
         sketches: list[torch.Tensor] = []

@@ -104,5 +104,8 @@ def test_a_sketch_after_each_step_up_has_a_number_for_each_point_of_the_drawing(
     folded = [pixel_unshuffle(drawings / 255.0, SIDE // side) for side in (8, 16, 32, 32)]
     assert denoiser.sketched(folded, drawings) < 1e-9
     assert denoiser.sketched([torch.zeros_like(part) for part in folded], drawings) == 1
-    denoiser.sketched(sketches, drawings).backward()
+    heads = torch.optim.SGD(painter.heads.parameters(), 0.1)
+    for _ in range(2):  # the heads begin as an empty sheet, and teach the painter once they are not
+        denoiser.sketched(painter(**given)[1], drawings).backward()
+        heads.step()
     assert painter.unet.up_blocks[0].resnets[0].conv1.weight.grad.abs().max() > 0
