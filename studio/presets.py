@@ -10,17 +10,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from studio.catalog import Catalog, Look, ModelCard
-from studio.errors import CannotStart, field_sentence
+from studio.errors import CannotStart, Refused, field_sentence
 
 
-def load_catalog(folder: Path) -> Catalog:
+def load_catalog(folder: Path, default: str = "") -> Catalog:
     shapes = _read(folder / "sizes.toml")
     cards = [_card(path, shapes) for path in sorted((folder / "models").glob("*.toml"))]
     if not cards:
         raise CannotStart(f"{folder / 'models'} holds no model card (*.toml).")
     looks = [_look(path) for path in sorted((folder / "looks").glob("*.toml"))]
     _refuse_doubles(cards)
-    return Catalog(cards, looks)
+    catalog = Catalog(cards, looks)
+    try:
+        catalog.default = catalog.find(default)
+    except Refused as refusal:
+        raise CannotStart(f"Setting default_{refusal}") from None
+    return catalog
 
 
 def _card(path: Path, shapes: dict[str, Any]) -> ModelCard:

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         validation_alias=_also("PRECISION", "QUANTIZATION"),
         description="Number format when a request says auto; none means auto.",
     )
+    default_model: str = Field(
+        "", description="The model that paints when none is named; empty: as its card says."
+    )
     preload: Words = Field(
         (),
         validation_alias=_also("PRELOAD", "PRELOAD_MODELS"),

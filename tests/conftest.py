@@ -1,5 +1,6 @@
 """Shared by all tests: settings and studios on a folder of their own, with fake slots."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from studio.jobs.slot import Slot
 from studio.jobs.studio import Studio
 from studio.settings import Settings
 
+os.environ["DARKROOM_DEFAULT_MODEL"] = "test-pattern"  # for servers that tests start, too
 OpenStudio = Callable[..., Studio]
 
 

@@ -111,7 +111,7 @@ def _fsync_milliseconds(folder: Path) -> float:
 
 
 def _models(settings: Settings) -> list[Finding]:
-    cards = load_catalog(settings.presets).cards.values()
+    cards = load_catalog(settings.presets, settings.default_model).cards.values()
     there = [card.title for card in cards if not absent(card, settings.model_folder)]
     away = [card.title for card in cards if card.title not in there]
     found = [Finding("models", f"here: {', '.join(there)}")]

@@ -31,7 +31,7 @@ class Studio:
     @classmethod
     def open(cls, settings: Settings, fleet: Fleet | None = None) -> Self:
         """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests."""
-        catalog = load_catalog(settings.presets)
+        catalog = load_catalog(settings.presets, settings.default_model)
         for name in (*settings.preload, *settings.reserved):
             catalog.find(name)
         with ExitStack() as opened:

@@ -31,7 +31,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    return load_catalog(Settings().presets)
+    return load_catalog(Settings().presets, "test-pattern")
 
 
 @pytest.fixture(scope="session")

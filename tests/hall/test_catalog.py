@@ -16,7 +16,7 @@ PRESETS = Settings().presets
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog(PRESETS)
+    return load_catalog(PRESETS, "test-pattern")
 
 
 def wish(**fields: object) -> ImageRequest:
@@ -183,8 +183,8 @@ def broken(tmp_path: Path, text: str) -> Path:
         ('sizes = "small" => sizes = "huge"', "sizes"),
         ("max_side = 512 => max_side = 300", "sizes"),
         ('family = "sdxl" => family = 3', "family"),
-        ("default = true => default = tru", "line 5"),
-        ("default = true => words = ['Zebra']", r"words\.0"),
+        ("memory_gb = 0.1 => memory_gb = .", "line 14"),
+        ("steps = 8 => words = ['Zebra']\nsteps = 8", r"words\.0"),
     ],
 )
 def test_a_broken_card_names_its_file_and_key(tmp_path: Path, change: str, key: str) -> None:
@@ -192,9 +192,15 @@ def test_a_broken_card_names_its_file_and_key(tmp_path: Path, change: str, key: 
         load_catalog(broken(tmp_path, change))
 
 
+def test_a_setting_names_the_model_that_paints_unasked() -> None:
+    assert load_catalog(PRESETS, "realvis_fast").default.name == "realvis-fast"
+    with pytest.raises(CannotStart, match="^Setting default_model: .*Did you mean 'sdxl'"):
+        load_catalog(PRESETS, "sdxk")
+
+
 def test_two_cards_cannot_share_a_name(tmp_path: Path) -> None:
     folder = broken(tmp_path, "steps = 8 => aliases = ['other']\nsteps = 8")
-    other = (folder / "models" / "mine.toml").read_text().replace("default = true", "")
+    other = (folder / "models" / "mine.toml").read_text()
     (folder / "models" / "other.toml").write_text(other.replace("aliases = ['other']", ""))
     with pytest.raises(CannotStart, match="other"):
         load_catalog(folder)

@@ -263,7 +263,8 @@ class FullDisk(Files):
 
 def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings) -> None:
     disk, slot, feed = FullDisk(), fake.FakeSlot(), Feed()
-    store, catalog = Store.open(settings, files=disk), load_catalog(settings.presets)
+    store = Store.open(settings, files=disk)
+    catalog = load_catalog(settings.presets, settings.default_model)
     pool = Pool(store, catalog, feed, settings, Fleet([(slot, "for tests")], fake.widen))
     line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
     pool.start()

@@ -67,7 +67,7 @@ def open_house(
         return slot
 
     house.studio = Studio.open(
-        settings.model_copy(update={"presets": presets}),
+        settings.model_copy(update={"presets": presets, "default_model": ""}),
         Fleet([(slot, "for tests") for slot in slots.values()], widen),  # type: ignore[arg-type]
     )
     return house

@@ -14,7 +14,7 @@ from studio.store.files import Files
 from studio.store.rows import Job, Room
 from studio.store.store import Store
 
-CATALOG = load_catalog(Settings().presets)
+CATALOG = load_catalog(Settings().presets, "test-pattern")
 
 
 def wish(prompt: str = "a red car", **fields: object) -> Settled:

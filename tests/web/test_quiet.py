@@ -22,7 +22,7 @@ sys.addaudithook(hook)
 from studio.settings import Settings
 from studio.web.quiet import prepare
 
-settings = Settings(data=Path(sys.argv[1]), port=0, drain_seconds=0.1)
+settings = Settings(data=Path(sys.argv[1]), default_model="test-pattern", port=0, drain_seconds=0.1)
 prepare(settings)
 from studio.jobs.fake import FakeSlot, widen
 from studio.jobs.seats import Fleet
