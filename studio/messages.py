@@ -16,7 +16,7 @@ class Paint:
     """To the worker: paint this. `request` and `card` are JSON; `folder` holds the weights.
 
     `upscaler` is the file of the network that enlarges, if the picture is to be enlarged; `loras`
-    are the files of the LoRAs by name.
+    are the files of the LoRAs by name. So many of its pictures as `at_once` enter one pass.
     """
 
     kind: ClassVar[str] = "paint"
@@ -27,8 +27,20 @@ class Paint:
     folder: str
     upscaler: str = ""
     loras: dict[str, str] = field(default_factory=dict)
+    at_once: int = 1
     wish: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """To the worker: these differ in words and seeds alone; paint them side by side.
+
+    Each is answered as if it were alone. `at_once` of the first counts.
+    """
+
+    kind: ClassVar[str] = "together"
+    jobs: tuple[Paint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +163,12 @@ class Worn:
     why: str
 
 
-ToWorker = Paint | Load | Unload | Cancel | Leave
+ToWorker = Paint | Together | Load | Unload | Cancel | Leave
 FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled | Worn
 _TYPES = {
     kind.kind: kind
     for kind in (
-        *(Paint, Load, Unload, Cancel, Leave),
+        *(Paint, Together, Load, Unload, Cancel, Leave),
         *(Hello, Loading, Progress, Painted, Failed, Cancelled, Worn),
     )
 }
@@ -172,10 +184,16 @@ def unpack(data: bytes) -> ToWorker | FromWorker:
     kind = fields.pop("kind")
     if kind == "painted":
         fields["pictures"] = tuple(Picture(**picture) for picture in fields["pictures"])
+    if kind == "together":
+        return Together(tuple(_message("paint", each) for each in fields["jobs"]))
+    message: ToWorker | FromWorker = _message(kind, fields)
+    return message
+
+
+def _message(kind: str, fields: dict[str, Any]) -> Any:
     if "warnings" in fields:
         fields["warnings"] = tuple(fields["warnings"])
-    message: ToWorker | FromWorker = _TYPES[kind](**fields)
-    return message
+    return _TYPES[kind](**fields)
 
 
 def write_frame(stream: BinaryIO, message: ToWorker | FromWorker) -> None:

@@ -1,7 +1,8 @@
 """The worker's inner loop: one thread hears, the other paints one job after another.
 
 A cancel is a note that the painting side reads before each message. Whatever goes wrong with one
-picture is told and the next one is painted, unless the card itself is beyond help.
+picture is told and the next one is painted, unless the card itself is beyond help. What goes wrong
+with several side by side is tried again with each alone, so that none fails for another.
 """
 
 import logging
@@ -16,10 +17,10 @@ import torch
 
 from studio.catalog import ModelCard
 from studio.engine.device import find_hardware
-from studio.engine.failures import explain, is_poisoned
+from studio.engine.failures import explain, is_out_of_memory, is_poisoned
 from studio.engine.fingerprint import versions
 from studio.engine.ladder import Ladder
-from studio.engine.paint import Tell
+from studio.engine.paint import Stopped, Tell, paint_together
 from studio.engine.residents import Residents
 from studio.messages import (
     Cancel,
@@ -32,6 +33,7 @@ from studio.messages import (
     Paint,
     Painted,
     Progress,
+    Together,
     Unload,
     Worn,
     read_frame,
@@ -61,19 +63,17 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
                 desk.load(wanted)
             case Unload(model):
                 desk.unload(model)
+            case Together(jobs):
+                desk.paint_together(jobs, outbox)
             case job:
                 desk.paint(job, outbox)
-
-
-class _Stop(Exception):
-    """The picture is no longer wanted."""
 
 
 class Desk:
     """Jobs on the one side, words about them on the other."""
 
     def __init__(self, residents: Residents, previews: bool) -> None:
-        self.jobs: SimpleQueue[Paint | Load | Unload] = SimpleQueue()
+        self.jobs: SimpleQueue[Paint | Together | Load | Unload] = SimpleQueue()
         self.cancelled: set[tuple[str, int]] = set()
         self._residents = residents
         self._ladder = Ladder(residents)
@@ -90,26 +90,49 @@ class Desk:
         self._residents.drop(model)
 
     def paint(self, job: Paint, outbox: BinaryIO) -> None:
-        name = (job.job, job.token)
-
-        def tell(word: Loading | Progress) -> None:
-            if name in self.cancelled:
-                raise _Stop
-            write_frame(outbox, word)
-
         try:
-            answer = self._answer(job, tell)
+            answer = self._answer(job, self._tell(outbox))
             if self._ladder.falls >= FALLS:
                 write_frame(outbox, Worn(f"ran out of memory {self._ladder.falls} times"))
             write_frame(outbox, answer)
         except BrokenPipeError:
             os._exit(0)  # nobody listens any more
-        self.cancelled.discard(name)
+        self.cancelled.discard((job.job, job.token))
+
+    def paint_together(self, jobs: tuple[Paint, ...], outbox: BinaryIO) -> None:
+        left = {job.job: job for job in jobs}
+
+        def finish(end: Painted | Cancelled) -> None:
+            del left[end.job]
+            write_frame(outbox, end)
+            self.cancelled.discard((end.job, end.token))
+
+        try:
+            paint_together(jobs, self._residents, self._previews, self._tell(outbox), finish)
+        except BrokenPipeError:
+            os._exit(0)
+        except Exception as error:  # noqa: BLE001 - each alone will say what is wrong with it
+            if is_poisoned(error):
+                self._explain(error, jobs[0])
+            log.warning("%d jobs side by side: %r; each is painted alone", len(jobs), error)
+            traceback.clear_frames(error.__traceback__)  # they hold what filled the memory
+            if is_out_of_memory(error):
+                self._residents.free()
+        for job in left.values():
+            self.paint(job, outbox)
+
+    def _tell(self, outbox: BinaryIO) -> Tell:
+        def tell(word: Loading | Progress) -> None:
+            if (word.job, word.token) in self.cancelled:
+                raise Stopped
+            write_frame(outbox, word)
+
+        return tell
 
     def _answer(self, job: Paint, tell: Tell) -> Painted | Cancelled | Failed:
         try:
             return self._ladder.paint(job, self._previews, tell)
-        except _Stop:
+        except Stopped:
             return Cancelled(job.job, job.token)
         except BrokenPipeError:
             raise
@@ -135,7 +158,7 @@ def _hear(inbox: BinaryIO, desk: Desk) -> None:
     code = 1
     try:
         while (message := read_frame(inbox)) is not None and not isinstance(message, Leave):
-            if isinstance(message, Paint | Load | Unload):
+            if isinstance(message, Paint | Together | Load | Unload):
                 desk.jobs.put(message)
             elif isinstance(message, Cancel):
                 desk.cancelled.add((message.job, message.token))

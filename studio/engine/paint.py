@@ -1,12 +1,14 @@
-"""How a job is painted: load, words, steps, pixels, files, told as messages while it happens.
+"""How jobs are painted: load, words, steps, pixels, files, told as messages while it happens.
 
-Whoever listens decides whether it goes on: what `tell` raises stops the picture where it stands.
-It knows no queue and no process.
+Jobs that differ in words and seeds alone may be painted side by side, in one pass of the network;
+each is told about, stopped and finished as if it were alone. Whoever listens decides whether a job
+goes on: `tell` raises `Stopped` for one that is no longer wanted. It knows no queue and no process.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,78 +16,200 @@ import torch
 from studio.catalog import ModelCard
 from studio.engine.encode import encode, thumbnail, to_image
 from studio.engine.loras import marks
+from studio.engine.painter import Painter
 from studio.engine.preview import Previews
 from studio.engine.residents import Residents
 from studio.engine.stepping import run_steps
+from studio.engine.upscale import Upscaler
 from studio.formats.metadata import parameters_text, recipe_text
-from studio.messages import Loading, Paint, Painted, Picture, Progress
+from studio.messages import Cancelled, Loading, Paint, Painted, Picture, Progress
 from studio.request import ImageRequest, read_request
 
 Tell = Callable[[Loading | Progress], None]
+Finish = Callable[[Painted | Cancelled], None]
+PARTS = ("load", "encode", "steps", "decode", "upscale", "save")
+
+
+class Stopped(Exception):
+    """The picture is no longer wanted."""
 
 
 def paint(
     message: Paint, residents: Residents, previews: bool, tell: Tell, notes: tuple[str, ...] = ()
 ) -> Painted:
-    """Pictures are painted one after another, so that none depends on how many were asked for.
+    """One job. `notes` say what was done about it before."""
+    ends: list[Painted | Cancelled] = []
+    paint_together((message,), residents, previews, tell, ends.append, notes)
+    if isinstance(ends[0], Cancelled):
+        raise Stopped
+    return ends[0]
 
-    `notes` say what was done about it before.
-    """
-    clock, sketches = _Clock(), Previews(previews)
-    request = read_request(message.request)
-    card = ModelCard.model_validate(message.card)
-    key = residents.key(card, message.folder, request.precision)
 
-    def progress(index: int, step: int, preview: bytes = b"", stage: str = "") -> None:
-        steps = request.steps or 0
-        tell(Progress(message.job, message.token, index, step, steps, preview, stage))
-
+def paint_together(
+    messages: Sequence[Paint],
+    residents: Residents,
+    previews: bool,
+    tell: Tell,
+    finish: Finish,
+    notes: tuple[str, ...] = (),
+) -> None:
+    """`finish` hears of each job once. What goes wrong goes wrong for all that are not finished."""
+    first, jobs = messages[0], [_Job(message, previews, tell, finish) for message in messages]
+    card = ModelCard.model_validate(first.card)
+    key = residents.key(card, first.folder, jobs[0].request.precision)
     if key not in residents:
-        tell(Loading(message.job, message.token, f"loading {card.title}"))
-    with clock.part("load"):
+        for job in jobs:
+            job.say(Loading(job.message.job, job.message.token, f"loading {card.title}"))
+    with _timed("load", jobs):
         painter = residents.get(card, key)
-        partial = painter.loras.wear(request.loras, message.loras)
-        upscaler = residents.upscaler(message.upscaler, painter.plan.device)
-    progress(0, 0)  # nothing is done yet, but a cancel is heard here
-    with clock.part("encode"):
-        recipe = _recipe(message, request, painter.take_sampler(request.sampler or ""))
-        recipe["fingerprint"] |= upscaler.marks if upscaler else {}
-        if used := marks(request.loras, message.loras):
-            recipe["fingerprint"]["loras"] = used
-        recipe["warnings"] += [*partial, *notes]
-        arguments = painter.family.condition(request) | painter.family.arguments(request)
-    pictures: list[Picture] = []
-    warnings = dict.fromkeys([*partial, *notes])
-    for index, seed in enumerate(request.seeds()):
+        partial = painter.loras.wear(jobs[0].request.loras, first.loras)
+        upscaler = residents.upscaler(first.upscaler, painter.plan.device)
+    fingerprint = painter.take_sampler(jobs[0].request.sampler or "")
+    fingerprint |= upscaler.marks if upscaler else {}
+    if used := marks(jobs[0].request.loras, first.loras):
+        fingerprint["loras"] = used
+    for job in jobs:
+        job.progress(0, 0)  # nothing is done yet, but a cancel is heard here
+        with _timed("encode", [job]):
+            job.prepare(painter, fingerprint, [*partial, *notes])
+    for shots in _passes(jobs, first.at_once):
+        _expose(painter, upscaler, shots)
 
-        def after_step(number: int, latents: torch.Tensor, index: int = index) -> None:
-            last = number == request.steps  # the picture itself follows at once
-            sketch = b"" if last else sketches.of(painter.family, latents)
-            progress(index, number, sketch)
 
-        arguments["generator"] = torch.Generator("cpu").manual_seed(seed)
-        with clock.part("steps"):
-            latents = run_steps(painter.family.pipeline, arguments, after_step)
-        with clock.part("decode"):
-            image = to_image(painter.family.decode(latents))
-        if upscaler:
+class _Job:
+    """A wish on its way: its words for the network, what is done of it, the time it took."""
 
-            def before_tile(done: int, tiles: int, index: int = index) -> None:
-                part = f", part {done + 1} of {tiles}" if tiles > 1 else ""
-                progress(index, request.steps or 0, stage=f"enlarging{part}")
+    def __init__(self, message: Paint, previews: bool, tell: Tell, finish: Finish) -> None:
+        self.message, self._tell, self._finish = message, tell, finish
+        self.request = read_request(message.request)
+        self.sketches = Previews(previews)
+        self.conditions: dict[str, torch.Tensor] = {}
+        self.recipe: dict[str, Any] = {}
+        self.pictures: list[Picture] = []
+        self.warnings: dict[str, None] = {}
+        self.stopped = False
+        self.together = 1
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self._start = time.perf_counter()
 
-            with clock.part("upscale"):
+    def say(self, word: Loading | Progress) -> None:
+        if self.stopped:
+            return
+        try:
+            self._tell(word)
+        except Stopped:
+            self.stopped = True
+            self._finish(Cancelled(self.message.job, self.message.token))
+
+    def progress(self, index: int, step: int, preview: bytes = b"", stage: str = "") -> None:
+        job, token, steps = self.message.job, self.message.token, self.request.steps or 0
+        self.say(Progress(job, token, index, step, steps, preview, stage))
+
+    def prepare(self, painter: Painter, fingerprint: dict[str, Any], said: list[str]) -> None:
+        self.recipe = _recipe(self.message, self.request, fingerprint)
+        self.recipe["warnings"] += said
+        self.warnings = dict.fromkeys(said)
+        if not self.stopped:
+            self.conditions = painter.family.condition(self.request)
+
+    def keep(self, picture: Picture, lost: Sequence[str]) -> None:
+        self.pictures.append(picture)
+        self.warnings |= dict.fromkeys(lost)
+        if len(self.pictures) < self.request.count:
+            return
+        timings = {**self.seconds, "total": time.perf_counter() - self._start}
+        if self.together > 1:
+            timings["together"] = self.together
+        pictures, warnings = tuple(self.pictures), tuple(self.warnings)
+        job, token = self.message.job, self.message.token
+        self._finish(Painted(job, token, pictures, self.recipe, timings, warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """One picture of a job."""
+
+    job: _Job
+    index: int
+    seed: int
+
+
+def _passes(jobs: Sequence[_Job], at_once: int) -> Iterator[list[_Shot]]:
+    """Pictures that enter one pass of the network. None is made to fit: longer words would change
+    a picture, so those with words of another length have a pass of their own."""
+    alike: dict[object, list[_Shot]] = {}
+    for job in jobs:
+        shape = tuple((name, value.shape) for name, value in sorted(job.conditions.items()))
+        alike.setdefault(shape, []).extend(
+            _Shot(job, index, seed) for index, seed in enumerate(job.request.seeds())
+        )
+    for shots in alike.values():
+        while wanted := [shot for shot in shots if not shot.job.stopped][:at_once]:
+            yield wanted
+            shots = shots[shots.index(wanted[-1]) + 1 :]
+
+
+def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> None:
+    """One pass, and what follows for each of its pictures, one after another."""
+    family, request = painter.family, shots[0].job.request
+    jobs = list(dict.fromkeys(shot.job for shot in shots))
+    for job in jobs:
+        job.together = max(job.together, len(shots))
+    conditions = [shot.job.conditions for shot in shots]
+    arguments = {
+        **{name: torch.cat([each[name] for each in conditions]) for name in conditions[0]},
+        **family.arguments(request),
+        "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
+    }
+
+    def after_step(number: int, latents: torch.Tensor) -> None:
+        last = number == request.steps  # the picture itself follows at once
+        for place, shot in enumerate(shots):
+            if not shot.job.stopped:
+                own = latents[place : place + 1]
+                sketch = b"" if last else shot.job.sketches.of(family, own)
+                shot.job.progress(shot.index, number, sketch)
+        if all(job.stopped for job in jobs):
+            raise Stopped
+
+    try:
+        with _timed("steps", jobs):
+            latents = run_steps(family.pipeline, arguments, after_step)
+    except Stopped:
+        return
+    for place, shot in enumerate(shots):
+        if not shot.job.stopped:
+            _develop(painter, upscaler, shot, latents[place : place + 1], len(shots))
+
+
+def _develop(
+    painter: Painter, upscaler: Upscaler | None, shot: _Shot, latents: torch.Tensor, together: int
+) -> None:
+    job, request = shot.job, shot.job.request
+    with _timed("decode", [job]):
+        image = to_image(painter.family.decode(latents))
+    if upscaler:
+
+        def before_tile(done: int, tiles: int) -> None:
+            part = f", part {done + 1} of {tiles}" if tiles > 1 else ""
+            job.progress(shot.index, request.steps or 0, stage=f"enlarging{part}")
+            if job.stopped:
+                raise Stopped
+
+        try:
+            with _timed("upscale", [job]):
                 image = upscaler.enlarge(image, request.upscale or 1, before_tile)
-        with clock.part("save"):
-            parameters = parameters_text(request, card, recipe["fingerprint"], seed)
-            own = recipe_text({**recipe, "seed": seed, "index": index})
-            data, lost = encode(image, request.output_format, parameters, own)
-            thumb = thumbnail(image)
-        pictures.append(Picture(index, seed, *image.size, request.output_format, data, thumb))
-        warnings |= dict.fromkeys(lost)
-    return Painted(
-        message.job, message.token, tuple(pictures), recipe, clock.seconds(), tuple(warnings)
-    )
+        except Stopped:
+            return
+    with _timed("save", [job]):
+        own = {**job.recipe, "seed": shot.seed, "index": shot.index}
+        if together > 1:
+            own["together"] = together  # with the last bit of a rounding it may be told apart
+        parameters = parameters_text(request, painter.card, own["fingerprint"], shot.seed)
+        data, lost = encode(image, request.output_format, parameters, recipe_text(own))
+        thumb = thumbnail(image)
+    form = request.output_format
+    job.keep(Picture(shot.index, shot.seed, *image.size, form, data, thumb), lost)
 
 
 def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) -> dict[str, Any]:
@@ -105,20 +229,12 @@ def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) 
     }
 
 
-class _Clock:
-    """Seconds by stage, added up over the pictures of a job."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._parts = dict.fromkeys(("load", "encode", "steps", "decode", "upscale", "save"), 0.0)
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._parts[name] += time.perf_counter() - start
-
-    def seconds(self) -> dict[str, float]:
-        return {**self._parts, "total": time.perf_counter() - self._start}
+@contextmanager
+def _timed(part: str, jobs: Sequence[_Job]) -> Iterator[None]:
+    """Seconds by stage, added up over the pictures of a job; what is shared counts for each."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        for job in jobs:
+            job.seconds[part] += time.perf_counter() - start
