@@ -172,11 +172,14 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
         if all(job.stopped for job in jobs):
             raise Stopped
 
+    start = time.perf_counter()
     try:
-        with _timed("steps", jobs):
-            latents = run_steps(family.pipeline, arguments, after_step)
+        latents = run_steps(family.pipeline, arguments, after_step)
     except Stopped:
         return
+    each = (time.perf_counter() - start) / len(shots)
+    for shot in shots:
+        shot.job.seconds["steps"] += each
     for place, shot in enumerate(shots):
         if not shot.job.stopped:
             _develop(painter, upscaler, shot, latents[place : place + 1], len(shots))
@@ -231,7 +234,7 @@ def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) 
 
 @contextmanager
 def _timed(part: str, jobs: Sequence[_Job]) -> Iterator[None]:
-    """Seconds by stage, added up over the pictures of a job; what is shared counts for each."""
+    """Seconds by stage, added up over the pictures of a job. Of a shared pass each has a part."""
     start = time.perf_counter()
     try:
         yield

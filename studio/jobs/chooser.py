@@ -15,6 +15,7 @@ from studio.jobs.feed import Feed
 from studio.jobs.forecast import MOST, Now, Times
 from studio.jobs.schedule import Decision, Need, Start, Waiting
 from studio.jobs.seats import Seats
+from studio.jobs.together import kind_of
 from studio.jobs.turns import Turns
 from studio.jobs.view import Live
 from studio.settings import Settings
@@ -53,7 +54,10 @@ class Chooser:
         for job in jobs:
             since = now - max(0.0, wall - job.created_at)
             line = (job.model, job.owner, job.priority, job.seq)
-            self._turns.enter(Waiting(job.id, *line, since, self._seconds(job)), now)
+            waiting = Waiting(
+                job.id, *line, since, self._seconds(job), kind_of(job), int(job.request["count"])
+            )
+            self._turns.enter(waiting, now)
 
     def leave(self, job: str) -> None:
         self._turns.leave(job)
@@ -66,6 +70,7 @@ class Chooser:
         """What waits for a model is told apart by length from its first picture on."""
         unknown = self._seconds(job) is None
         self._estimates.learn(job.model, job.request, timings)
+        self._estimates.passes.learn(job, timings)
         if unknown and self._seconds(job) is not None:
             self._lost_track = True
         if job.model in self._catalog.cards:
@@ -80,29 +85,34 @@ class Chooser:
         gpus = self._seats.gpus(now)
         if not self._turns or all(gpu.free_at for gpu in gpus):
             return None
-        running = Counter(seat.job.owner for seat in self._seats if seat.job)
         self._lost_track = True  # unless all that was decided is also done
-        return self._turns.decide(now, gpus, self._seats.residents(), running)
+        return self._turns.decide(now, gpus, self._seats.residents(), self._running())
+
+    def beside(self, job: Job, slot: str) -> tuple[list[str], int, str]:
+        """Who waits and is painted in one pass with this one, which begins now; how many pictures
+        enter a pass, and why."""
+        at_once, why = self._estimates.passes.at_once(job, slot)
+        room = at_once - int(job.request["count"])
+        found = self._turns.beside(kind_of(job), job.priority, room, self._running())
+        return [waiting.job for waiting in found], at_once, why
 
     def look(self) -> Now:
         now, wall = time.monotonic(), time.time()
         painting = {
-            seat.job.id: (
-                seat.job.owner,
-                Times(now - (wall - (seat.job.started_at or wall)), seat.ends_at),
-            )
+            job.id: (job.owner, Times(now - (wall - (job.started_at or wall)), seat.ends_at))
             for seat in self._seats
-            if seat.job
+            for job in seat.jobs.values()
         }
         gpus, residents = self._seats.gpus(now), self._seats.residents()
         return Now(self._turns.copied(now, gpus, residents, MOST), painting)
 
-    def begins(self, job: Job, start: Start) -> float | None:
-        """Charges its owner for what is given to it; says how long it should take."""
-        seconds = self._seconds(job)
-        self._turns.charge(job.owner, len(start.gpus) * (seconds or 1.0))
-        load = start.loads * self._needs[job.model].load_seconds
-        return None if seconds is None else load + seconds
+    def begin(self, jobs: Sequence[Job], start: Start) -> float | None:
+        """Charges the owners for what is given to them; says how long it should take."""
+        for job in jobs:
+            self._turns.charge(job.owner, len(start.gpus) * (self._seconds(job) or 1.0))
+        seconds = [self._seconds(job) for job in jobs]
+        load = start.loads * self._needs[jobs[0].model].load_seconds
+        return None if None in seconds else load + sum(map(float, filter(None, seconds)))
 
     def done(self, decision: Decision, feed: Feed) -> None:
         """A job that waits although a GPU is free says what for."""
@@ -116,6 +126,9 @@ class Chooser:
             if why != self._held.get(job):
                 feed.tell(job, Live(doing=why))
         self._held = held
+
+    def _running(self) -> Counter[str]:
+        return Counter(job.owner for seat in self._seats for job in seat.jobs.values())
 
     def _seconds(self, job: Job) -> float | None:
         return self._estimates.seconds(job.model, job.request)

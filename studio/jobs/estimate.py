@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from studio.jobs.together import Passes
 from studio.store.rows import Job
 
 KEPT = 60  # jobs of each model
@@ -31,10 +32,11 @@ class Sample:
 class Estimates:
     def __init__(self) -> None:
         self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self.passes = Passes()
 
     def learn(self, model: str, request: Mapping[str, Any], timings: Mapping[str, float]) -> None:
-        """From a job that is done. What lacks its timings teaches nothing."""
-        if "steps" not in timings:
+        """From a job that was painted alone. What lacks its timings teaches nothing."""
+        if "steps" not in timings or "together" in timings:
             return
         count, steps = int(request["count"]), int(request["steps"])
         pictures = sum(timings.get(part, 0.0) for part in ("decode", "upscale", "save"))
@@ -52,6 +54,7 @@ class Estimates:
     def learn_all(self, done: Iterable[Job]) -> None:
         for job in done:
             self.learn(job.model, job.request, job.timings)
+            self.passes.learn(job, job.timings)
 
     def seconds(self, model: str, request: Mapping[str, Any]) -> float | None:
         """Of painting, without loading; None for a model that never painted here."""

@@ -28,6 +28,7 @@ from studio.messages import (
     Painted,
     Picture,
     Progress,
+    Together,
     ToWorker,
     Unload,
     read_frame,
@@ -89,7 +90,10 @@ class FakeSlot:
         self._say(life, Hello(0, "fake", "for tests", {}))
 
     def send(self, message: ToWorker) -> None:
-        if isinstance(message, Paint):
+        if isinstance(message, Together):
+            for job in message.jobs:
+                self.send(job)
+        elif isinstance(message, Paint):
             self.asked.append(message)
             self._cancelled[message.job, message.token] = threading.Event()
             threading.Thread(target=self._play, args=(message, self._life), daemon=True).start()
@@ -130,9 +134,10 @@ def main(step_seconds: float) -> None:
 
     def listen() -> None:
         while message := read_frame(sys.stdin.buffer):
-            if isinstance(message, Paint):
-                cancelled[message.job, message.token] = threading.Event()
-                jobs.put(message)
+            if isinstance(message, Paint | Together):
+                for job in message.jobs if isinstance(message, Together) else (message,):
+                    cancelled[job.job, job.token] = threading.Event()
+                    jobs.put(job)
             elif isinstance(message, Cancel):
                 cancelled[message.job, message.token].set()
             elif isinstance(message, Leave):

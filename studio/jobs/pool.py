@@ -36,6 +36,7 @@ from studio.messages import (
     Paint,
     Painted,
     Progress,
+    Together,
     Unload,
     Worn,
 )
@@ -143,7 +144,7 @@ class Pool:
         match message:
             case Hello():
                 seat.starts = 0
-                if seat.job is None:
+                if not seat.jobs:
                     seat.state = "idle"
                 seat.reason = f"{message.device}: {message.reason}"
                 log.info("%s is ready: %s", seat.slot.name, seat.reason)
@@ -151,15 +152,17 @@ class Pool:
                     self._preload(seat)
             case Gone(how):
                 seat.dead, seat.loaded = how, []
-                if seat.job is None:
+                if not seat.jobs:
                     self._begin_again(seat)
-                elif seat.last is None:
-                    self._end(seat, seat.job, message)
+                for name in seat.jobs:
+                    seat.ends.setdefault(name, message)
+                self._end_all(seat)
             case Worn(why):
                 seat.worn = why
             case Loading() | Progress() | Painted() | Failed() | Cancelled():
-                if seat.job and (message.job, message.token) == (seat.job.id, seat.job.token):
-                    self._hear_of_job(seat, seat.job, message)
+                its = seat.jobs.get(message.job)
+                if its and its.token == message.token:
+                    self._hear_of_job(seat, its, message)
 
     def _hear_of_job(
         self, seat: Seat, job: Job, message: Loading | Progress | Painted | Failed | Cancelled
@@ -178,7 +181,9 @@ class Pool:
 
     def _end(self, seat: Seat, job: Job, last: Last) -> None:
         """Writes down how the job ended. While that fails (a full disk) the slot waits with it."""
-        seat.state, seat.last, seat.due = "saving", last, time.monotonic() + SAVE_AGAIN_SECONDS
+        seat.ends[job.id] = last
+        if len(seat.ends) == len(seat.jobs):  # else its worker is still busy with companions
+            seat.state, seat.due = "saving", time.monotonic() + SAVE_AGAIN_SECONDS
         match last:
             case Painted():
                 if seat.expects:
@@ -197,13 +202,20 @@ class Pool:
                 self.store.cancelled(job.id, job.token)
             case Gone(how):
                 self._put_back(job, how)
-        seat.state, seat.job, seat.last = "idle", None, None
+        del seat.jobs[job.id], seat.ends[job.id]
         self.feed.tell(job.id, None)
+        if seat.jobs:
+            return
+        seat.state = "idle"
         if seat.dead:
             self._begin_again(seat)
         elif seat.worn:
             seat.state, seat.due = "leaving", time.monotonic() + CANCEL_SECONDS
             seat.slot.send(Leave())
+
+    def _end_all(self, seat: Seat) -> None:
+        for job in list(seat.jobs.values()):
+            self._end(seat, job, seat.ends[job.id])
 
     def _put_back(self, job: Job, how: str) -> None:
         if job.crashes + 1 < MAX_CRASHES:
@@ -234,8 +246,9 @@ class Pool:
     def _stop(self, job_id: str) -> None:
         self._chooser.leave(job_id)
         for seat in self._seats:
-            if seat.job and seat.job.id == job_id and seat.state == "painting":
-                seat.slot.send(Cancel(job_id, seat.job.token))
+            job = seat.jobs.get(job_id)
+            if job and seat.state == "painting":
+                seat.slot.send(Cancel(job_id, job.token))
                 seat.due = min(seat.due, time.monotonic() + CANCEL_SECONDS)
 
     def _assign(self) -> None:
@@ -249,9 +262,12 @@ class Pool:
             if job:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
-                seat.expects = self._chooser.begins(job, start)
+                beside, at_once, seat.at_once = self._chooser.beside(job, seat.slot.name)
+                claimed = [self.store.claim(each, seat.slot.name) for each in beside]
+                jobs = [job, *filter(None, claimed)]
+                seat.expects = self._chooser.begin(jobs, start)
                 seat.ends_at = now + (seat.expects or math.inf)
-                self._paint(seat, job)
+                self._paint(seat, jobs, at_once)
         self._chooser.done(decision, self.feed)
 
     def _make_room(self, leave: Sequence[Resident]) -> None:
@@ -264,7 +280,21 @@ class Pool:
             else:
                 seat.slot.send(Unload(resident.model))
 
-    def _paint(self, seat: Seat, job: Job) -> None:
+    def _paint(self, seat: Seat, jobs: Sequence[Job], at_once: int) -> None:
+        asked = [paint for job in jobs if (paint := self._asked(job, at_once))]
+        if not asked:
+            return
+        if seat.state == "restarting":
+            self._begin(seat)
+        names = {paint.job for paint in asked}
+        seat.jobs, seat.state = {job.id: job for job in jobs if job.id in names}, "painting"
+        seat.due = time.monotonic() + self.settings.load_seconds
+        beside = f", beside {len(asked) - 1} more" if len(asked) > 1 else ""
+        for name in names:
+            self.feed.tell(name, Live(doing=f"on {seat.slot.name}{beside}"))
+        seat.slot.send(Together(tuple(asked)) if len(asked) > 1 else asked[0])
+
+    def _asked(self, job: Job, at_once: int) -> Paint | None:
         try:
             card = self.catalog.find(job.model)
             folder = find_weights(card, self.settings.model_folder)
@@ -275,24 +305,18 @@ class Pool:
         except Refused as error:  # the card or the files went away while it waited
             self.store.fail(job.id, job.token, "model_missing", str(error))
             self.feed.tell(job.id, None)
-            return
-        if seat.state == "restarting":
-            self._begin(seat)
-        seat.job, seat.state = job, "painting"
-        seat.due = time.monotonic() + self.settings.load_seconds
-        self.feed.tell(job.id, Live(doing=f"on {seat.slot.name}"))
-        seat.slot.send(
-            Paint(
-                job=job.id,
-                token=job.token,
-                request=job.request,
-                card=card.model_dump(mode="json"),
-                folder=folder,
-                upscaler=upscaler,
-                loras=loras,
-                wish=job.wish,
-                warnings=job.warnings,
-            )
+            return None
+        return Paint(
+            job=job.id,
+            token=job.token,
+            request=job.request,
+            card=card.model_dump(mode="json"),
+            folder=folder,
+            upscaler=upscaler,
+            loras=loras,
+            at_once=at_once,
+            wish=job.wish,
+            warnings=job.warnings,
         )
 
     def _preload(self, seat: Seat) -> None:
@@ -316,8 +340,8 @@ class Pool:
                 continue
             if seat.state == "restarting" and self._closing is None:
                 self._begin(seat)
-            elif seat.state == "saving" and seat.job and seat.last:
-                self._end(seat, seat.job, seat.last)
+            elif seat.state == "saving":
+                self._end_all(seat)
             elif seat.state in ("painting", "starting", "leaving"):
                 log.error("%s gave no sign of life in time and is killed", seat.slot.name)
                 seat.due = now + CANCEL_SECONDS
@@ -341,13 +365,13 @@ class Pool:
     def _finished(self) -> bool:
         if self._closing is None:
             return False
-        return time.monotonic() >= self._closing or not any(s.job for s in self._seats)
+        return time.monotonic() >= self._closing or not any(s.jobs for s in self._seats)
 
     def _part(self) -> None:
         for seat in self._seats:
-            if seat.job:
+            for job in seat.jobs.values():
                 with suppress(Unavailable):  # then the next start puts it back
-                    self.store.requeue(seat.job.id, seat.job.token, crashed=False, note="shutdown")
+                    self.store.requeue(job.id, job.token, crashed=False, note="shutdown")
             seat.slot.send(Leave())
             seat.slot.kill()
 

@@ -30,6 +30,8 @@ class Waiting:
     seq: int
     since: float
     seconds: float | None = None  # of painting, as far as it was ever measured
+    kind: str = ""  # what it may share a pass with; nothing, if empty
+    pictures: int = 1
 
     @property
     def line(self) -> Line:

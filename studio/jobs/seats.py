@@ -28,8 +28,9 @@ Widen = Callable[[Sequence[Slot]], Slot]
 class Seat:
     """A slot and what the pool knows of its worker.
 
-    `due` is when the clock has to look again; `last` how its job ended, until that is written down;
-    `dead` how its worker ended, until a new one begins; `worn` why one had better. `gpus` are the
+    `jobs` are painted side by side. `due` is when the clock has to look again; `ends` how some of
+    them ended, until that is written down; `dead` how its worker ended, until a new one begins;
+    `worn` why one had better; `at_once` why so many pictures entered the last pass. `gpus` are the
     single seats it lies on.
     """
 
@@ -38,16 +39,17 @@ class Seat:
     gpus: tuple[str, ...]
     state: SeatState = "restarting"
     life: int = 0
-    job: Job | None = None
+    jobs: dict[str, Job] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     painted: int = 0
     starts: int = 0
     due: float = 0.0
-    expects: float | None = None  # seconds for its job, as far as they are known
+    expects: float | None = None  # seconds for its jobs, as far as they are known
     ends_at: float = math.inf
-    last: Last | None = None
+    ends: dict[str, Last] = field(default_factory=dict)
     dead: str | None = None
     worn: str = ""
+    at_once: str = ""
     deaths: list[float] = field(default_factory=list)
 
     @property
@@ -77,6 +79,7 @@ class SlotView:
     painted: int
     pid: int | None
     reason: str
+    at_once: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Seats:
         until = {
             name: max(seat.ends_at, now + SOON)
             for seat in self._seats.values()
-            if seat.job
+            if seat.jobs
             for name in seat.gpus
         }
         there: list[Gpu] = []
@@ -148,11 +151,12 @@ class Seats:
                 seat.slot.name,
                 seat.slot.device,
                 seat.state,
-                seat.job.id if seat.job else None,
+                next(iter(seat.jobs), None),
                 seat.loaded[-1] if seat.loaded else None,
                 seat.painted,
                 seat.slot.pid(),
                 seat.reason,
+                seat.at_once,
             )
             for seat in self
         ]

@@ -4,11 +4,14 @@ The database has the truth; this mirrors its waiting jobs by line, so that a dec
 them all. A job enters and leaves in microseconds, however many wait.
 """
 
+import math
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from operator import attrgetter
+from typing import Any
 
 from studio.jobs.schedule import (
     Decision,
@@ -24,6 +27,7 @@ from studio.jobs.schedule import (
 
 HALF_SECONDS = 600.0  # after which half of what an owner had, or of what was wanted, is forgotten
 NOTHING = 0.001  # seconds
+SEEN = 64  # jobs of a kind among which companions are chosen
 _seq = attrgetter("seq")
 
 
@@ -32,6 +36,7 @@ class Turns:
         self._needs = needs
         self._most_running = most_running
         self._lines: dict[Line, list[Waiting]] = {}
+        self._kinds: dict[tuple[str, int], list[Waiting]] = {}
         self._jobs: dict[str, Waiting] = {}
         self._had: dict[str, float] = {}
         self._wanted: dict[str, float] = {}
@@ -51,23 +56,46 @@ class Turns:
             return
         self._jobs[waiting.job] = waiting
         insort(self._lines.setdefault(waiting.line, []), waiting, key=_seq)
+        if waiting.kind:
+            alike = self._kinds.setdefault((waiting.kind, waiting.rank), [])
+            insort(alike, waiting, key=_seq)
         asked = self._wanted.get(waiting.model, 0.0)
         self._wanted[waiting.model] = asked + (waiting.seconds or 1.0)
 
     def clear(self) -> None:
         """Nobody waits, but what owners had is remembered."""
         self._lines.clear()
+        self._kinds.clear()
         self._jobs.clear()
 
     def leave(self, job: str) -> Waiting | None:
         waiting = self._jobs.pop(job, None)
         if waiting is None:
             return None
-        line = self._lines[waiting.line]
-        del line[bisect_left(line, waiting.seq, key=_seq)]
-        if not line:
-            del self._lines[waiting.line]
+        _strike(self._lines, waiting.line, waiting)
+        if waiting.kind:
+            _strike(self._kinds, (waiting.kind, waiting.rank), waiting)
         return waiting
+
+    def beside(self, kind: str, rank: int, room: int, running: Mapping[str, int]) -> list[Waiting]:
+        """Jobs of one kind and class that fill the room beside another, and leave the line for it.
+
+        Again who had least comes first, and nobody exceeds what may run at once.
+        """
+        most = self._most_running or math.inf
+        had, begun = dict(self._had), Counter(running)
+        alike = self._kinds.get((kind, rank), ())
+        waiting, found = list(alike[:SEEN]), list[Waiting]()
+        while fits := [one for one in waiting if one.pictures <= room and begun[one.owner] < most]:
+            one = min(fits, key=lambda each: (had.get(each.owner, 0.0), each.seq))
+            waiting.remove(one)
+            found.append(one)
+            room -= one.pictures
+            had[one.owner] = had.get(one.owner, 0.0) + (one.seconds or 1.0)
+            begun[one.owner] += 1
+        for one in found:
+            self.leave(one.job)
+        return found
 
     def decide(
         self,
@@ -123,3 +151,10 @@ class Turns:
             {name: left for name, seconds in kept.items() if (left := seconds * fades) > NOTHING}
             for kept in (self._had, self._wanted)
         )
+
+
+def _strike(lists: dict[Any, list[Waiting]], name: object, waiting: Waiting) -> None:
+    listed = lists[name]
+    del listed[bisect_left(listed, waiting.seq, key=_seq)]
+    if not listed:
+        del lists[name]

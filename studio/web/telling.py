@@ -113,6 +113,7 @@ def tell_slots(studio: Studio) -> list[Told]:
             "painted": slot.painted,
             "pid": slot.pid,
             "reason": slot.reason,
+            "at_once": slot.at_once,
         }
         for slot in studio.pool.views()
     ]

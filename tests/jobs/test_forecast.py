@@ -111,7 +111,7 @@ def test_who_waits_is_told_when_from_what_was_measured(open_studio: OpenStudio) 
 
     studio = open_studio(fake.FakeSlot("a", quarter))
     assert studio.line.wait(studio.line.submit([wish()])[0].id, 10).job.state == "done"
-    jobs = studio.line.submit([wish() for _ in range(5)])
+    jobs = studio.line.submit([wish(guidance=2.0 + n) for n in range(5)])  # no two in one pass
     until(lambda: studio.line.view(jobs[-1].id).times is not None)
     view = studio.line.view(jobs[-1].id)
     assert view.times
