@@ -29,16 +29,17 @@ def start(data: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
 
 def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server left with {process.returncode}")
-        try:
-            if httpx.get(url, timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.02)
-        else:
-            time.sleep(0.05)
+    with httpx.Client(timeout=5) as client:  # `httpx.get` would read the certificates each time
+        while time.monotonic() < end:
+            if process.poll() is not None:
+                raise RuntimeError(f"the server left with {process.returncode}")
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.02)
+            else:
+                time.sleep(0.05)
     raise RuntimeError(f"{url} did not answer within {seconds} s")
 
 

@@ -159,7 +159,9 @@ def test_one_bad_job_does_not_fail_its_companions(models: Path, job: Job) -> Non
     assert isinstance(ends["job1"], Painted)
 
 
-def test_one_that_was_stopped_before_it_began_is_answered_and_left_out(models: Path, job: Job) -> None:
+def test_one_that_was_stopped_before_it_began_is_answered_and_left_out(
+    models: Path, job: Job
+) -> None:
     desk, said = Desk(Residents("cpu", models, "auto"), False), io.BytesIO()
     jobs = three(job)
     desk.cancelled.add(("job0", 1))
