@@ -30,20 +30,25 @@ class Studio:
 
     @classmethod
     def open(cls, settings: Settings, fleet: Fleet | None = None) -> Self:
-        """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests."""
+        """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests.
+
+        Where nothing can be written no worker starts.
+        """
         catalog = load_catalog(settings.presets, settings.default_model)
         for name in (*settings.preload, *settings.reserved):
             catalog.find(name)
         with ExitStack() as opened:
             store = Store.open(settings)
             opened.callback(store.close)
-            store.recover()
+            if not store.reading:
+                store.recover()
             feed = Feed()
             estimates = Estimates()
             estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
             pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings), estimates)
             line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
-            pool.start()
+            if not store.reading:
+                pool.start()
             opened.pop_all()
             return cls(settings, catalog, store, line, pool)
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
@@ -15,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 
 from studio.errors import CannotStart, InUse, Unavailable
 from studio.settings import Settings
+from studio.store.reading import connect
 
 BUSY_SECONDS = 30
 WAL_BYTES = 64 * 2**20  # the log shrinks back to this after a large batch
@@ -42,8 +44,11 @@ def database_url(settings: Settings) -> URL:
 
 
 class Database:
-    def __init__(self, url: URL) -> None:
+    """`reading` says why nothing can be written, if that is so."""
+
+    def __init__(self, url: URL, reading: str = "") -> None:
         self.sqlite = url.get_backend_name() == "sqlite"
+        self.reading = reading
         self._turn = threading.Lock()
         self._closed = False
         try:
@@ -55,7 +60,10 @@ class Database:
             raise CannotStart(
                 "Setting database: PostgreSQL needs 'pip install -r requirements-cluster.txt'."
             ) from None
-        if self.sqlite:
+        if self.reading:
+            self.writer.dispose()
+            self.writer = self._reader
+        elif self.sqlite:
             event.listen(self.writer, "connect", _sqlite_writer)
             event.listen(self.writer, "begin", _begin_immediate)
             event.listen(self._reader, "connect", _sqlite_reader)
@@ -65,6 +73,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction of the one writer; it is on disk when the block is left."""
+        if self.reading:
+            raise Unavailable(self.reading)
         with self._turn, self._in_words(), self.writer.begin() as tx:
             yield tx
 
@@ -80,7 +90,10 @@ class Database:
             self.writer.dispose()  # SQLite's last connection folds the log into the database
 
     def _engine(self, url: URL, **options: Any) -> Engine:
-        if self.sqlite:
+        if self.reading:
+            file = Path(url.database or "")
+            options["creator"] = lambda: connect(file, BUSY_SECONDS)
+        elif self.sqlite:
             options["connect_args"] = {"timeout": BUSY_SECONDS}
         else:
             options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}

@@ -63,6 +63,8 @@ def _migrate(database: Database, file: Path | None, migrations: Path) -> None:
             f"The database was written by a newer Darkroom (its form is {now}, this version knows "
             f"up to {head}). Update Darkroom, or choose another data folder."
         )
+    if database.reading:
+        raise CannotStart(f"{database.reading} But it must be brought up to date first.")
     if now and file:
         _copy(file, file.with_name(f"{file.name}.before-{head}-{time.time():.0f}"))
     with database.write() as tx:

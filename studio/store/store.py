@@ -25,6 +25,7 @@ from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.ids import new_id
 from studio.store.lock import Lock
+from studio.store.reading import only_reading
 from studio.store.rows import Event, Job, Picture, Room, State
 from studio.store.schema import prepare
 from studio.store.shelf import Shelf
@@ -48,8 +49,13 @@ class Store:
         files: Files | None = None,
         clock: Callable[[], float] = time.time,
     ) -> Self:
-        """Refuses a folder another server holds, brings the tables up to date, tidies up."""
+        """Refuses a folder another server holds, brings the tables up to date, tidies up.
+
+        A folder that cannot be written is only read.
+        """
         data = settings.data
+        if why := only_reading(settings):
+            return cls._open_to_read(settings, why, clock)
         with ExitStack() as opened:
             try:
                 data.mkdir(parents=True, exist_ok=True)
@@ -68,6 +74,20 @@ class Store:
             except OSError as error:
                 raise CannotStart(f"The data folder {data}: {error.strerror or error}.") from None
             return cls(database, shelf, clock, opened.pop_all())
+
+    @classmethod
+    def _open_to_read(cls, settings: Settings, why: str, clock: Callable[[], float]) -> Self:
+        with ExitStack() as opened:
+            database = Database(database_url(settings), reading=why)
+            opened.callback(database.close)
+            prepare(database)
+            shelf = Shelf(settings.data, settings.file_name, Files())
+            return cls(database, shelf, clock, opened.pop_all())
+
+    @property
+    def reading(self) -> str:
+        """Why nothing can be written, if that is so."""
+        return self.database.reading
 
     def close(self) -> None:
         self._closing.close()

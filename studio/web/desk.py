@@ -144,7 +144,9 @@ class Desk:
         alive = view is not None and not view.final
         counts = self.studio.store.counts()
         return [
-            frame.status(self.studio.pool.views(), counts.get("queued", 0)),
+            frame.status(
+                self.studio.pool.views(), counts.get("queued", 0), self.studio.store.reading
+            ),
             self._live(view, after) if view else frame.empty(self._examples(state)),
             self._lately(state),
             gr.update(visible=alive),

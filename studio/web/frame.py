@@ -113,8 +113,13 @@ def recipe(line: Sequence[str], facts: Mapping[str, object]) -> str:
     return f"<details><summary>{short}</summary><dl>{rows}</dl></details>"
 
 
-def status(slots: Sequence[SlotView], waiting: int) -> str:
-    """`● 2 slots · 1 painting · 3 waiting`, the dot green once something can paint."""
+def status(slots: Sequence[SlotView], waiting: int, reading: str = "") -> str:
+    """`● 2 slots · 1 painting · 3 waiting`, the dot green once something can paint.
+
+    `reading` is why nothing ever will.
+    """
+    if reading:
+        return f'<p class="status" title="{escape(reading)}"><i class="warn"></i>read only</p>'
     painting = sum(slot.state in ("painting", "saving") for slot in slots)
     starting = sum(slot.state in ("starting", "restarting") for slot in slots)
     words = [f"{len(slots)} {'slot' if len(slots) == 1 else 'slots'}"]

@@ -1,7 +1,6 @@
 """The whole page: the header with its status, the Create page, and the endpoints behind it."""
 
 import secrets
-from pathlib import Path
 
 import gradio as gr
 
@@ -22,12 +21,12 @@ def build_page(studio: Studio) -> gr.Blocks:
     with page:
         painting = endpoints(studio)  # first, so that their names are theirs
         # A fixed key and secret, or every restart would forget what the browser remembers.
-        state = gr.BrowserState(FRESH, storage_key="darkroom", secret=_secret(studio.settings.data))
+        state = gr.BrowserState(FRESH, storage_key="darkroom", secret=_secret(studio))
         with gr.Row(elem_id="head", equal_height=True):
             gr.HTML("<h1>Darkroom</h1>", elem_id="brand", apply_default_css=False)
             counts = studio.store.counts()
             status = gr.HTML(
-                frame.status(studio.pool.views(), counts.get("queued", 0)),
+                frame.status(studio.pool.views(), counts.get("queued", 0), studio.store.reading),
                 elem_id="status",
                 apply_default_css=False,
             )
@@ -36,8 +35,10 @@ def build_page(studio: Studio) -> gr.Blocks:
     return page
 
 
-def _secret(folder: Path) -> str:
-    file = folder / "page-secret"
+def _secret(studio: Studio) -> str:
+    if studio.store.reading:
+        return secrets.token_hex(16)
+    file = studio.settings.data / "page-secret"
     try:
         return file.read_text(encoding="ascii")
     except FileNotFoundError:

@@ -5,9 +5,11 @@ Called before gradio is imported, because gradio reads these names while it is i
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from studio.settings import Settings
+from studio.store.reading import only_reading
 
 ALWAYS = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -26,6 +28,8 @@ def prepare(settings: Settings) -> None:
 
 
 def cache_folder(settings: Settings) -> Path:
+    if only_reading(settings):
+        return Path(tempfile.gettempdir()).resolve() / f"darkroom-{os.getpid()}"
     return (settings.data / "cache").resolve()
 
 

@@ -125,7 +125,7 @@ class Rest:
         """That the studio answers, with its slots, its line and its models."""
         return JSONResponse(
             {
-                "status": "ok",
+                "status": "read only" if self.studio.store.reading else "ok",
                 "jobs": await asyncio.to_thread(self.studio.store.counts),
                 "slots": tell_slots(self.studio),
                 "models": await asyncio.to_thread(_models, self.studio),
@@ -138,6 +138,8 @@ class Rest:
         if any(slot["state"] in ("idle", "painting", "saving") for slot in slots):
             return JSONResponse({"ready": True})
         why = "; ".join(f"{slot['name']}: {slot['reason']}" for slot in slots) or "there are none"
+        if self.studio.store.reading:
+            why = self.studio.store.reading.rstrip(".")
         return error_response(503, "not_ready", f"No slot is ready. {why}.")
 
     def _painted(self, view: View) -> Told:
