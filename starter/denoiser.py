@@ -19,6 +19,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d, mse_loss, pixel_unshuffle
 
+from starter import compass
 from starter.album import CELL, Album, Sight, scene
 from starter.autoencoder import CHANNELS, encode
 from starter.layout import SIDE, drawing
@@ -225,6 +226,7 @@ def learn(
 ) -> UNet2DConditionModel:
     if accelerator(device).device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # twice as fast as the fused one, on a CPU
+    compass.hold(unet)
     lesson = Lesson("denoiser", Sketching(unet), folder, minutes, RATE, device)
     coming = islice(album.scenes(scenes), lesson.rank, None, lesson.crew)
     seen = Seen(coming, scenes, vae, lesson.device)

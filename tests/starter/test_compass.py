@@ -29,3 +29,29 @@ def test_two_channels_fall_from_left_to_right_and_from_top_to_bottom_whatever_is
         assert (inside[:, :-1] >= inside[:, 1:] - 1e-6).all()
         assert (inside[:, 0] > 0.5).all()
         assert (inside[:, -1] < -0.5).all()
+
+
+def test_training_leaves_the_ramps_as_they_are() -> None:
+    torch.manual_seed(0)
+    unet = compass.lay(denoiser.build())
+    compass.hold(unet)
+    words = {"text_embeds": torch.randn(2, SUMMARY), "time_ids": torch.zeros(2, 6)}
+    given = (torch.randn(2, 8, 32, 32), 500, torch.randn(2, 5, sum(WIDTHS)))
+
+    def shown() -> list[torch.Tensor]:
+        ramps: list[torch.Tensor] = []
+        hooks = [
+            block.register_forward_hook(lambda _, __, out: ramps.append(out))
+            for block in unet.up_blocks
+        ]
+        unet(*given, added_cond_kwargs=words).sample.square().mean().backward()
+        for hook in hooks:
+            hook.remove()
+        return ramps
+
+    pupil = torch.optim.AdamW(unet.parameters(), 1e-2, weight_decay=0)
+    before = shown()
+    pupil.step()
+    for was, now in zip(before, shown(), strict=True):
+        assert torch.equal(was[:, :2], now[:, :2])
+        assert not torch.allclose(was[:, 2:], now[:, 2:])
