@@ -4,6 +4,7 @@ python app.py                                            serve the page and the 
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py doctor                                     what is here, and what is wrong
 python app.py recover                                    the history again, from the pictures
+python app.py backup FOLDER                              a copy of the data folder, while it runs
 """
 
 import argparse
@@ -105,6 +106,16 @@ def recover(settings: Settings, asked: argparse.Namespace) -> int:
     return 0
 
 
+def backup(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.store.backup import backup as copy
+
+    done = copy(settings, asked.to)
+    for name in done.missing:
+        print(f"not there any more: {name}")
+    print(f"{asked.to}: {done.copied} files copied, {done.there} were there.")
+    return 0
+
+
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -147,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
-    verbs = parser.add_subparsers(metavar="{serve,paint,doctor,recover}")
+    verbs = parser.add_subparsers(metavar="{serve,paint,doctor,recover,backup}")
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
     check = verbs.add_parser("doctor", parents=[common], help="check this machine")
@@ -155,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(act=doctor)
     again = verbs.add_parser("recover", parents=[common], help="find the history in the pictures")
     again.set_defaults(act=recover)
+    copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
+    copy.add_argument("to", type=Path)
+    copy.set_defaults(act=backup)
     return parser
 
 
