@@ -10,6 +10,7 @@ BENCHES = {
     "schedule": "the schedule against first come first served and a fixed split, on traces",
     "line": "submitting, claiming and finishing jobs while very many wait",
     "estimate": "forecasts of when a picture ends, against when it did",
+    "throughput": "the server with a full line against bare workers; waits at 70 % of that",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -1,0 +1,167 @@
+"""What is lost between a full line and the workers: the server at saturation against bare workers.
+
+Offline is a loop that gives the same worker processes the next job when one is done, without line,
+database or files. Both paint the same wishes, in turns, so that a noisy machine is noisy to both.
+Then wishes come at random instants, at 70 % of what the workers can do.
+"""
+
+import argparse
+import os
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import httpx
+
+from bench.report import report
+from bench.server import running
+from studio.jobs.slot import Gone, Inbox, Said, Slot
+from studio.jobs.studio import local_fleet
+from studio.messages import Failed, Hello, Leave, Paint, Painted
+from studio.presets import load_catalog
+from studio.request import read_request
+from studio.settings import Settings
+from studio.weights import find_upscaler, find_weights
+
+POLL_SECONDS = 0.2
+LOAD = 0.7
+WORDS = ("a red car", "a boat", "two houses", "a tree", "a cat on a street", "a castle")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="test-pattern")
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--pictures", type=int, default=60, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+
+
+def main(asked: argparse.Namespace) -> int:
+    os.environ["DARKROOM_SLOTS"] = str(asked.slots)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder)) as url,
+        httpx.Client(base_url=url, timeout=60) as server,
+        closing(Bare(Path(folder), asked)) as bare,
+    ):
+        rounds = [(_saturate(server, asked), bare.paint()) for _ in range(asked.rounds + 1)]
+        del rounds[0]  # models were loaded in it, and numbers at once tried
+        online, offline = (median(each) for each in zip(*rounds, strict=True))
+        sizes = [job["timings"].get("together", 1) for job in _newest(server, asked.pictures)]
+        waits = _at_random(server, asked, LOAD * offline)
+    cuts = quantiles(waits, n=100, method="inclusive")
+    figures = {
+        "slots": asked.slots,
+        "pictures": asked.pictures * asked.rounds,
+        "server_per_second": round(online, 3),
+        "offline_per_second": round(offline, 3),
+        "server_over_offline": round(median(on / off for on, off in rounds), 3),
+        "p50_seconds": round(cuts[49], 3),
+        "p99_seconds": round(cuts[98], 3),
+        "p99_over_p50": round(cuts[98] / cuts[49], 2),
+        "most_at_once": max(sizes),
+    }
+    report("throughput", figures, save=asked.save)
+    return 0
+
+
+def _wish(asked: argparse.Namespace, dice: random.Random) -> dict[str, Any]:
+    return {"prompt": dice.choice(WORDS), "model": asked.model, "seed": dice.randrange(2**31)}
+
+
+def _rate(ends: Sequence[float], slots: int) -> float:
+    """Pictures a second, from when every slot has finished one."""
+    ends = sorted(ends)
+    return (len(ends) - slots) / (ends[-1] - ends[slots - 1])
+
+
+def _saturate(server: httpx.Client, asked: argparse.Namespace) -> float:
+    dice = random.Random(0)
+    for _ in range(asked.pictures):
+        server.post("/api/jobs", json=_wish(asked, dice)).raise_for_status()
+    _until_empty(server)
+    return _rate([job["finished_at"] for job in _newest(server, asked.pictures)], asked.slots)
+
+
+def _at_random(server: httpx.Client, asked: argparse.Namespace, a_second: float) -> list[float]:
+    """Seconds from wish to picture."""
+    dice = random.Random(1)
+    at = time.monotonic()
+    for _ in range(asked.pictures):
+        at += dice.expovariate(a_second)
+        time.sleep(max(0.0, at - time.monotonic()))
+        server.post("/api/jobs", json=_wish(asked, dice)).raise_for_status()
+    _until_empty(server)
+    return [job["finished_at"] - job["created_at"] for job in _newest(server, asked.pictures)]
+
+
+def _until_empty(server: httpx.Client) -> None:
+    while True:
+        counts = server.get("/api/queue/status").json()["jobs"]
+        if not counts.get("queued") and not counts.get("running"):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _newest(server: httpx.Client, count: int) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = server.get(f"/api/jobs?limit={count}").json()["jobs"]
+    if any(job["state"] != "done" for job in jobs):
+        raise RuntimeError("a picture failed")
+    return jobs
+
+
+class Bare:
+    """The same workers, each with the next job as soon as it is done with one."""
+
+    def __init__(self, data: Path, asked: argparse.Namespace) -> None:
+        settings = Settings(data=data)
+        self._catalog, self._models = load_catalog(settings.presets), settings.model_folder
+        self._asked, self._inbox = asked, Inbox()
+        self._slots: dict[str, Slot] = {
+            slot.name: slot for slot, _ in local_fleet(settings).singles
+        }
+        for slot in self._slots.values():
+            slot.start(self._inbox, 1)
+        for _ in self._slots:
+            self._hear(Hello)
+
+    def paint(self) -> float:
+        dice = random.Random(0)
+        jobs = [self._message(dice) for _ in range(self._asked.pictures)]
+        for slot in self._slots.values():
+            slot.send(jobs.pop())
+        ends: list[float] = []
+        while len(ends) < self._asked.pictures:
+            name = self._hear(Painted)
+            ends.append(time.time())
+            if jobs:
+                self._slots[name].send(jobs.pop())
+        return _rate(ends, len(self._slots))
+
+    def close(self) -> None:
+        for slot in self._slots.values():
+            slot.send(Leave())
+
+    def _message(self, dice: random.Random) -> Paint:
+        settled = self._catalog.settle(read_request(_wish(self._asked, dice)))
+        return Paint(
+            job="bare",
+            token=0,
+            request=settled.request.model_dump(mode="json"),
+            card=settled.card.model_dump(mode="json"),
+            folder=find_weights(settled.card, self._models),
+            upscaler=find_upscaler(self._models) if settled.request.upscale != 1 else "",
+        )
+
+    def _hear(self, kind: type) -> str:
+        """Waits until one of them says such a thing, and says which."""
+        while True:
+            match self._inbox.get():
+                case Said(slot=slot, message=message) if isinstance(message, kind):
+                    return slot
+                case Said(message=Failed() | Gone() as end):
+                    raise RuntimeError(f"a worker: {end}")
