@@ -1,11 +1,13 @@
 """The way down when memory runs out: the same picture again, each time by a cheaper plan.
 
-First all else leaves the memory, then the picture is decoded in tiles, then the model's parts take
-turns on the card. What was done is told in the recipe. At the bottom the picture is refused.
+First pictures that shared a pass are painted one by one, then all else leaves the memory, then the
+picture is decoded in tiles, then the model's parts take turns on the card. What was done is told in
+the recipe. At the bottom the picture is refused.
 """
 
 import logging
 import traceback
+from dataclasses import replace
 
 from studio.catalog import ModelCard
 from studio.engine.failures import is_out_of_memory
@@ -26,14 +28,25 @@ class Ladder:
 
     def paint(self, message: Paint, previews: bool, tell: Tell) -> Painted:
         taken: list[str] = []
+        emptied, too_many = False, 0
         while True:
             try:
-                return paint(message, self.residents, previews, tell, tuple(taken))
+                painted = paint(message, self.residents, previews, tell, tuple(taken))
+                if too_many:
+                    painted.timings["too_many"] = too_many
+                return painted
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 self.falls += 1
-                rung = self._down(message, first=not taken)
+                if message.at_once > 1 and message.request["count"] > 1:
+                    too_many, message = message.at_once, replace(message, at_once=1)
+                    rung: str | None = "its pictures were painted one by one"
+                elif not emptied:
+                    emptied, rung = True, "all else left it"
+                    self.residents.clear()
+                else:
+                    rung = self._lower(message)
                 if rung is None:
                     raise
                 log.warning("job %s: memory ran out, so %s", message.job, rung)
@@ -42,11 +55,8 @@ class Ladder:
             taken.append(f"memory ran out, so {rung}")
             tell(Loading(message.job, message.token, taken[-1]))
 
-    def _down(self, message: Paint, *, first: bool) -> str | None:
-        """One rung; in words what it does, or None at the bottom."""
-        if first:
-            self.residents.clear()
-            return "all else left it"
+    def _lower(self, message: Paint) -> str | None:
+        """By a cheaper plan from now on; in words which, or None at the bottom."""
         card = ModelCard.model_validate(message.card)
         precision = read_request(message.request).precision
         return self.residents.lower(self.residents.key(card, message.folder, precision))

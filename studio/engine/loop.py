@@ -10,6 +10,7 @@ import os
 import threading
 import traceback
 from argparse import Namespace
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import BinaryIO
 
@@ -89,9 +90,12 @@ class Desk:
     def unload(self, model: str) -> None:
         self._residents.drop(model)
 
-    def paint(self, job: Paint, outbox: BinaryIO) -> None:
+    def paint(self, job: Paint, outbox: BinaryIO, too_many: int = 0) -> None:
+        """So many at once were too many for the memory, and the answer shall say so."""
         try:
             answer = self._answer(job, self._tell(outbox))
+            if too_many and isinstance(answer, Painted):
+                answer.timings["too_many"] = too_many
             if self._ladder.falls >= FALLS:
                 write_frame(outbox, Worn(f"ran out of memory {self._ladder.falls} times"))
             write_frame(outbox, answer)
@@ -100,7 +104,7 @@ class Desk:
         self.cancelled.discard((job.job, job.token))
 
     def paint_together(self, jobs: tuple[Paint, ...], outbox: BinaryIO) -> None:
-        left = {job.job: job for job in jobs}
+        left, too_many = {job.job: job for job in jobs}, 0
 
         def finish(end: Painted | Cancelled) -> None:
             del left[end.job]
@@ -117,9 +121,11 @@ class Desk:
             log.warning("%d jobs side by side: %r; each is painted alone", len(jobs), error)
             traceback.clear_frames(error.__traceback__)  # they hold what filled the memory
             if is_out_of_memory(error):
+                too_many = min(jobs[0].at_once, sum(job.request["count"] for job in jobs))
+                self._ladder.falls += 1
                 self._residents.free()
         for job in left.values():
-            self.paint(job, outbox)
+            self.paint(replace(job, at_once=1), outbox, too_many)
 
     def _tell(self, outbox: BinaryIO) -> Tell:
         def tell(word: Loading | Progress) -> None:

@@ -6,6 +6,7 @@ last number that made a picture cheaper. On many machines and sizes that is one.
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
+from math import inf, isinf
 from statistics import median
 from typing import Any
 
@@ -38,9 +39,11 @@ class Passes:
         """From a job that is done: what a step cost each picture, with so many at once."""
         if "steps" not in timings or not job.slot:
             return
-        each = timings["steps"] / (int(job.request["count"]) * int(job.request["steps"]))
-        at_once = max(size for size in (1, *TRIES) if size <= timings.get("together", 1))
         measured = self._steps[_where(job, job.slot)]
+        if too_many := timings.get("too_many"):
+            measured[_tried(too_many)] = deque([inf] * ENOUGH)
+        each = timings["steps"] / (int(job.request["count"]) * int(job.request["steps"]))
+        at_once = _tried(timings.get("together", 1))
         measured.setdefault(at_once, deque(maxlen=KEPT)).append(each)
 
     def learn_all(self, done: Iterable[Job]) -> None:
@@ -57,11 +60,17 @@ class Passes:
             tried = _median(measured, more)
             if tried is None:
                 return more, f"{more} at once are being tried"
+            if isinf(tried):
+                return best, f"{more} at once were too many for the memory"
             if tried > PAYS * each:
                 gain = each / tried
                 return best, f"{more} at once were {gain:.2f} times as fast as {best}"
             best, each = more, tried
         return best, f"{best} at once is the most"
+
+
+def _tried(at_once: float) -> int:
+    return max(size for size in (1, *TRIES) if size <= at_once)
 
 
 def _where(job: Job, slot: str) -> Where:

@@ -72,6 +72,35 @@ def test_the_same_picture_comes_out_and_says_what_was_done(
     assert ladder.falls == 3
 
 
+def test_pictures_that_shared_a_pass_are_painted_one_by_one_first(
+    fresh: Residents, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladder = Ladder(fresh)
+    usual = pixels(ladder.paint(job(), False, lambda word: None))
+    Full(monkeypatch, 1)
+    painted = ladder.paint(replace(job(count=2), at_once=2), False, lambda word: None)
+    assert painted.warnings == ("memory ran out, so its pictures were painted one by one",)
+    assert painted.timings["too_many"] == 2
+    assert "together" not in painted.timings
+    assert np.array_equal(pixels(painted), usual)
+    Full(monkeypatch, 1)  # one picture cannot be fewer
+    alone = ladder.paint(replace(job(), at_once=2), False, lambda word: None)
+    assert alone.warnings == ("memory ran out, so all else left it",)
+
+
+def test_jobs_side_by_side_that_do_not_fit_are_painted_alone_and_say_so(
+    fresh: Residents, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Full(monkeypatch, 1)
+    said = io.BytesIO()
+    desk = Desk(fresh, False)
+    desk.paint_together((replace(job("one"), at_once=4), job("other")), said)
+    said.seek(0)
+    ends = [word for word in iter(lambda: read_frame(said), None) if isinstance(word, Painted)]
+    assert [(end.job, end.timings["too_many"]) for end in ends] == [("one", 2), ("other", 2)]
+    assert not ends[0].warnings  # nothing was done to the picture
+
+
 def test_at_the_bottom_it_is_refused_and_the_worker_asks_for_a_successor(
     fresh: Residents, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

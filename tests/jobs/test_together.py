@@ -76,6 +76,12 @@ def test_a_number_is_kept_only_if_it_pays(
     assert why in reason
 
 
+def test_a_number_that_did_not_fit_is_not_tried_again() -> None:
+    known = taught((1, 1.0), (2, 0.5))
+    known.learn(a_job(), {"steps": 4.0, "too_many": 4})
+    assert known.at_once(a_job(), "a") == (2, "4 at once were too many for the memory")
+
+
 def test_a_first_pass_with_its_warming_up_does_not_decide() -> None:
     known = taught((1, 1.0))
     for each in (9.0, 0.6, 0.6):
