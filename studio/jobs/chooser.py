@@ -4,12 +4,13 @@ The pool says what enters, ends and begins; this keeps account of it between two
 tells those who wait although a GPU is free what they wait for.
 """
 
+import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from studio.catalog import Catalog, ModelCard
-from studio.errors import CannotStart
+from studio.errors import CannotStart, Unavailable
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import MOST, Now, Times
@@ -22,6 +23,7 @@ from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
 
+log = logging.getLogger("darkroom.pool")
 LOAD_SECONDS = 1.0  # before anything was measured: so long, and a second for each gigabyte
 
 
@@ -48,6 +50,7 @@ class Chooser:
         self._turns = Turns(self._needs, settings.max_running)
         self._held: Mapping[str, str] = {}
         self._lost_track = True  # of what waits: to be read again
+        self._unclaimed = False  # somebody left the line in vain
 
     def enter(self, jobs: Sequence[Job]) -> None:
         now, wall = time.monotonic(), time.time()
@@ -88,13 +91,19 @@ class Chooser:
         self._lost_track = True  # unless all that was decided is also done
         return self._turns.decide(now, gpus, self._seats.residents(), self._running())
 
-    def beside(self, job: Job, slot: str) -> tuple[list[str], int, str]:
-        """Who waits and is painted in one pass with this one, which begins now; how many pictures
+    def beside(self, job: Job, slot: str) -> tuple[list[Job], int, str]:
+        """Who waited and is painted in one pass with this one, which begins now; how many pictures
         enter a pass, and why."""
         at_once, why = self._estimates.passes.at_once(job, slot)
         room = at_once - int(job.request["count"])
         found = self._turns.beside(kind_of(job), job.priority, room, self._running())
-        return [waiting.job for waiting in found], at_once, why
+        claimed: list[Job | None] = []
+        try:
+            claimed.extend(self._store.claim(waiting.job, slot) for waiting in found)
+        except Unavailable as error:  # a full disk: those wait on, and the others begin
+            log.error("%s", error)
+            self._unclaimed = True
+        return list(filter(None, claimed)), at_once, why
 
     def look(self) -> Now:
         now, wall = time.monotonic(), time.time()
@@ -116,7 +125,7 @@ class Chooser:
 
     def done(self, decision: Decision, feed: Feed) -> None:
         """A job that waits although a GPU is free says what for."""
-        self._lost_track = False
+        self._lost_track, self._unclaimed = self._unclaimed, False
         some_are_free = any(gpu.free_at is None for gpu in self._seats.gpus(time.monotonic()))
         held = decision.held if some_are_free else {}
         for job in self._held.keys() - held.keys():

@@ -263,8 +263,7 @@ class Pool:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
                 beside, at_once, seat.at_once = self._chooser.beside(job, seat.slot.name)
-                claimed = [self.store.claim(each, seat.slot.name) for each in beside]
-                jobs = [job, *filter(None, claimed)]
+                jobs = [job, *beside]
                 seat.expects = self._chooser.begin(jobs, start)
                 seat.ends_at = now + (seat.expects or math.inf)
                 self._paint(seat, jobs, at_once)

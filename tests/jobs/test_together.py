@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from studio.errors import Unavailable
 from studio.jobs import fake
 from studio.jobs.estimate import Estimates
 from studio.jobs.schedule import Need, Waiting
@@ -25,6 +26,7 @@ from studio.messages import (
 )
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Job
+from studio.store.store import Store
 from tests.conftest import OpenStudio
 from tests.jobs.test_pool import until
 
@@ -233,6 +235,25 @@ def test_two_that_wait_are_painted_in_one_pass(open_studio: OpenStudio) -> None:
     assert [asked.at_once for asked in crowd.slot.asked[-2:]] == [2, 2]
     assert ends[0].job.timings["together"] == 2
     assert crowd.studio.pool.views()[0].at_once == "2 at once are being tried"
+
+
+def test_a_companion_that_cannot_be_claimed_waits_on(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd, failed = Crowd(open_studio), []
+    claim = Store.claim
+
+    def fails_once(store: Store, job: str, slot: str) -> Job | None:
+        if crowd.door.is_set() and not failed and store.job(job).request["seed"] == 2:
+            failed.append(job)
+            raise Unavailable("The disk is full.")
+        return claim(store, job, slot)
+
+    monkeypatch.setattr(Store, "claim", fails_once)
+    jobs = crowd.submit()
+    assert [crowd.studio.line.wait(job.id, 10).job.state for job in jobs] == ["done", "done"]
+    assert failed == [jobs[1].id]
+    assert crowd.slot.passes == []
 
 
 def test_one_of_a_pass_is_stopped_and_the_other_is_kept(open_studio: OpenStudio) -> None:
