@@ -7,10 +7,10 @@ than `PASSES` times on each GPU, or `PASS_SECONDS`; and no model is loaded once 
 hold it will be free sooner.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import groupby
 from math import isfinite
 
@@ -135,11 +135,14 @@ class _Round:
         self.kept: dict[str, float] = {}  # GPUs that wait for a wide job, and when it can begin
         self.starts: list[Start] = []
         self.held: dict[str, str] = {}
+        self.told: set[Line] = set()  # where the first that waits gladly knows why
         self.passed = {line: it for line, it in state.passed.items() if line in state.lines}
-        self.ready = {one: self._ready(one) for one in state.residents}
-        self.holders: dict[str, list[tuple[float, tuple[str, ...], Resident]]] = {}
-        for one, at in self.ready.items():
-            heappush(self.holders.setdefault(one.model, []), (at, one.gpus, one))
+        self.gone: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        self.holders: dict[str, list[tuple[float, tuple[str, ...]]]] = {}
+        for one in state.residents:
+            at = max(self.free_at[name] for name in one.gpus)
+            heappush(self.holders.setdefault(one.model, []), (at, one.gpus))
+        self.could: dict[str, tuple[list[Gpu], int]] = {}  # GPUs a model may have; on one machine
         self.found: dict[tuple[str, float | None], _Place | None] = {}  # until something changes
         self.aside = frozenset[str]().union(*(need.only or () for need in state.needs.values()))
 
@@ -174,41 +177,33 @@ class _Round:
 
         Who leaves for it will have to come back.
         """
-        pays = sum(self.state.needs[one.model].load_seconds for one in place.leave)
-        pays += self.state.needs[head.model].load_seconds
-        first = self._first_holder(head.model)
-        if first is None:
+        holders = self._holders(head.model)
+        if not holders:
             return False
-        wait = self.ready[first] - self.state.now
-        if wait < pays:
-            self.ready[first] += head.seconds or 1.0
-        heappush(self.holders[head.model], (self.ready[first], first.gpus, first))
+        pays = self.state.needs[head.model].load_seconds
+        for one in place.leave:
+            pays += self.state.needs[one.model].load_seconds
+        free_at, gpus = holders[0]
+        wait = free_at - self.state.now
         if wait >= pays:
             return False
-        self.held[head.job] = (
-            f"{' and '.join(first.gpus)} holds {head.model} and is free in {wait:.0f} s; "
-            f"to load it once more would cost {pays:.0f} s"
-        )
+        heapreplace(holders, (free_at + (head.seconds or 1.0), gpus))
+        if head.line not in self.told:  # those behind it wait for the same
+            self.told.add(head.line)
+            self.held[head.job] = (
+                f"{' and '.join(gpus)} holds {head.model} and is free in {wait:.0f} s; "
+                f"to load it once more would cost {pays:.0f} s"
+            )
         self.taken[head.line] += 1  # the next in its line waits behind it
         return True
 
-    def _first_holder(self, model: str) -> Resident | None:
-        """Takes out who holds the model and will be free first, but for those kept for others."""
-        heap, aside, first = self.holders.get(model, []), [], None
-        while heap and first is None:
-            entry = heappop(heap)
-            if entry[-1] in self.ready:  # it neither left nor begins to paint now
-                kept = not self.kept.keys().isdisjoint(entry[-1].gpus)
-                if kept:
-                    aside.append(entry)
-                else:
-                    first = entry[-1]
-        for entry in aside:
-            heappush(heap, entry)
-        return first
-
-    def _ready(self, resident: Resident) -> float:
-        return max(self.free_at[name] for name in resident.gpus)
+    def _holders(self, model: str) -> list[tuple[float, tuple[str, ...]]]:
+        """Who holds the model, the one that will be free first before all others. Who leaves or
+        begins to paint now is out for good, and so are those that a wide job keeps."""
+        heap, gone = self.holders.get(model, []), self.gone[model]
+        while heap and (heap[0][1] in gone or not self.kept.keys().isdisjoint(heap[0][1])):
+            heappop(heap)
+        return heap
 
     def _settle(self, resident: Resident) -> None:
         self.of_model.setdefault(resident.model, []).append(resident)
@@ -220,24 +215,26 @@ class _Round:
         heap = [turn for line in lines if (turn := self._turn(line))]
         heapify(heap)
         while heap and self.free:
-            had, _, line, head = heappop(heap)
+            had, _, line, head = heap[0]
             if had < self.had.get(head.owner, 0.0):  # the owner got something meanwhile
-                heappush(heap, (self.had[head.owner], head.seq, line, head))
+                heapreplace(heap, (self.had[head.owner], head.seq, line, head))
                 continue
             if self._at_limit(head):
+                heappop(heap)
                 continue
             yield line, head
             after = self._turn(line)
             if after and after[-1] is not head:
-                heappush(heap, after)
+                heapreplace(heap, after)
+            else:
+                heappop(heap)
 
     def _turn(self, line: Line) -> tuple[float, int, Line, Waiting] | None:
-        head = self._head(line)
-        return (self.had.get(head.owner, 0.0), head.seq, line, head) if head else None
-
-    def _head(self, line: Line) -> Waiting | None:
         jobs, taken = self.state.lines[line], self.taken[line]
-        return jobs[taken] if taken < len(jobs) else None
+        if taken >= len(jobs):
+            return None
+        head = jobs[taken]
+        return self.had.get(head.owner, 0.0), head.seq, line, head
 
     def _class(self, line: Line) -> int:
         waited = self.state.now - self.state.lines[line][0].since
@@ -347,7 +344,7 @@ class _Round:
             for name in one.gpus:
                 self.on_gpu[name].remove(one)
         for one in (*place.leave, Resident(head.model, place.gpus)):
-            self.ready.pop(one, None)
+            self.gone[one.model].add(one.gpus)
         for name in place.gpus:
             del self.free[name]
         self.passed.pop(head.line, None)
@@ -367,12 +364,16 @@ class _Round:
     def _hold(self, head: Waiting) -> None:
         """A job that needs several GPUs at once keeps those that will be free first."""
         need = self.state.needs[head.model]
-        may = [gpu for gpu in self.state.gpus if self._may(gpu.name, need)]
-        if max(Counter(gpu.machine for gpu in may).values(), default=0) < need.gpus:
+        if head.model not in self.could:
+            able = [gpu for gpu in self.state.gpus if self._may(gpu.name, need)]
+            widest = max(Counter(gpu.machine for gpu in able).values(), default=0)
+            self.could[head.model] = able, widest
+        may, widest = self.could[head.model]
+        if widest < need.gpus:
             needs = f"{head.model} needs {need.gpus} GPUs of one machine"
             self.held[head.job] = needs if may else "every GPU is kept for other models"
             return
-        if need.gpus == 1 or any(gpu.name in self.kept for gpu in may):
+        if need.gpus == 1 or (self.kept and any(gpu.name in self.kept for gpu in may)):
             self.held[head.job] = "all that could paint it are taken"
             return
         soon = sorted(may, key=lambda gpu: (gpu.machine, gpu.free_at or self.state.now))
