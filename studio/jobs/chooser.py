@@ -115,13 +115,17 @@ class Chooser:
         gpus, residents = self._seats.gpus(now), self._seats.residents()
         return Now(self._turns.copied(now, gpus, residents, MOST), painting)
 
-    def begin(self, jobs: Sequence[Job], start: Start) -> float | None:
+    def begin(self, jobs: Sequence[Job], start: Start, slot: str, at_once: int) -> float | None:
         """Charges the owners for what is given to them; says how long it should take."""
         for job in jobs:
             self._turns.charge(job.owner, len(start.gpus) * (self._seconds(job) or 1.0))
         seconds = [self._seconds(job) for job in jobs]
         load = start.loads * self._needs[jobs[0].model].load_seconds
-        return None if None in seconds else load + sum(map(float, filter(None, seconds)))
+        if None in seconds:
+            return None
+        pictures = min(at_once, sum(int(job.request["count"]) for job in jobs))
+        cost = self._estimates.passes.cost(jobs[0], slot, pictures)
+        return load + cost * sum(filter(None, seconds))
 
     def done(self, decision: Decision, feed: Feed) -> None:
         """A job that waits although a GPU is free says what for."""

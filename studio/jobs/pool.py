@@ -264,7 +264,7 @@ class Pool:
                 self._make_room(start.leave)
                 beside, at_once, seat.at_once = self._chooser.beside(job, seat.slot.name)
                 jobs = [job, *beside]
-                seat.expects = self._chooser.begin(jobs, start)
+                seat.expects = self._chooser.begin(jobs, start, seat.slot.name, at_once)
                 seat.ends_at = now + (seat.expects or math.inf)
                 self._paint(seat, jobs, at_once)
         self._chooser.done(decision, self.feed)

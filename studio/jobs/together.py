@@ -68,6 +68,12 @@ class Passes:
             best, each = more, tried
         return best, f"{best} at once is the most"
 
+    def cost(self, job: Job, slot: str, pictures: int) -> float:
+        """What one of so many costs there, against one alone; 1 where that was not measured."""
+        measured = self._steps.get(_where(job, slot), {})
+        alone, beside = _median(measured, 1), _median(measured, _tried(pictures))
+        return beside / alone if alone and beside and not isinf(beside) else 1.0
+
 
 def _tried(at_once: float) -> int:
     return max(size for size in (1, *TRIES) if size <= at_once)

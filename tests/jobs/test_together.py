@@ -78,6 +78,16 @@ def test_a_number_is_kept_only_if_it_pays(
     assert why in reason
 
 
+def test_what_one_of_many_costs_is_known_where_it_was_measured() -> None:
+    known = taught((1, 1.0), (2, 0.6))
+    assert known.cost(a_job(), "a", 1) == 1
+    assert known.cost(a_job(), "a", 3) == pytest.approx(0.6)
+    assert known.cost(a_job(), "a", 4) == 1
+    assert known.cost(a_job(), "b", 2) == 1
+    known.learn(a_job(), {"steps": 4.0, "too_many": 2})
+    assert known.cost(a_job(), "a", 2) == 1
+
+
 def test_a_number_that_did_not_fit_is_not_tried_again() -> None:
     known = taught((1, 1.0), (2, 0.5))
     known.learn(a_job(), {"steps": 4.0, "too_many": 4})
