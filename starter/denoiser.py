@@ -34,7 +34,7 @@ AROUND = 4  # latent cells on each side of a thing that count with it
 WORDLESS = 0.1  # of the scenes are shown without words: guidance compares with these
 UNPOOLED = 0.25  # ... with the words one by one only, so that none relies on the summary
 SKETCH = 0.4  # what a sketch that says nothing costs, at first
-EARLY = 0.85  # of the noise; every second lesson is about as much or more
+MIDDLE = 0.3, 0.9  # of the noise; every second lesson is about as much
 SOME = 96  # scenes of an example
 FIRST = 768  # scenes seen before the first step; then so many new ones at each fourth
 NEW = {"cpu": 2, "cuda": 512}
@@ -197,12 +197,14 @@ def sketched(sketches: list[torch.Tensor], drawings: torch.Tensor) -> torch.Tens
 
 
 def levels(count: int) -> torch.Tensor:
-    """How much noise, 0 to 1: half of a batch from the noisiest part, where what stands where is
-    settled, and half from all of it; each half spread evenly, and no level left out."""
-    early, rest = (
+    """How much noise, 0 to 1: half of a batch from the middle, where outlines are settled (with
+    more noise they are not to be seen, and are known from the words alone), and half from all of
+    it; each half spread evenly, and no level left out."""
+    middle, rest = (
         (torch.arange(part) + torch.rand(part)) / part for part in (count - count // 2, count // 2)
     )
-    return torch.cat([EARLY + (1 - EARLY) * early, rest])
+    low, high = MIDDLE
+    return torch.cat([low + (high - low) * middle, rest])
 
 
 def example(album: Album, vae: AutoencoderTiny, words: Words, device: str) -> dict[str, Any]:
