@@ -49,6 +49,11 @@ def finished(server: Server, job: str, seconds: float = 60) -> dict[str, object]
             time.sleep(0.05)
 
 
+def apart(one: bytes, other: bytes) -> int:
+    """In levels. Side by side with others, which the timings say, a picture may differ by one."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
 def picture_of(server: Server, job: dict[str, object]) -> bytes:
     return httpx.get(server.url + job["pictures"][0]["url"]).content  # type: ignore[index]
 
@@ -64,12 +69,14 @@ def test_the_same_request_gives_the_same_pixels_alone_in_a_queue_and_after_a_res
 ) -> None:
     alone = pixels(paint(server))
     jobs = [submit(server, seed=seed) for seed in (3, 11, 4)]
-    assert pixels(picture_of(server, finished(server, jobs[1]))) == alone
+    second = finished(server, jobs[1])
+    assert apart(pixels(picture_of(server, second)), alone) <= ("together" in second["timings"])
     waiting = [submit(server, steps=60), submit(server)]
     server.kill()
     server.start()
     assert finished(server, waiting[0])["state"] == "done"
-    assert pixels(picture_of(server, finished(server, waiting[1]))) == alone
+    again = finished(server, waiting[1])
+    assert apart(pixels(picture_of(server, again)), alone) <= ("together" in again["timings"])
     assert server.stop() == 0
 
 
@@ -79,12 +86,19 @@ def test_two_slots_give_the_same_pixels(server: Server) -> None:
     alone = pixels(paint(server))
     server.stop()
     server.start(DARKROOM_SLOTS="2")
-    jobs = [finished(server, job) for job in [submit(server, steps=60) for _ in range(4)]]
-    jobs += [finished(server, job) for job in [submit(server) for _ in range(4)]]
+    # No two of one kind wait at once, so that none is painted beside another.
+    busy = [finished(server, job) for job in [submit(server, steps=97 + n) for n in range(4)]]
+    assert {job["slot"] for job in busy} == {"cpu0", "cpu1"}
+    blocker = submit(server, steps=100)
+    until_painting(server, blocker)
+    jobs = [finished(server, submit(server))]
+    finished(server, blocker)
+    while len({job["slot"] for job in jobs}) < 2 and len(jobs) < 10:
+        jobs.append(finished(server, submit(server)))
     assert {job["slot"] for job in jobs} == {"cpu0", "cpu1"}
-    one, *others = (pixels(picture_of(server, job)) for job in jobs[4:])
+    one, *others = (pixels(picture_of(server, job)) for job in jobs)
     assert all(other == one for other in others)
-    assert max(abs(a - b) for a, b in zip(one, alone, strict=True)) <= 1
+    assert apart(one, alone) <= 1
 
 
 def until_painting(server: Server, job: str) -> dict[str, Any]:
