@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-TOY = 3 / 60  # minutes
+TOY = 2 / 60  # minutes
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_the_upscaler_doubles_and_learns(starter: Path, work: Path) -> None:
 def test_the_examiner_learns_from_renders_and_reads_in_words(work: Path) -> None:
     album = Album(work / "exam", exam_scene)
     album.grow(SHARD)
-    judge = examiner.learn(album, SHARD, work, 4 * TOY, "cpu")
+    judge = examiner.learn(album, SHARD, work, 5 * TOY, "cpu")
     _, pictures, _ = next(album.shards(SHARD))
     read = judge.read([Image.fromarray(picture) for picture in pictures])
     right = sum(
