@@ -65,12 +65,11 @@ def hold(unet: UNet2DConditionModel) -> None:
     """Training leaves the ramps as they are: left to it, they fade among what else is there."""
     for block in unet.up_blocks:
         for number, resnet in enumerate(block.resnets):
-            layers = [resnet.conv2, resnet.conv_shortcut]
             if number == 0:
                 inner = resnet.norm2.num_channels
                 _still(resnet.norm2, [0])
                 _still(resnet.time_emb_proj, [0, inner])
-            for layer in layers:
+            for layer in (resnet.conv2, resnet.conv_shortcut):
                 _still(layer, [0, 1])
         for attention in getattr(block, "attentions", ()):
             _still(attention.proj_out, [0, 1])
@@ -81,4 +80,6 @@ def hold(unet: UNet2DConditionModel) -> None:
 def _still(layer: nn.Module, rows: list[int]) -> None:
     for weight in (layer.weight, layer.bias):
         if weight is not None:
-            weight.register_hook(lambda slope: slope.index_fill(0, torch.tensor(rows), 0.0))
+            weight.register_hook(
+                lambda slope: slope.index_fill(0, torch.tensor(rows, device=slope.device), 0.0)
+            )

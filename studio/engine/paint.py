@@ -179,7 +179,7 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
         return
     each = (time.perf_counter() - start) / len(shots)
     for shot in shots:
-        shot.job.seconds["steps"] += each
+        shot.job.seconds["steps"] += each  # its part of the pass
     for place, shot in enumerate(shots):
         if not shot.job.stopped:
             _develop(painter, upscaler, shot, latents[place : place + 1], len(shots))
@@ -234,7 +234,7 @@ def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) 
 
 @contextmanager
 def _timed(part: str, jobs: Sequence[_Job]) -> Iterator[None]:
-    """Seconds by stage, added up over the pictures of a job. Of a shared pass each has a part."""
+    """Seconds by stage, added up over the pictures of a job."""
     start = time.perf_counter()
     try:
         yield

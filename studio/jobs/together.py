@@ -5,7 +5,7 @@ last number that made a picture cheaper. On many machines and sizes that is one.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import inf, isinf
 from statistics import median
 from typing import Any
@@ -45,10 +45,6 @@ class Passes:
         each = timings["steps"] / (int(job.request["count"]) * int(job.request["steps"]))
         at_once = _tried(timings.get("together", 1))
         measured.setdefault(at_once, deque(maxlen=KEPT)).append(each)
-
-    def learn_all(self, done: Iterable[Job]) -> None:
-        for job in done:
-            self.learn(job, job.timings)
 
     def at_once(self, job: Job, slot: str) -> tuple[int, str]:
         """How many pictures like this one to paint in a pass there, and why."""
