@@ -197,16 +197,24 @@ def _message(kind: str, fields: dict[str, Any]) -> Any:
 
 
 def write_frame(stream: BinaryIO, message: ToWorker | FromWorker) -> None:
-    data = pack(message)
-    stream.write(struct.pack(">I", len(data)) + data)
-    stream.flush()
+    write_bytes(stream, pack(message))
 
 
 def read_frame(stream: BinaryIO) -> ToWorker | FromWorker | None:
     """The next message, or None when the other side has gone, even in the middle of a message."""
+    data = read_bytes(stream)
+    return None if data is None else unpack(data)
+
+
+def write_bytes(stream: BinaryIO, data: bytes) -> None:
+    stream.write(struct.pack(">I", len(data)) + data)
+    stream.flush()
+
+
+def read_bytes(stream: BinaryIO) -> bytes | None:
     head = stream.read(4)
     if len(head) < 4:
         return None
     (length,) = struct.unpack(">I", head)
     data = stream.read(length)
-    return unpack(data) if len(data) == length else None
+    return data if len(data) == length else None

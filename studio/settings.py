@@ -40,6 +40,14 @@ class Settings(BaseSettings):
         validation_alias=_also("GPUS", "CUDA_VISIBLE_DEVICES"),
         description="Which GPUs to paint on: all, none, or numbers such as 0,2.",
     )
+    cluster: str = Field(
+        "",
+        pattern=r"^(auto|[\w.-]+:\d+)?$",
+        description="A Ray cluster this machine is in, to paint on: auto, or the head's HOST:PORT.",
+    )
+    lease_seconds: float = Field(
+        120, gt=0, description="A cluster's GPU is given back after so long without work."
+    )
     slots: int = Field(
         1, ge=1, le=64, description="Workers on a machine without GPUs; threads are split."
     )

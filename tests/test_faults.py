@@ -5,7 +5,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [f"F{number:02}" for number in (*range(1, 27), *range(44, 51))]
-NOT_BUILT = {"F45"}
 
 
 def test_every_fault_has_its_row_and_every_row_its_test() -> None:
@@ -17,8 +16,5 @@ def test_every_fault_has_its_row_and_every_row_its_test() -> None:
     }
     assert list(rows) == ROWS
     for row, test in rows.items():
-        if row in NOT_BUILT:
-            assert not test
-            continue
         file, name = test.split("::")
         assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), row

@@ -45,12 +45,24 @@ class Chooser:
                     f"reserve: {model} shall have {', '.join(sorted(kept))}, but here are only "
                     f"{', '.join(sorted(there))}."
                 )
-        needs = {card.name: self._need(card) for card in catalog.cards.values()}
-        self._needs = defaultdict(Need, needs)  # a card may go away while its jobs wait
+        self._needs = defaultdict[str, Need](Need)  # a card may go away while its jobs wait
+        self.measure()
         self._turns = Turns(self._needs, settings.max_running)
         self._held: Mapping[str, str] = {}
         self._lost_track = True  # of what waits: to be read again
         self._unclaimed = False  # somebody left the line in vain
+
+    def measure(self) -> None:
+        """What each model needs, on the machines that there are."""
+        for card in self._catalog.cards.values():
+            self._needs[card.name] = self._need(card)
+
+    def wanted(self, most: int) -> list[int]:
+        """GPUs for all that is painted or waits, job by job, for so many."""
+        wanted = [len(seat.gpus) for seat in self._seats if seat.jobs]
+        for model, jobs in self._turns.models().items():
+            wanted += [self._needs[model].gpus] * min(jobs, most)
+        return sorted(wanted, reverse=True)[:most]
 
     def enter(self, jobs: Sequence[Job]) -> None:
         now, wall = time.monotonic(), time.time()
@@ -147,6 +159,6 @@ class Chooser:
         return self._estimates.seconds(job.model, job.request)
 
     def _need(self, card: ModelCard) -> Need:
-        width = min(card.gpus, self._seats.widest)
+        width = min(card.gpus, self._seats.widest or card.gpus)
         load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
         return Need(width, card.memory_gb / width, load, self._settings.reserved.get(card.name))

@@ -36,6 +36,11 @@ class Card:
     name: str
     memory: str
 
+    @property
+    def gb(self) -> float:
+        """For models; `memory` is as in "143771 MiB"."""
+        return float(self.memory.split()[0]) / 1024 - CONTEXT_GB
+
 
 def find_offers(settings: Settings) -> list[Offer]:
     cores = (
@@ -45,14 +50,14 @@ def find_offers(settings: Settings) -> list[Offer]:
     if cards:
         threads = max(1, cores // len(cards))
         return [_gpu_offer(card, threads) for card in cards]
-    gb = MODELS_SHARE * _memory_gb()
+    gb = share_of_memory(1)
     if platform.system() == "Darwin" and platform.machine() == "arm64" and settings.gpus != "none":
         return [Offer("mps", "mps", cores, "Apple GPU", gb)]
     threads = max(1, cores // settings.slots)
     why = "GPUs are switched off" if settings.gpus == "none" else "no NVIDIA card was found"
     return [
         Offer(f"cpu{index}", "cpu", threads, f"CPU, {threads} of {cores} cores: {why}",
-              gb / settings.slots, {VISIBLE: ""})
+              share_of_memory(settings.slots), {VISIBLE: ""})
         for index in range(settings.slots)
     ]  # fmt: skip
 
@@ -82,8 +87,7 @@ def _allowed(cards: list[Card], gpus: str) -> list[Card]:
 
 def _gpu_offer(card: Card, threads: int) -> Offer:
     reason = f"{card.name}, {card.memory}"
-    gb = float(card.memory.split()[0]) / 1024 - CONTEXT_GB  # as in "143771 MiB"
-    return Offer(f"gpu{card.index}", "cuda", threads, reason, gb, {VISIBLE: card.index})
+    return Offer(f"gpu{card.index}", "cuda", threads, reason, card.gb, {VISIBLE: card.index})
 
 
 def join(offers: Sequence[Offer]) -> Offer:
@@ -99,7 +103,9 @@ def join(offers: Sequence[Offer]) -> Offer:
     )
 
 
-def _memory_gb() -> float:
+def share_of_memory(slots: int) -> float:
+    """What each of so many slots may have of this machine's memory, where models live in it."""
     if not hasattr(os, "sysconf"):  # Windows
-        return WINDOWS_GB
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        return MODELS_SHARE * WINDOWS_GB / slots
+    bytes_ = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return MODELS_SHARE * bytes_ / 2**30 / slots

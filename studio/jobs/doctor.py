@@ -13,7 +13,7 @@ from queue import Empty
 from studio.errors import DarkroomError, InUse
 from studio.jobs.devices import nvidia_cards
 from studio.jobs.slot import Gone, Inbox, Said, Slot
-from studio.jobs.studio import local_fleet
+from studio.jobs.studio import find_fleet
 from studio.loras import find_loras
 from studio.messages import Hello
 from studio.presets import load_catalog
@@ -49,7 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
     findings = [_python(), *_libraries(), _sqlite(), *_data(settings)]
     try:
         findings += _models(settings)
-        findings += [_slot(slot, settings) for slot, _ in local_fleet(settings).singles]
+        findings += _slots(settings)
     except DarkroomError as error:
         findings.append(Finding("presets", str(error), good=False))
     return findings
@@ -134,6 +134,18 @@ def _loras(settings: Settings) -> list[Finding]:
     here = ", ".join(lora.name for lora in loras if not lora.refused) or "none"
     broken = [f"{lora.file}: {lora.refused}" for lora in loras if lora.refused]
     return [Finding("loras", here), *(Finding("loras", said, note=True) for said in broken)]
+
+
+def _slots(settings: Settings) -> list[Finding]:
+    inbox: Inbox = Inbox()
+    fleet = find_fleet(settings, inbox)
+    found = [_slot(slot, settings) for slot, _ in fleet.singles]
+    if fleet.cluster:
+        leased = fleet.cluster.slots
+        found += [Finding("cluster", f"{slot.name}: {about}") for slot, about in leased]
+        found += [Finding("cluster", "no GPUs there now", note=True)] * (not leased)
+        fleet.cluster.close()
+    return found
 
 
 def _slot(slot: Slot, settings: Settings) -> Finding:

@@ -72,9 +72,17 @@ class FakeSlot:
     """Lives in this process; every job runs its script in a thread of its own."""
 
     device = "fake"
-    machine = "here"
 
-    def __init__(self, name: str = "fake0", script: Script = paint, gb: float = 24.0) -> None:
+    def __init__(
+        self,
+        name: str = "fake0",
+        script: Script = paint,
+        gb: float = 24.0,
+        machine: str = "here",
+        *,
+        leased: bool = False,
+    ) -> None:
+        self.machine, self.leased = machine, leased
         self.name = name
         self.script = script
         self.gb = gb
@@ -124,7 +132,8 @@ class FakeSlot:
 def widen(parts: Sequence[Slot]) -> FakeSlot:
     first = parts[0]
     script = first.script if isinstance(first, FakeSlot) else paint
-    return FakeSlot("+".join(part.name for part in parts), script, first.gb)
+    name = "+".join(part.name for part in parts)
+    return FakeSlot(name, script, first.gb, first.machine, leased=first.leased)
 
 
 def main(step_seconds: float) -> None:

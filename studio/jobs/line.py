@@ -14,7 +14,7 @@ from studio.catalog import Catalog, Settled
 from studio.errors import Refused
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
-from studio.jobs.pool import Entered, StopJob
+from studio.jobs.inbox import Entered, StopJob
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras

@@ -21,6 +21,7 @@ SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "DATABASE", "CREDENTIAL")
 
 class LocalSlot:
     machine = "here"
+    leased = False
 
     def __init__(
         self,

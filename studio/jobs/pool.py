@@ -16,12 +16,14 @@ from queue import Empty
 from studio.catalog import Catalog
 from studio.errors import Refused, Unavailable
 from studio.jobs.chooser import Chooser
+from studio.jobs.cluster import MOST_WANTED
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
+from studio.jobs.inbox import Close, Entered, Machines, StopJob
 from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
-from studio.jobs.slot import Gone, Inbox, Said
+from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.jobs.view import Live
 from studio.loras import lora_files
 from studio.messages import (
@@ -52,23 +54,6 @@ SAVE_AGAIN_SECONDS = 2
 log = logging.getLogger("darkroom.pool")
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """These stand in the line now."""
-
-    jobs: Sequence[Job]
-
-
-@dataclass(frozen=True, slots=True)
-class StopJob:
-    job: str
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    deadline: float
-
-
 @dataclass(slots=True)
 class Pool:
     store: Store
@@ -90,8 +75,9 @@ class Pool:
         )
 
     @property
-    def size(self) -> int:
-        return self._seats.gpu_count
+    def size(self) -> int | None:
+        """How many pictures may be painted at once; of a cluster nobody knows."""
+        return None if self.fleet.cluster else self._seats.gpu_count
 
     def views(self) -> list[SlotView]:
         return self._seats.views()
@@ -105,6 +91,8 @@ class Pool:
         self.inbox.put(Close(time.monotonic() + drain_seconds))
         if self._thread:
             self._thread.join()
+        if self.fleet.cluster:
+            self.fleet.cluster.close()
 
     def _run(self) -> None:
         while not self._finished():
@@ -130,6 +118,8 @@ class Pool:
                 self._chooser.enter(jobs)
             case StopJob(job):
                 self._stop(job)
+            case Machines(slots):
+                self._become(slots)
             case Look(answer):
                 answer.set_result(self._chooser.look())
             case Close(deadline):
@@ -137,6 +127,8 @@ class Pool:
         self._look_at_the_clock()
         if self._closing is None:
             self._assign()
+            if self.fleet.cluster:
+                self.fleet.cluster.want(self._chooser.wanted(MOST_WANTED))
 
     # What the workers say
 
@@ -148,7 +140,7 @@ class Pool:
                     seat.state = "idle"
                 seat.reason = f"{message.device}: {message.reason}"
                 log.info("%s is ready: %s", seat.slot.name, seat.reason)
-                if not seat.wide:
+                if not (seat.wide or seat.slot.leased):
                     self._preload(seat)
             case Gone(how):
                 seat.dead, seat.loaded = how, []
@@ -206,12 +198,11 @@ class Pool:
         self.feed.tell(job.id, None)
         if seat.jobs:
             return
-        seat.state = "idle"
+        seat.state, seat.due = "idle", time.monotonic() + self.settings.lease_seconds
         if seat.dead:
             self._begin_again(seat)
         elif seat.worn:
-            seat.state, seat.due = "leaving", time.monotonic() + CANCEL_SECONDS
-            seat.slot.send(Leave())
+            self._dismiss(seat)
 
     def _end_all(self, seat: Seat) -> None:
         for job in list(seat.jobs.values()):
@@ -229,8 +220,11 @@ class Pool:
         self.store.fail(job.id, job.token, "worker_died", sentence, crashed=True)
 
     def _begin_again(self, seat: Seat) -> None:
-        if seat.wide:  # the next wide job makes another
+        if seat.wide or seat.lost:  # the next wide job makes another
             self._seats.remove(seat)
+            return
+        if seat.slot.leased and seat.state == "leaving":
+            seat.state, seat.reason = "resting", "given back to the cluster"
             return
         now = time.monotonic()
         wait = 0.0 if seat.worn else seat.rest(now)
@@ -262,6 +256,8 @@ class Pool:
             if job:
                 log.info("job %s goes to %s: %s", job.id, seat.slot.name, start.reason)
                 self._make_room(start.leave)
+                for other in self._seats.in_the_way(seat):
+                    self._dismiss(other)
                 beside, at_once, seat.at_once = self._chooser.beside(job, seat.slot.name)
                 jobs = [job, *beside]
                 seat.expects = self._chooser.begin(jobs, start, seat.slot.name, at_once)
@@ -269,21 +265,30 @@ class Pool:
                 self._paint(seat, jobs, at_once)
         self._chooser.done(decision, self.feed)
 
+    def _become(self, slots: Sequence[tuple[Slot, str]]) -> None:
+        """Machines of the cluster came or went. Who painted on one of these is put back in line."""
+        for seat in self._seats.become(slots):
+            seat.slot.kill()
+        self._chooser.measure()
+
     def _make_room(self, leave: Sequence[Resident]) -> None:
         for resident in leave:
             seat = self._seats.on(resident.gpus)
             seat.loaded.remove(resident.model)
             if seat.wide and not seat.loaded:
-                seat.state, seat.due = "leaving", time.monotonic() + CANCEL_SECONDS
-                seat.slot.send(Leave())
+                self._dismiss(seat)
             else:
                 seat.slot.send(Unload(resident.model))
+
+    def _dismiss(self, seat: Seat) -> None:
+        seat.state, seat.due = "leaving", time.monotonic() + CANCEL_SECONDS
+        seat.slot.send(Leave())
 
     def _paint(self, seat: Seat, jobs: Sequence[Job], at_once: int) -> None:
         asked = [paint for job in jobs if (paint := self._asked(job, at_once))]
         if not asked:
             return
-        if seat.state == "restarting":
+        if seat.state == "resting":
             self._begin(seat)
         names = {paint.job for paint in asked}
         seat.jobs, seat.state = {job.id: job for job in jobs if job.id in names}, "painting"
@@ -337,8 +342,12 @@ class Pool:
         for seat in self._seats:
             if seat.due > now:
                 continue
-            if seat.state == "restarting" and self._closing is None:
+            if seat.state == "restarting" and seat.slot.leased:
+                seat.state = "resting"
+            elif seat.state == "restarting" and self._closing is None:
                 self._begin(seat)
+            elif seat.state == "idle" and seat.slot.leased:
+                self._dismiss(seat)
             elif seat.state == "saving":
                 self._end_all(seat)
             elif seat.state in ("painting", "starting", "leaving"):
@@ -354,7 +363,7 @@ class Pool:
 
     def _patience(self) -> float:
         """How long the inbox may stay silent before the clock must be looked at."""
-        clocks = [seat.due for seat in self._seats if seat.state != "idle"]
+        clocks = [seat.due for seat in self._seats if seat.state not in ("idle", "resting")]
         if self._closing is not None:
             clocks.append(self._closing)
         return max(0.01, min((*clocks, time.monotonic() + 1.0)) - time.monotonic())

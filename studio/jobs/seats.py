@@ -1,7 +1,8 @@
 """Who sits where: every GPU has a worker of its own, and a wide model one that has several.
 
 Seats that lie on the same GPU take turns there, and the models in their memory share it. A wide
-seat is made for the first job that needs it and goes when its last model has left.
+seat is made for the first job that needs it and goes when its last model has left. The GPUs of a
+cluster are leased: a worker begins there with its first job, has them alone, and leaves at rest.
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from studio.jobs.cluster import Cluster
 from studio.jobs.schedule import Gpu, Resident
 from studio.jobs.slot import Gone, Slot
 from studio.messages import Cancelled, Failed, Painted
@@ -20,13 +22,13 @@ RESTS = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before the n-th start in a r
 MANY, LATELY_SECONDS = 5, 600.0  # deaths: from then on each makes the slot rest twice as long
 FIRST_REST, LONGEST_REST = 15.0, 300.0
 Last = Painted | Failed | Cancelled | Gone
-SeatState = Literal["starting", "idle", "painting", "saving", "restarting", "leaving"]
+SeatState = Literal["resting", "starting", "idle", "painting", "saving", "restarting", "leaving"]
 Widen = Callable[[Sequence[Slot]], Slot]
 
 
 @dataclass(slots=True)
 class Seat:
-    """A slot and what the pool knows of its worker.
+    """A slot and what the pool knows of its worker. One that rests begins with its first job.
 
     `jobs` are painted side by side. `due` is when the clock has to look again; `ends` how some of
     them ended, until that is written down; `dead` how its worker ended, until a new one begins;
@@ -49,6 +51,7 @@ class Seat:
     ends: dict[str, Last] = field(default_factory=dict)
     dead: str | None = None
     worn: str = ""
+    lost: bool = False  # its machine is no longer there
     at_once: str = ""
     deaths: list[float] = field(default_factory=list)
 
@@ -84,20 +87,51 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The slots of one GPU each, with why they are as they are; `widen` joins some of them."""
+    """The slots of one GPU each, with why they are as they are; `widen` joins some of them.
+
+    Those of the cluster come and go.
+    """
 
     singles: Sequence[tuple[Slot, str]]
     widen: Widen
+    cluster: Cluster | None = None
 
 
 class Seats:
     def __init__(self, fleet: Fleet) -> None:
-        self._seats = {
-            slot.name: Seat(slot, reason, (slot.name,)) for slot, reason in fleet.singles
-        }
+        self._seats: dict[str, Seat] = {}
         self._widen = fleet.widen
-        self.gpu_count = len(self._seats)
-        self.widest = max(Counter(slot.machine for slot, _ in fleet.singles).values())
+        self._add(fleet.singles)
+
+    def _add(self, singles: Sequence[tuple[Slot, str]]) -> None:
+        for slot, reason in singles:
+            state: SeatState = "resting" if slot.leased else "restarting"
+            self._seats[slot.name] = Seat(slot, reason, (slot.name,), state)
+
+    def become(self, leased: Sequence[tuple[Slot, str]]) -> list[Seat]:
+        """The cluster has these now. Gives back the seats of others that still have a worker."""
+        there = {slot.name for slot, _ in leased}
+        lost = [
+            seat
+            for seat in self._seats.values()
+            if seat.slot.leased and not there.issuperset(seat.gpus)
+        ]
+        for seat in lost:
+            seat.lost = True
+            if seat.state in ("resting", "restarting"):
+                self.remove(seat)
+        self._add([single for single in leased if single[0].name not in self._seats])
+        return [seat for seat in lost if seat.slot.name in self._seats]
+
+    @property
+    def gpu_count(self) -> int:
+        return sum(not seat.wide for seat in self._seats.values())
+
+    @property
+    def widest(self) -> int:
+        """GPUs of one machine; none while the cluster has none."""
+        machines = Counter(seat.slot.machine for seat in self._seats.values() if not seat.wide)
+        return max(machines.values(), default=0)
 
     def __iter__(self) -> Iterator[Seat]:
         return iter(list(self._seats.values()))
@@ -112,11 +146,23 @@ class Seats:
                 return seat
         slot = self._widen([self._seats[name].slot for name in gpus])
         leaving = self._seats.get(slot.name)
-        seat = Seat(slot, f"{len(gpus)} GPUs for one picture", gpus)
+        seat = Seat(slot, f"{len(gpus)} GPUs for one picture", gpus, "resting")
         if leaving:  # its last words shall not be taken for those of the new one
             seat.life = leaving.life
         self._seats[slot.name] = seat
         return seat
+
+    def in_the_way(self, seat: Seat) -> list[Seat]:
+        """Whose workers hold a GPU that this one has to have alone."""
+        if not seat.slot.leased:
+            return []
+        return [
+            other
+            for other in self
+            if other is not seat
+            and other.state == "idle"
+            and not set(other.gpus).isdisjoint(seat.gpus)
+        ]
 
     def remove(self, seat: Seat) -> None:
         del self._seats[seat.slot.name]
@@ -131,9 +177,10 @@ class Seats:
         }
         there: list[Gpu] = []
         for seat in self._seats.values():
-            if not seat.wide:
+            if not (seat.wide or seat.lost):
                 slot = seat.slot
-                free_at = until.get(slot.name, None if seat.state == "idle" else math.inf)
+                ready = seat.state in ("idle", "resting")
+                free_at = until.get(slot.name, None if ready else math.inf)
                 there.append(Gpu(slot.name, slot.machine, slot.gb, free_at))
         return there
 

@@ -1,6 +1,6 @@
 """A slot: a lease on GPUs of one machine, or on its CPU, with a worker that paints one job.
 
-Three kinds exist: a process here (`local`), an actor elsewhere (later), and a fake for tests. A
+Three kinds exist: a process here (`local`), an actor elsewhere (`cluster`), and a fake for tests. A
 slot only carries messages; what they mean is the pool's business.
 """
 
@@ -35,6 +35,7 @@ class Slot(Protocol):
     device: str
     machine: str
     gb: float  # of memory, for each of its GPUs
+    leased: bool  # its GPUs are held by one worker, and given back when that rests
 
     def start(self, inbox: Inbox, life: int) -> None:
         """Begin a new worker. It answers in the inbox with Hello, or with Gone."""

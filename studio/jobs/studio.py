@@ -1,10 +1,12 @@
 """The studio put together: settings, catalog, store, line and pool, opened and closed in order."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from studio.catalog import Catalog
+from studio.jobs.cluster import Cluster
 from studio.jobs.devices import Offer, find_offers, join
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
@@ -13,10 +15,12 @@ from studio.jobs.line import Line
 from studio.jobs.local import LocalSlot, python_command
 from studio.jobs.pool import Pool
 from studio.jobs.seats import Fleet
+from studio.jobs.slot import Inbox
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
 
+WORKER = "studio.engine.worker"
 LEARNS_FROM = 300  # jobs, the newest: how long things take here
 
 
@@ -29,8 +33,11 @@ class Studio:
     pool: Pool
 
     @classmethod
-    def open(cls, settings: Settings, fleet: Fleet | None = None) -> Self:
-        """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests.
+    def open(
+        cls, settings: Settings, fleet: Fleet | None = None, inbox: Inbox | None = None
+    ) -> Self:
+        """The line resumes where it stood. `fleet` replaces the machine's own slots, for tests;
+        `inbox` is where its cluster tells of machines.
 
         Where nothing can be written no worker starts.
         """
@@ -45,7 +52,11 @@ class Studio:
             feed = Feed()
             estimates = Estimates()
             estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
-            pool = Pool(store, catalog, feed, settings, fleet or local_fleet(settings), estimates)
+            inbox = inbox or Inbox()
+            fleet = fleet or find_fleet(settings, inbox)
+            if fleet.cluster:
+                opened.callback(fleet.cluster.close)
+            pool = Pool(store, catalog, feed, settings, fleet, estimates, inbox)
             line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
             if not store.reading:
                 pool.start()
@@ -57,22 +68,40 @@ class Studio:
         self.store.close()
 
 
-def local_fleet(settings: Settings) -> Fleet:
-    offers = {offer.name: offer for offer in find_offers(settings)}
+def find_fleet(settings: Settings, inbox: Inbox, worker: str = WORKER) -> Fleet:
+    """This machine's slots, and those of the cluster. A machine of the cluster has none beside."""
+    if not settings.cluster:
+        return local_fleet(settings, worker)
+    cluster = Cluster(settings, inbox, worker, _options(settings))
+    cluster.open()
+    own = [] if cluster.holds_this_machine else find_offers(settings)
+    offers = {offer.name: offer for offer in own if offer.device != "cpu"}
+    local = _fleet(offers, settings, worker)
+    return replace(
+        local,
+        widen=lambda parts: (cluster.widen if parts[0].leased else local.widen)(parts),
+        cluster=cluster,
+    )
+
+
+def local_fleet(settings: Settings, worker: str = WORKER) -> Fleet:
+    return _fleet({offer.name: offer for offer in find_offers(settings)}, settings, worker)
+
+
+def _fleet(offers: Mapping[str, Offer], settings: Settings, worker: str) -> Fleet:
     return Fleet(
-        [(_slot(offer, settings), offer.reason) for offer in offers.values()],
-        lambda parts: _slot(join([offers[part.name] for part in parts]), settings),
+        [(_slot(offer, settings, worker), offer.reason) for offer in offers.values()],
+        lambda parts: _slot(join([offers[part.name] for part in parts]), settings, worker),
     )
 
 
-def _slot(offer: Offer, settings: Settings) -> LocalSlot:
-    command = python_command(
-        "studio.engine.worker",
-        *("--name", offer.name),
-        *("--device", offer.device),
-        *("--threads", str(offer.threads)),
-        *("--models", str(settings.model_folder)),
-        *("--precision", settings.precision),
-        *(() if settings.previews else ("--no-previews",)),
-    )
+def _slot(offer: Offer, settings: Settings, worker: str) -> LocalSlot:
+    own = ["--name", offer.name, "--device", offer.device, "--threads", str(offer.threads)]
+    command = python_command(worker, *own, *_options(settings))
     return LocalSlot(offer.name, offer.device, command, offer.environment, offer.gb)
+
+
+def _options(settings: Settings) -> list[str]:
+    """What all workers are told."""
+    told = ["--models", str(settings.model_folder.resolve()), "--precision", settings.precision]
+    return told if settings.previews else [*told, "--no-previews"]

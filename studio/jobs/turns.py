@@ -68,6 +68,13 @@ class Turns:
         self._kinds.clear()
         self._jobs.clear()
 
+    def models(self) -> Counter[str]:
+        """How many wait for each."""
+        found = Counter[str]()
+        for (_, _, model), jobs in self._lines.items():
+            found[model] += len(jobs)
+        return found
+
     def leave(self, job: str) -> Waiting | None:
         waiting = self._jobs.pop(job, None)
         if waiting is None:

@@ -12,6 +12,7 @@ import pytest
 from studio.errors import CannotStart
 from studio.jobs import fake
 from studio.jobs.devices import Card, _gpu_offer, join
+from studio.jobs.inbox import Machines
 from studio.jobs.seats import Fleet, Seat
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
@@ -28,22 +29,33 @@ class House:
 
     studio: Studio
     slots: dict[str, fake.FakeSlot] = field(default_factory=dict)
+    script: fake.Script = fake.paint
+
+    def has(self, *names: str) -> None:
+        """The cluster has these GPUs now, `machine:gpu`."""
+        for name in names:
+            slot = fake.FakeSlot(name, self.script, 24.0, name.split(":")[0], leased=True)
+            self.slots.setdefault(name, slot)
+        self.studio.pool.inbox.put(Machines([(self.slots[name], "for tests") for name in names]))
 
     def submit(self, *models: str, **fields: object) -> list[str]:
         wishes = [read_request({"prompt": "x", "model": model, **fields}) for model in models]
         return [job.id for job in self.studio.line.submit(wishes)]
 
-    def end(self, jobs: list[str]) -> list[str | None]:
-        views = [self.studio.line.wait(job, 20) for job in jobs]
+    def end(self, jobs: list[str], seconds: float = 20) -> list[str | None]:
+        views = [self.studio.line.wait(job, seconds) for job in jobs]
         assert {view.job.state for view in views} == {"done"}
         return [view.job.slot for view in views]
 
 
 @pytest.fixture
 def presets(tmp_path: Path) -> Path:
+    return two_models(tmp_path / "presets")
+
+
+def two_models(folder: Path) -> Path:
     good = (Settings().presets / "models" / "test-pattern.toml").read_text()
     good = good.replace("memory_gb = 0.1\n", "").replace("default = true\n", "")
-    folder = tmp_path / "presets"
     (folder / "models").mkdir(parents=True)
     (folder / "looks").mkdir()
     (folder / "sizes.toml").write_text((Settings().presets / "sizes.toml").read_text())
@@ -59,7 +71,7 @@ def open_house(
     settings: Settings, presets: Path, gpus: int, script: fake.Script = fake.paint
 ) -> House:
     slots = {f"gpu{index}": fake.FakeSlot(f"gpu{index}", script) for index in range(gpus)}
-    house = House(None, slots)  # type: ignore[arg-type]
+    house = House(None, slots, script)  # type: ignore[arg-type]
 
     def widen(parts: list[fake.FakeSlot]) -> fake.FakeSlot:
         slot = fake.widen(parts)

@@ -1,0 +1,31 @@
+"""What the pool is told beside the words of workers: by the line, by the cluster, by the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from studio.jobs.slot import Slot
+from studio.store.rows import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """These stand in the line now."""
+
+    jobs: Sequence[Job]
+
+
+@dataclass(frozen=True, slots=True)
+class StopJob:
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The slots of one GPU each that the cluster has now, with why they are as they are."""
+
+    slots: Sequence[tuple[Slot, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    deadline: float

@@ -1,0 +1,139 @@
+"""A real Ray of three machines on this one: who paints where, what is lost, who may not enter."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import pytest
+
+from studio.errors import CannotStart
+from studio.jobs.cluster import Cluster
+from studio.jobs.slot import Inbox
+from studio.jobs.studio import Studio, find_fleet
+from studio.settings import ROOT, Settings
+from tests.jobs.test_pool import until
+from tests.jobs.test_seats import NARROW, WIDE, House, two_models
+
+WORKER = "tests.jobs.slow_worker"
+
+
+@dataclass
+class Ray:
+    process: subprocess.Popen[str]
+    address: str
+
+    def lose(self, machine: str) -> None:
+        stdin, stdout = cast(IO[str], self.process.stdin), cast(IO[str], self.process.stdout)
+        stdin.write(f"{machine.rpartition('-')[2]}\n")
+        stdin.flush()
+        assert stdout.readline() == "lost\n"
+
+
+def begin(environment: dict[str, str], *gpus: str) -> Ray:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.jobs.ray_cluster", *gpus],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=dict(os.environ) | environment,
+    )
+    address = cast(IO[str], process.stdout).readline().strip()
+    assert address, "Ray did not start"
+    return Ray(process, address)
+
+
+def end(ray: Ray) -> None:
+    cast(IO[str], ray.process.stdin).close()
+    ray.process.wait(60)
+    cast(IO[str], ray.process.stdout).close()
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a token of forty letters for these tests")
+    ray = begin({"RAY_AUTH_MODE": "token"}, "2", "1")
+    yield ray
+    end(ray)
+
+
+def open_studio(settings: Settings, presets: Path, address: str) -> Studio:
+    changed = {"presets": presets, "default_model": "", "cluster": address}
+    settings = settings.model_copy(update=changed)
+    inbox = Inbox()
+    return Studio.open(settings, find_fleet(settings, inbox, WORKER), inbox)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_three_machines_paint_wide_and_narrow_and_one_may_be_lost(
+    settings: Settings, tmp_path: Path, ray: Ray
+) -> None:
+    """F45"""
+    presets = two_models(tmp_path / "presets")
+    studio = open_studio(settings, presets, ray.address)
+    assert "ray" not in sys.modules
+    house = House(studio)
+
+    widths = Counter(view.name.split(":")[0] for view in studio.pool.views())
+    (pair, _), (single, _) = widths.most_common()
+    assert sorted(widths.values()) == [1, 2]
+    jobs = house.submit(WIDE, NARROW, WIDE, NARROW, NARROW, seed=0x030201)
+    slots = house.end(jobs, 90)
+    assert {slots[0], slots[2]} == {f"{pair}:gpu0+{pair}:gpu1"}
+    assert f"{single}:gpu0" in {slots[1], slots[3], slots[4]}
+    assert all(studio.store.job(job).crashes == 0 for job in jobs)
+
+    # A machine is lost in the middle of a picture.
+    jobs = [house.submit(NARROW, steps=steps)[0] for steps in (58, 59, 60)]
+    until(lambda: all(studio.line.view(job).live.step for job in jobs), 60)
+    ray.lose(single)
+    views = [studio.line.wait(job, 90) for job in jobs]
+    assert [view.job.state for view in views] == ["done"] * 3
+    assert [len(view.pictures) for view in views] == [1, 1, 1]
+    assert sorted(view.job.crashes for view in views) == [0, 0, 1]
+    assert {str(view.job.slot).split(":")[0] for view in views} == {pair}
+
+    # So is the process that speaks with Ray; then what it had begun.
+    (job,) = house.submit(NARROW, steps=30)
+    until(lambda: studio.line.view(job).live.step, 60)
+    ferry = cast(Cluster, studio.pool.fleet.cluster).ferry
+    assert ferry
+    os.kill(ferry.pid, signal.SIGKILL)
+    view = studio.line.wait(job, 90)
+    assert (view.job.state, view.job.crashes, len(view.pictures)) == ("done", 1, 1)
+    studio.close()
+    assert ferry.poll() is not None
+
+
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_no_token_is_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = begin({"RAY_AUTH_MODE": "disabled"})
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a token that nobody here asks for, alas!")
+    try:
+        with pytest.raises(CannotStart, match="does not send away who has no token"):
+            open_studio(settings, two_models(tmp_path / "presets"), ray.address)
+    finally:
+        end(ray)
+
+
+def test_without_ray_the_cluster_is_a_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(CannotStart, match="pip install -r requirements-cluster.txt"):
+        find_fleet(settings.model_copy(update={"cluster": "auto"}), Inbox())
+
+
+def test_ray_is_never_imported_by_the_studio() -> None:
+    asked = "import sys, studio.jobs.studio, studio.jobs.ferry; sys.exit('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, check=False)
+    assert done.returncode == 0
