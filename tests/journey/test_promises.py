@@ -171,10 +171,10 @@ def test_a_bad_wish_on_the_command_line_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)  # ten starts, each of some ten seconds on a small machine
-def test_ten_kills_of_the_real_server_lose_nothing(server: Server) -> None:
+@pytest.mark.timeout(400)  # six starts, each of some ten seconds on a small machine
+def test_six_kills_of_the_real_server_lose_nothing(server: Server) -> None:
     jobs = []
-    for round_ in range(10):
+    for round_ in range(6):
         jobs += [submit(server, seed=seed) for seed in range(3)]
         time.sleep(0.3 * (round_ % 4))
         server.kill()
