@@ -183,7 +183,7 @@ def broken(tmp_path: Path, text: str) -> Path:
         ('sizes = "small" => sizes = "huge"', "sizes"),
         ("max_side = 512 => max_side = 300", "sizes"),
         ('family = "sdxl" => family = 3', "family"),
-        ("memory_gb = 0.1 => memory_gb = .", "line 14"),
+        ("memory_gb = 0.1 => memory_gb = .", "line 13"),
         ("steps = 8 => words = ['Zebra']\nsteps = 8", r"words\.0"),
     ],
 )
