@@ -112,7 +112,7 @@ def test_a_wide_model_is_as_wide_as_the_machines_that_are_there(house: House) ->
         max_size=6,
     )
 )
-@examples(max_examples=15, deadline=None)
+@examples(max_examples=10, deadline=None)
 def test_a_careless_carrier_neither_loses_nor_doubles_a_picture(
     tmp_path_factory: pytest.TempPathFactory, faults: Sequence[str]
 ) -> None:

@@ -11,7 +11,7 @@ from studio.jobs import fake
 from tests.conftest import OpenStudio
 from tests.jobs.test_pool import wish
 
-WARM, MANY = 100, 1500
+WARM, MANY = 100, 800
 
 
 def _open_files() -> int:
