@@ -95,9 +95,8 @@ class Ferry:
     async def _ask(self, node: Mapping[str, Any]) -> Word | None:
         """What a machine says of itself, or nothing of one that cannot be used."""
         host, gpus = node["NodeManagerHostname"], int(node["Resources"]["GPU"])
-        ask = self._ray.remote(tell_machine).options(num_cpus=0, **self._on(node["NodeID"]))
         try:
-            about: Word = await ask.remote(gpus)
+            about: Word = await self._question(node["NodeID"], gpus)
         except self._ray.exceptions.RayError as error:
             print(f"{host} cannot be used, or has no Darkroom in {ROOT}: {error}", file=sys.stderr)
             return None
@@ -110,11 +109,14 @@ class Ferry:
     async def _still_stands(self, node: str) -> bool:
         """Ray needs half a minute to be sure that a machine is lost; then this is sure, too."""
         try:
-            ask = self._ray.remote(tell_machine).options(num_cpus=0, **self._on(node))
-            await ask.remote(1)
+            await self._question(node, 1)
         except self._ray.exceptions.RayError:
             return False
         return True
+
+    def _question(self, node: str, gpus: int) -> Any:
+        ask = self._ray.remote(tell_machine).options(num_cpus=0, **self._on(node))
+        return ask.remote(gpus)
 
     def _on(self, node: str) -> dict[str, Any]:
         return {"scheduling_strategy": self._at(node, soft=False)}
