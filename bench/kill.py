@@ -28,7 +28,7 @@ from studio.settings import Settings
 from studio.store.rows import Job
 
 DRAIN_SECONDS = 120
-STEPS = 4
+WISH = {"model": "test-pattern", "prompt": "x", "steps": 4, "width": 64, "height": 64}
 SLOTS = 2
 BAD = ("lost", "doubled", "broken", "orphans")
 
@@ -64,20 +64,17 @@ class Server:
             command, env=quiet, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.workers = []
-        while len(self.workers) < SLOTS and self.process.poll() is None:
+        while len(self.workers) < SLOTS:
             self.workers = self.ask({})["workers"]
 
     def ask(self, question: dict[str, object]) -> dict[str, list[int]]:
-        """The answer, or an empty one when the server died before it could give it."""
+        """The answer; a server that ended although nobody killed it is a finding by itself."""
         assert self.process.stdin
         assert self.process.stdout
-        try:
-            self.process.stdin.write(json.dumps(question) + "\n")
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        return json.loads(answer) if answer.endswith("\n") else {"ids": [], "workers": []}
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, list[int]] = json.loads(self.process.stdout.readline())
+        return answer
 
     def kill(self) -> None:
         self.process.kill()
@@ -183,7 +180,7 @@ def _serve(data: Path, database: str) -> None:
         ids = []
         for _ in range(json.loads(line).get("submit", 0)):
             asked += 1
-            wish = read_request({"prompt": "x", "steps": STEPS, "width": 64, "height": 64})
+            wish = read_request(WISH)
             ids += [job.id for job in studio.line.submit([wish], key=f"{os.getpid()}-{asked}")]
         workers = [view.pid for view in studio.pool.views() if view.pid]
         print(json.dumps({"ids": ids, "workers": workers}), flush=True)

@@ -4,18 +4,21 @@ Messages travel in frames over its standard input and output. The pool learns of
 end of that stream, within milliseconds, whatever killed it.
 """
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 from studio.jobs.slot import Gone, Inbox, Said
 from studio.messages import FromWorker, ToWorker, read_frame, write_frame
 from studio.settings import ROOT
 
+log = logging.getLogger("darkroom.slot")
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "DATABASE", "CREDENTIAL")
 
 
@@ -80,12 +83,16 @@ class LocalSlot:
 
     def _listen(self, process: subprocess.Popen[bytes], inbox: Inbox, life: int) -> None:
         stream = cast(BinaryIO, process.stdout)
-        while (message := read_frame(stream)) is not None:
-            inbox.put(Said(self.name, life, cast(FromWorker, message)))
+        try:
+            while (message := read_frame(stream)) is not None:
+                inbox.put(Said(self.name, life, cast(FromWorker, message)))
+        except Exception:
+            log.exception("%s does not speak our language any more, and is ended", self.name)
         self._end(process)
         how = _how(process.wait())
         stream.close()
-        cast(BinaryIO, process.stdin).close()
+        with suppress(BrokenPipeError):  # what it was sent as it died is still in the buffer
+            cast(BinaryIO, process.stdin).close()
         inbox.put(Said(self.name, life, Gone(how)))
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:

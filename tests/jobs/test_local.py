@@ -6,7 +6,7 @@ import time
 
 from studio.jobs.local import LocalSlot, _without_secrets, python_command
 from studio.jobs.slot import Gone, Inbox, Said
-from studio.messages import Hello
+from studio.messages import Cancel, Hello
 from studio.request import read_request
 from tests.conftest import OpenStudio
 
@@ -45,6 +45,23 @@ def test_the_worker_ends_when_its_parents_end_of_the_pipe_closes() -> None:
     assert isinstance(gone, Said)
     assert gone.message == Gone("killed by SIGKILL")
     assert slot.pid() is None
+
+
+def test_a_worker_that_dies_as_it_is_spoken_to_is_missed_all_the_same() -> None:
+    deaf = ["sh", "-c", "exec 0<&-; sleep 0.3"]  # what it is sent stays in the pipe's buffer
+    slot, inbox = LocalSlot("deaf", "fake", deaf, {}), Inbox()
+    slot.start(inbox, 1)
+    while slot.pid():
+        slot.send(Cancel("j", 1))
+        time.sleep(0.05)
+    assert inbox.get(timeout=5) == Said("deaf", 1, Gone("left with exit code 0"))
+
+
+def test_a_worker_that_talks_nonsense_is_ended_and_missed() -> None:
+    command = ["sh", "-c", "printf '\\000\\000\\000\\003abc'; exec sleep 60"]
+    slot, inbox = LocalSlot("mad", "fake", command, {}), Inbox()
+    slot.start(inbox, 1)
+    assert inbox.get(timeout=5) == Said("mad", 1, Gone("killed by SIGKILL"))
 
 
 def test_no_secret_reaches_a_worker() -> None:
