@@ -7,7 +7,7 @@ than `PASSES` times on each GPU, or `PASS_SECONDS`; and no model is loaded once 
 hold it will be free sooner.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
@@ -135,15 +135,16 @@ class _Round:
         self.kept: dict[str, float] = {}  # GPUs that wait for a wide job, and when it can begin
         self.starts: list[Start] = []
         self.held: dict[str, str] = {}
-        self.told: set[Line] = set()  # where the first that waits gladly knows why
         self.passed = {line: it for line, it in state.passed.items() if line in state.lines}
-        self.gone: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        # Who holds a model, the one that will be free first before all others. Who leaves or begins
+        # to paint now is out for good, and so are those that a wide job keeps.
         self.holders: dict[str, list[tuple[float, tuple[str, ...]]]] = {}
         for one in state.residents:
             at = max(self.free_at[name] for name in one.gpus)
             heappush(self.holders.setdefault(one.model, []), (at, one.gpus))
         self.could: dict[str, tuple[list[Gpu], int]] = {}  # GPUs a model may have; on one machine
         self.found: dict[tuple[str, float | None], _Place | None] = {}  # until something changes
+        self.emptied: dict[tuple[tuple[str, ...], str], _Place] = {}  # until somebody leaves
         self.aside = frozenset[str]().union(*(need.only or () for need in state.needs.values()))
 
     def decide(self) -> Decision:
@@ -175,35 +176,35 @@ class _Round:
     def _waits_gladly(self, head: Waiting, place: _Place) -> bool:
         """Whether one who holds its model is free before loading it here would have paid.
 
-        Who leaves for it will have to come back.
+        Who leaves for it will have to come back. Those behind it in its line that wait as gladly
+        are passed over with it.
         """
-        holders = self._holders(head.model)
+        holders = self.holders.get(head.model)
         if not holders:
             return False
         pays = self.state.needs[head.model].load_seconds
         for one in place.leave:
             pays += self.state.needs[one.model].load_seconds
-        free_at, gpus = holders[0]
-        wait = free_at - self.state.now
-        if wait >= pays:
+        (free_at, gpus), until = holders[0], self.state.now + pays
+        if free_at >= until:
             return False
-        heapreplace(holders, (free_at + (head.seconds or 1.0), gpus))
-        if head.line not in self.told:  # those behind it wait for the same
-            self.told.add(head.line)
-            self.held[head.job] = (
-                f"{' and '.join(gpus)} holds {head.model} and is free in {wait:.0f} s; "
-                f"to load it once more would cost {pays:.0f} s"
-            )
-        self.taken[head.line] += 1  # the next in its line waits behind it
+        line, behind = self.state.lines[head.line], self.taken[head.line]
+        wait = free_at - self.state.now
+        self.held[head.job] = (
+            f"{' and '.join(gpus)} holds {head.model} and is free in {wait:.0f} s; "
+            f"to load it once more would cost {pays:.0f} s"
+        )
+        while behind < len(line) and holders[0][0] < until:
+            free_at, gpus = holders[0]
+            heapreplace(holders, (free_at + (line[behind].seconds or 1.0), gpus))
+            behind += 1
+        self.taken[head.line] = behind
         return True
 
-    def _holders(self, model: str) -> list[tuple[float, tuple[str, ...]]]:
-        """Who holds the model, the one that will be free first before all others. Who leaves or
-        begins to paint now is out for good, and so are those that a wide job keeps."""
-        heap, gone = self.holders.get(model, []), self.gone[model]
-        while heap and (heap[0][1] in gone or not self.kept.keys().isdisjoint(heap[0][1])):
-            heappop(heap)
-        return heap
+    def _no_holder(self, model: str, gpus: set[tuple[str, ...]]) -> None:
+        holders = self.holders.get(model, [])
+        holders[:] = [holder for holder in holders if holder[1] not in gpus]
+        heapify(holders)
 
     def _settle(self, resident: Resident) -> None:
         self.of_model.setdefault(resident.model, []).append(resident)
@@ -265,13 +266,14 @@ class _Round:
 
     def _search(self, head: Waiting) -> _Place | None:
         need = self.state.needs[head.model]
-        may = [name for name in self.free if self._may(name, need)]
-        open_to = {name for name in may if self._in_time(head, need, name, False)}
-        for resident in self.of_model.get(head.model, ()):
-            if open_to.issuperset(resident.gpus):
-                return _Place(resident.gpus, loads=False)
+        open_to = {name for name in self.free if self._may(name, need)}
+        open_to = {name for name in open_to if self._in_time(head, need, name, False)}
+        for name in self.free:
+            for one in self.on_gpu.get(name, ()):
+                if one.model == head.model and open_to.issuperset(one.gpus):
+                    return _Place(one.gpus, loads=False)
         open_to = {name for name in open_to if self._in_time(head, need, name, True)}
-        places = [self._emptied(gpus, need) for gpus in self._sets(open_to, need.gpus)]
+        places = [self._emptied(gpus, head.model) for gpus in self._sets(open_to, need.gpus)]
         return min(places, key=self._cost, default=None)
 
     def _may(self, name: str, need: Need) -> bool:
@@ -299,18 +301,21 @@ class _Round:
             if not whole and len(some) >= width:
                 yield tuple(some[:width])
 
-    def _emptied(self, gpus: tuple[str, ...], need: Need) -> _Place:
+    def _emptied(self, gpus: tuple[str, ...], model: str) -> _Place:
         """With those who have to leave for it, the least valuable first."""
+        if known := self.emptied.get((gpus, model)):
+            return known
         leave: list[Resident] = []
+        needs = self.state.needs
         for name in gpus:
             here = [one for one in self.on_gpu.get(name, ()) if one not in leave]
-            room = self.free[name].gb - sum(self.state.needs[one.model].gb for one in here)
+            room = self.free[name].gb - sum(needs[one.model].gb for one in here)
             for one in sorted(here, key=self._value):
-                if room >= need.gb:
+                if room >= needs[model].gb:
                     break
                 leave.append(one)
-                room += self.state.needs[one.model].gb
-        return _Place(gpus, loads=True, leave=tuple(leave))
+                room += needs[one.model].gb
+        return self.emptied.setdefault((gpus, model), _Place(gpus, True, tuple(leave)))
 
     def _value(self, resident: Resident) -> float:
         """Size, cost to load again, and how much of what waits it would paint."""
@@ -339,12 +344,14 @@ class _Round:
         self.running[head.owner] += 1
         if place.loads:
             self._settle(Resident(head.model, place.gpus))
+        if place.leave:
+            self.emptied.clear()
         for one in place.leave:
             self.of_model[one.model].remove(one)
             for name in one.gpus:
                 self.on_gpu[name].remove(one)
         for one in (*place.leave, Resident(head.model, place.gpus)):
-            self.gone[one.model].add(one.gpus)
+            self._no_holder(one.model, {one.gpus})
         for name in place.gpus:
             del self.free[name]
         self.passed.pop(head.line, None)
@@ -383,6 +390,9 @@ class _Round:
         begins = max(gpu.free_at or self.state.now for gpu in chosen)
         self.kept |= {gpu.name: begins for gpu in chosen}
         self.found.clear()
+        for model, holders in self.holders.items():
+            kept = {gpus for _, gpus in holders if not self.kept.keys().isdisjoint(gpus)}
+            self._no_holder(model, kept)
         names = " and ".join(gpu.name for gpu in self.state.gpus if gpu in chosen)
         when = f" and free in {begins - self.state.now:.0f} s" if isfinite(begins) else ""
         self.held[head.job] = f"{names} are kept for it{when}"
