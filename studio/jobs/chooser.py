@@ -106,9 +106,11 @@ class Chooser:
     def beside(self, job: Job, slot: str) -> tuple[list[Job], int, str]:
         """Who waited and is painted in one pass with this one, which begins now; how many pictures
         enter a pass, and why."""
-        at_once, why = self._estimates.passes.at_once(job, slot)
+        at_once, why = self._estimates.passes.paid.at_once(kind_of(job), slot)
         room = at_once - int(job.request["count"])
-        found = self._turns.beside(kind_of(job), job.priority, room, self._running())
+        running = self._running()
+        running[job.owner] += 1
+        found = self._turns.beside(kind_of(job), job.priority, room, running)
         claimed: list[Job | None] = []
         try:
             claimed.extend(self._store.claim(waiting.job, slot) for waiting in found)
@@ -125,7 +127,8 @@ class Chooser:
             for job in seat.jobs.values()
         }
         gpus, residents = self._seats.gpus(now), self._seats.residents()
-        return Now(self._turns.copied(now, gpus, residents, MOST), painting)
+        state = self._turns.copied(now, gpus, residents, MOST)
+        return Now(state, painting, self._estimates.passes.paid)
 
     def begin(self, jobs: Sequence[Job], start: Start, slot: str, at_once: int) -> float | None:
         """Charges the owners for what is given to them; says how long it should take."""
@@ -136,7 +139,7 @@ class Chooser:
         if None in seconds:
             return None
         pictures = min(at_once, sum(int(job.request["count"]) for job in jobs))
-        cost = self._estimates.passes.cost(jobs[0], slot, pictures)
+        cost = self._estimates.passes.paid.cost(kind_of(jobs[0]), slot, pictures)
         return load + cost * sum(filter(None, seconds))
 
     def done(self, decision: Decision, feed: Feed) -> None:

@@ -7,13 +7,15 @@ by who asks, never by the pool, and takes at most a tenth of the time.
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 
 from studio.jobs.schedule import Line, Resident, State, Waiting, schedule
 from studio.jobs.slot import Inbox
+from studio.jobs.together import Paid
+from studio.jobs.turns import companions
 
 MOST = 100  # jobs that are played
 FRESH_SECONDS = 1.0
@@ -31,10 +33,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What waits, and what is painted: whose, and on which clock it will be over."""
+    """What waits, what is painted (whose, and on which clock it will be over), and what pays."""
 
     state: State
     painting: Mapping[str, tuple[str, Times]]
+    paid: Paid = Paid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def play(seen: Now, most: int = MOST) -> dict[str, Times]:
     ending = [(times.ends, owner) for owner, times in seen.painting.values()]
     passed, now, left = state.passed, state.now, most
     while left > 0 and any(lines.values()):
+        running = Counter(owner for ends, owner in ending if ends > now)
         decision = schedule(
             replace(
                 state,
@@ -64,30 +68,49 @@ def play(seen: Now, most: int = MOST) -> dict[str, Times]:
                 gpus=[replace(gpu, free_at=until[gpu.name]) for gpu in state.gpus],
                 residents=residents,
                 had=had,
-                running=Counter(owner for ends, owner in ending if ends > now),
+                running=running,
                 passed=passed,
             )
         )
         passed = decision.passed
         for start in decision.starts:
-            waiting = _take(lines, start.job)
-            need = state.needs[waiting.model]
-            seconds = inf if waiting.seconds is None else waiting.seconds
-            ends = now + start.loads * need.load_seconds + seconds
-            given = len(start.gpus) * (waiting.seconds or 1.0)
-            found[waiting.job] = Times(now, ends)
-            ending.append((ends, waiting.owner))
-            had[waiting.owner] = had.get(waiting.owner, 0.0) + given
+            first, slot = _take(lines, start.job), "+".join(start.gpus)
+            running[first.owner] += 1
+            at_once, _ = seen.paid.at_once(first.kind, slot)
+            alike = _alike(lines, first) if at_once > first.pictures else ()
+            room = at_once - first.pictures
+            beside = companions(alike, room, had, running, state.most_running)
+            jobs = [first, *(_take(lines, one.job) for one in beside)]
+            pictures = min(at_once, sum(job.pictures for job in jobs))
+            seconds = sum(inf if job.seconds is None else job.seconds for job in jobs)
+            load = start.loads * state.needs[first.model].load_seconds
+            ends = now + load + seconds * seen.paid.cost(first.kind, slot, pictures)
+            for job in jobs:
+                found[job.job] = Times(now, ends)
+                ending.append((ends, job.owner))
+                given = len(start.gpus) * (job.seconds or 1.0)
+                had[job.owner] = had.get(job.owner, 0.0) + given
+            running.update(one.owner for one in beside)
             until |= dict.fromkeys(start.gpus, ends)
             residents = [one for one in residents if one not in start.leave]
-            residents += [Resident(waiting.model, start.gpus)] * start.loads
-            left -= 1
+            residents += [Resident(first.model, start.gpus)] * start.loads
+            left -= len(jobs)
         later = [end for end in until.values() if end is not None and isfinite(end)]
         if not later:
             break
         now = max(now, min(later))
         until = {name: end if end and end > now else None for name, end in until.items()}
     return found
+
+
+def _alike(lines: Mapping[Line, Sequence[Waiting]], first: Waiting) -> list[Waiting]:
+    """What may share a pass with it, in the order of arrival."""
+    rank, _, model = first.line
+    there = (jobs for line, jobs in lines.items() if (line[0], line[2]) == (rank, model))
+    return sorted(
+        (one for jobs in there for one in jobs if one.kind == first.kind),
+        key=lambda one: one.seq,
+    )
 
 
 def _take(lines: dict[Line, list[Waiting]], job: str) -> Waiting:

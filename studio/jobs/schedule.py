@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import groupby
 from math import isfinite
+from typing import Any
 
 AGE_SECONDS = 600.0
 TOP_RANK = 3
@@ -30,7 +31,7 @@ class Waiting:
     seq: int
     since: float
     seconds: float | None = None  # of painting, as far as it was ever measured
-    kind: str = ""  # what it may share a pass with; nothing, if empty
+    kind: Any = None  # what it may share a pass with, if anything
     pictures: int = 1
 
     @property

@@ -6,9 +6,10 @@ last number that made a picture cheaper. On many machines and sizes that is one.
 
 from collections import defaultdict, deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf, isinf
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from studio.store.rows import Job
 
@@ -24,36 +25,40 @@ OWN = (
 Where = tuple[str, str, int, bool]  # slot, model, pixels, guided: what the gain depends on
 
 
-def kind_of(job: Job) -> str:
-    """Jobs of the same kind may share a pass. One whose worker died is alone: it may be why."""
-    if job.crashes:
-        return ""
-    return repr([item for item in sorted(job.request.items()) if item[0] not in OWN])
+class Kind(NamedTuple):
+    """Jobs of the same kind may share a pass."""
+
+    model: str
+    pixels: int
+    guided: bool
+    rest: str
+
+    def on(self, slot: str) -> Where:
+        return slot, self.model, self.pixels, self.guided
 
 
-class Passes:
-    def __init__(self) -> None:
-        self._steps: dict[Where, dict[int, deque[float]]] = defaultdict(dict)
+def kind_of(job: Job) -> Kind:
+    """One whose worker died is alone of its kind: it may be why."""
+    asked: Mapping[str, Any] = job.request
+    rest = job.id if job.crashes else repr([it for it in sorted(asked.items()) if it[0] not in OWN])
+    pixels, guided = int(asked["width"]) * int(asked["height"]), (asked["guidance"] or 0) > 1
+    return Kind(job.model, pixels, guided, rest)
 
-    def learn(self, job: Job, timings: Mapping[str, float]) -> None:
-        """From a job that is done: what a step cost each picture, with so many at once."""
-        if "steps" not in timings or not job.slot:
-            return
-        measured = self._steps[_where(job, job.slot)]
-        if too_many := timings.get("too_many"):
-            measured[_tried(too_many)] = deque([inf] * ENOUGH)
-        each = timings["steps"] / (int(job.request["count"]) * int(job.request["steps"]))
-        at_once = _tried(timings.get("together", 1))
-        measured.setdefault(at_once, deque(maxlen=KEPT)).append(each)
 
-    def at_once(self, job: Job, slot: str) -> tuple[int, str]:
-        """How many pictures like this one to paint in a pass there, and why."""
-        measured = self._steps.get(_where(job, slot), {})
-        best, each = 1, _median(measured, 1)
-        if each is None:
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a step costs each picture, by how many are painted at once; as far as it is known."""
+
+    each: Mapping[Where, Mapping[int, float]] = field(default_factory=dict)
+
+    def at_once(self, kind: Kind | None, slot: str) -> tuple[int, str]:
+        """How many pictures of this kind to paint in a pass there, and why."""
+        known = self.each.get(kind.on(slot), {}) if kind else {}
+        if 1 not in known:
             return 1, "how long one takes is not known yet"
+        best, each = 1, known[1]
         for more in TRIES:
-            tried = _median(measured, more)
+            tried = known.get(more)
             if tried is None:
                 return more, f"{more} at once are being tried"
             if isinf(tried):
@@ -64,23 +69,34 @@ class Passes:
             best, each = more, tried
         return best, f"{best} at once is the most"
 
-    def cost(self, job: Job, slot: str, pictures: int) -> float:
+    def cost(self, kind: Kind | None, slot: str, pictures: int) -> float:
         """What one of so many costs there, against one alone; 1 where that was not measured."""
-        measured = self._steps.get(_where(job, slot), {})
-        alone, beside = _median(measured, 1), _median(measured, _tried(pictures))
-        return beside / alone if alone and beside and not isinf(beside) else 1.0
+        known = self.each.get(kind.on(slot), {}) if kind else {}
+        beside = known.get(_tried(pictures), inf)
+        return beside / known[1] if 1 in known and not isinf(beside) else 1.0
+
+
+class Passes:
+    """Learns what is paid. `paid` is replaced and never changed, so any thread may keep it."""
+
+    def __init__(self) -> None:
+        self._steps: dict[Where, dict[int, deque[float]]] = defaultdict(dict)
+        self.paid = Paid()
+
+    def learn(self, job: Job, timings: Mapping[str, float]) -> None:
+        """From a job that is done: what a step cost each picture, with so many at once."""
+        if "steps" not in timings or not job.slot:
+            return
+        where = kind_of(job).on(job.slot)
+        measured = self._steps[where]
+        if too_many := timings.get("too_many"):
+            measured[_tried(too_many)] = deque([inf] * ENOUGH)
+        each = timings["steps"] / (int(job.request["count"]) * int(job.request["steps"]))
+        at_once = _tried(timings.get("together", 1))
+        measured.setdefault(at_once, deque(maxlen=KEPT)).append(each)
+        known = {tried: median(each) for tried, each in measured.items() if len(each) >= ENOUGH}
+        self.paid = Paid({**self.paid.each, where: known})
 
 
 def _tried(at_once: float) -> int:
     return max(size for size in (1, *TRIES) if size <= at_once)
-
-
-def _where(job: Job, slot: str) -> Where:
-    request: Mapping[str, Any] = job.request
-    pixels = int(request["width"]) * int(request["height"])
-    return slot, job.model, pixels, (request["guidance"] or 0) > 1
-
-
-def _median(measured: Mapping[int, deque[float]], at_once: int) -> float | None:
-    known = measured.get(at_once, ())
-    return median(known) if len(known) >= ENOUGH else None

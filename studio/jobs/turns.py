@@ -36,7 +36,7 @@ class Turns:
         self._needs = needs
         self._most_running = most_running
         self._lines: dict[Line, list[Waiting]] = {}
-        self._kinds: dict[tuple[str, int], list[Waiting]] = {}
+        self._kinds: dict[tuple[Any, int], list[Waiting]] = {}
         self._jobs: dict[str, Waiting] = {}
         self._had: dict[str, float] = {}
         self._wanted: dict[str, float] = {}
@@ -84,22 +84,15 @@ class Turns:
             _strike(self._kinds, (waiting.kind, waiting.rank), waiting)
         return waiting
 
-    def beside(self, kind: str, rank: int, room: int, running: Mapping[str, int]) -> list[Waiting]:
+    def beside(
+        self, kind: object, rank: int, room: int, running: Mapping[str, int]
+    ) -> list[Waiting]:
         """Jobs of one kind and class that fill the room beside another, and leave the line for it.
 
         Again who had least comes first, and nobody exceeds what may run at once.
         """
-        most = self._most_running or math.inf
-        had, begun = dict(self._had), Counter(running)
         alike = self._kinds.get((kind, rank), ())
-        waiting, found = list(alike[:SEEN]), list[Waiting]()
-        while fits := [one for one in waiting if one.pictures <= room and begun[one.owner] < most]:
-            one = min(fits, key=lambda each: (had.get(each.owner, 0.0), each.seq))
-            waiting.remove(one)
-            found.append(one)
-            room -= one.pictures
-            had[one.owner] = had.get(one.owner, 0.0) + (one.seconds or 1.0)
-            begun[one.owner] += 1
+        found = companions(alike, room, self._had, running, self._most_running)
         for one in found:
             self.leave(one.job)
         return found
@@ -158,6 +151,27 @@ class Turns:
             {name: left for name, seconds in kept.items() if (left := seconds * fades) > NOTHING}
             for kept in (self._had, self._wanted)
         )
+
+
+def companions(
+    alike: Sequence[Waiting],
+    room: int,
+    had: Mapping[str, float],
+    running: Mapping[str, int],
+    most: int | None,
+) -> list[Waiting]:
+    """Who of those that are alike, in the order of arrival, is painted in the room of a pass."""
+    had, begun = dict(had), Counter(running)
+    waiting, found = list(alike[:SEEN]), list[Waiting]()
+    free = math.inf if most is None else most
+    while fits := [one for one in waiting if one.pictures <= room and begun[one.owner] < free]:
+        one = min(fits, key=lambda each: (had.get(each.owner, 0.0), each.seq))
+        waiting.remove(one)
+        found.append(one)
+        room -= one.pictures
+        had[one.owner] = had.get(one.owner, 0.0) + (one.seconds or 1.0)
+        begun[one.owner] += 1
+    return found
 
 
 def _strike(lists: dict[Any, list[Waiting]], name: object, waiting: Waiting) -> None:

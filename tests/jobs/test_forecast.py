@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -12,6 +13,7 @@ from studio.jobs import fake
 from studio.jobs.forecast import Forecaster, Look, Now, Times, play
 from studio.jobs.schedule import Gpu, Need, Resident, State, Waiting
 from studio.jobs.slot import Gone, Inbox
+from studio.jobs.together import Kind, Paid
 from studio.messages import FromWorker, Paint, Painted
 from tests.conftest import OpenStudio
 from tests.jobs.test_pool import until, wish
@@ -59,6 +61,18 @@ def test_what_stands_behind_an_unknown_length_has_no_forecast() -> None:
     assert not found.keys() & {"j1", "j2"}
     other = play(seen(*jobs, gpus=2))
     assert (other["j1"], other["j2"]) == (Times(100, 115), Times(115, 125))
+
+
+def test_a_shared_pass_begins_and_ends_together_at_what_it_costs() -> None:
+    kind = Kind("small", 64 * 64, True, "")
+    paid = Paid({kind.on("gpu0"): {1: 1.0, 2: 0.6, 4: 0.6}})
+    alike = [waiting(f"j{n}", kind=kind) for n in range(3)]
+    others = [waiting("j3"), waiting("j4", kind=kind._replace(rest="other"))]
+    found = play(replace(seen(*alike, *others, gpus=1), paid=paid))
+    assert found["j0"] == found["j1"] == Times(100, 100 + 5 + 20 * 0.6)
+    assert [found[f"j{n}"].ends for n in (2, 3, 4)] == [127, 137, 147]
+    limited = play(replace(seen(*alike, gpus=1, most_running=1), paid=paid))
+    assert [limited[f"j{n}"].ends for n in (0, 1, 2)] == [115, 125, 135]
 
 
 def test_a_wide_job_begins_when_its_gpus_are_free_and_classes_come_first() -> None:

@@ -44,6 +44,9 @@ def a_job(slot: str = "a", crashes: int = 0, **fields: object) -> Job:
     )
 
 
+KIND = kind_of(a_job())
+
+
 def taught(*passes: tuple[int, float]) -> Passes:
     """So many at once, and what a step cost each picture."""
     known = Passes()
@@ -73,32 +76,32 @@ def taught(*passes: tuple[int, float]) -> Passes:
 def test_a_number_is_kept_only_if_it_pays(
     passes: tuple[tuple[int, float], ...], at_once: int, why: str
 ) -> None:
-    found, reason = taught(*passes).at_once(a_job(), "a")
+    found, reason = taught(*passes).paid.at_once(KIND, "a")
     assert found == at_once
     assert why in reason
 
 
 def test_what_one_of_many_costs_is_known_where_it_was_measured() -> None:
     known = taught((1, 1.0), (2, 0.6))
-    assert known.cost(a_job(), "a", 1) == 1
-    assert known.cost(a_job(), "a", 3) == pytest.approx(0.6)
-    assert known.cost(a_job(), "a", 4) == 1
-    assert known.cost(a_job(), "b", 2) == 1
+    assert known.paid.cost(KIND, "a", 1) == 1
+    assert known.paid.cost(KIND, "a", 3) == pytest.approx(0.6)
+    assert known.paid.cost(KIND, "a", 4) == 1
+    assert known.paid.cost(KIND, "b", 2) == 1
     known.learn(a_job(), {"steps": 4.0, "too_many": 2})
-    assert known.cost(a_job(), "a", 2) == 1
+    assert known.paid.cost(KIND, "a", 2) == 1
 
 
 def test_a_number_that_did_not_fit_is_not_tried_again() -> None:
     known = taught((1, 1.0), (2, 0.5))
     known.learn(a_job(), {"steps": 4.0, "too_many": 4})
-    assert known.at_once(a_job(), "a") == (2, "4 at once were too many for the memory")
+    assert known.paid.at_once(KIND, "a") == (2, "4 at once were too many for the memory")
 
 
 def test_a_first_pass_with_its_warming_up_does_not_decide() -> None:
     known = taught((1, 1.0))
     for each in (9.0, 0.6, 0.6):
         known.learn(a_job(), {"steps": 4 * each, "together": 2})
-    assert known.at_once(a_job(), "a")[0] == 4
+    assert known.paid.at_once(KIND, "a")[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -106,9 +109,9 @@ def test_a_first_pass_with_its_warming_up_does_not_decide() -> None:
 )
 def test_what_pays_is_asked_for_each_slot_model_size_and_guidance(other: Job) -> None:
     known = taught((1, 1.0))
-    assert known.at_once(a_job(), "a")[0] == 2
-    assert known.at_once(other, "a")[0] == 1
-    assert known.at_once(a_job(), "b")[0] == 1
+    assert known.paid.at_once(KIND, "a")[0] == 2
+    assert known.paid.at_once(kind_of(other), "a")[0] == 1
+    assert known.paid.at_once(KIND, "b")[0] == 1
 
 
 def test_a_restarted_studio_knows_it_from_its_jobs() -> None:
@@ -116,16 +119,15 @@ def test_a_restarted_studio_knows_it_from_its_jobs() -> None:
     done = [replace(a_job(), timings={"steps": 4.0}) for _ in range(ENOUGH)]
     done += [replace(a_job(), timings={"steps": 4.4, "together": 2}) for _ in range(ENOUGH)]
     estimates.learn_all(done)
-    assert estimates.passes.at_once(a_job(), "a")[0] == 1
+    assert estimates.passes.paid.at_once(KIND, "a")[0] == 1
 
 
 # Who with whom
 
 
 def test_words_and_seeds_may_differ_and_nothing_else() -> None:
-    kind = kind_of(a_job())
     for own in ({"prompt": "y"}, {"negative_prompt": "z"}, {"seed": 3}, {"owner": "eve"}):
-        assert kind_of(a_job(**own)) == kind
+        assert kind_of(a_job(**own)) == KIND
     for other in (
         {"steps": 5},
         {"width": 256},
@@ -136,11 +138,12 @@ def test_words_and_seeds_may_differ_and_nothing_else() -> None:
         {"loras": [{"name": "mine", "weight": 1.0}]},
         {"something_new": 1},
     ):
-        assert kind_of(a_job(**other)) != kind
+        assert kind_of(a_job(**other)) != KIND
 
 
 def test_a_job_whose_worker_died_is_alone() -> None:
-    assert kind_of(a_job(crashes=1)) == ""
+    one, other = (replace(a_job(crashes=1), id=name) for name in ("j1", "j2"))
+    assert len({KIND, kind_of(one), kind_of(other)}) == 3
 
 
 def turns(*waiting: Waiting, most_running: int | None = None) -> Turns:
@@ -204,11 +207,13 @@ class Recording(fake.FakeSlot):
 class Crowd:
     """Three jobs teach the slot what one takes; the next ones wait behind a locked door."""
 
-    def __init__(self, open_studio: OpenStudio, end: fake.Script = fake.paint) -> None:
+    def __init__(
+        self, open_studio: OpenStudio, end: fake.Script = fake.paint, **settings: object
+    ) -> None:
         self.door, self.end = threading.Event(), end
         self.slot = Recording("a", self._script)
         self.slot.passes = []
-        self.studio: Studio = open_studio(self.slot)
+        self.studio: Studio = open_studio(self.slot, **settings)
         for _ in range(ENOUGH):
             self.studio.line.wait(self.studio.line.submit([wish()])[0].id, 10)
         self.slot.asked.clear()
@@ -245,6 +250,13 @@ def test_two_that_wait_are_painted_in_one_pass(open_studio: OpenStudio) -> None:
     assert [asked.at_once for asked in crowd.slot.asked[-2:]] == [2, 2]
     assert ends[0].job.timings["together"] == 2
     assert crowd.studio.pool.views()[0].at_once == "2 at once are being tried"
+
+
+def test_a_pass_gives_no_owner_more_than_may_run_at_once(open_studio: OpenStudio) -> None:
+    crowd = Crowd(open_studio, max_running=1)
+    ends = [crowd.studio.line.wait(job.id, 10) for job in crowd.submit()]
+    assert [end.job.state for end in ends] == ["done", "done"]
+    assert crowd.slot.passes == []
 
 
 def test_a_companion_that_cannot_be_claimed_waits_on(
