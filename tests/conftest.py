@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from studio.jobs import fake
@@ -14,6 +15,7 @@ from studio.jobs.studio import Studio
 from studio.settings import Settings
 
 os.environ["DARKROOM_DEFAULT_MODEL"] = "test-pattern"  # for servers that tests start, too
+hypothesis.settings.register_profile("deep", max_examples=5000)  # --hypothesis-profile=deep
 OpenStudio = Callable[..., Studio]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -230,10 +231,11 @@ class Line(RuleBasedStateMachine):
             expected.state = state
 
 
+DEEP = hypothesis_settings.get_current_profile_name() == "deep"
 Line.TestCase.settings = hypothesis_settings(
-    max_examples=40,
+    max_examples=hypothesis_settings().max_examples if DEEP else 40,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-TestLine = Line.TestCase
+TestLine = pytest.mark.timeout(4 * 3600 if DEEP else 120)(Line.TestCase)
