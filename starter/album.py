@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from starter.world import SIZE, Spec, held_out, random_spec, render_with_mask
 
-SHARD = 256  # scenes in a file
+SHARD = 64  # scenes in a file
 CELL = 16  # pixels along the side of one cell of a mask
 Pixels = NDArray[np.uint8]
 Sight = tuple[int, Pixels, Pixels]  # a scene by its number, how it looks, and where its things are
