@@ -24,6 +24,7 @@ from studio.store.store import Store
 
 AT_ONCE = 500  # wishes of one transaction while the line is filled
 ROOM = Room(10_000_000)
+WISH = {"model": "test-pattern"}
 PNG = bytes(90_000)
 
 
@@ -50,7 +51,9 @@ def main(asked: argparse.Namespace) -> int:
 def measure(store: Store, depth: int, deep: int, rate: float, seconds: float) -> dict[str, float]:
     catalog = load_catalog(Settings().presets)
     wishes = (
-        catalog.settle(read_request({"prompt": f"a red car {number}", "owner": f"o{number % 7}"}))
+        catalog.settle(
+            read_request({**WISH, "prompt": f"a red car {number}", "owner": f"o{number % 7}"})
+        )
         for number in itertools.count()
     )
     waiting = iter(_fill(store, wishes, depth))

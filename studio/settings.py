@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     reserve: str = Field(
         "",
         pattern=r"^([\w.-]+=\d+(,\d+)*(;|$))*$",
-        description="GPUs kept for models, such as flux=0,1;sdxl=2. Those paint nowhere else.",
+        description="GPUs kept for models, as in sdxl=0,1;realvis-fast=2; these paint only there.",
     )
     max_waiting: int = Field(10_000, ge=1, description="Jobs that may wait; more are refused.")
     max_waiting_each: int | None = Field(

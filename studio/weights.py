@@ -29,8 +29,8 @@ def find_weights(card: ModelCard, model_folder: Path) -> str:
     index = _cached(card.repo, "model_index.json", card.revision)
     if index:
         return str(Path(index).parent)
-    files = f' --include "*.json" "*.txt" "*.{card.variant}.safetensors"' if card.variant else ""
-    raise _missing(card, f"{card.repo}{files}")
+    kinds = ("*.json", "*.txt", f"*.{card.variant}.safetensors") if card.variant else ()
+    raise _missing(card, " ".join((card.repo, *(f'--include "{kind}"' for kind in kinds))))
 
 
 def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:

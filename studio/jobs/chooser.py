@@ -39,12 +39,14 @@ class Chooser:
         self._store, self._catalog, self._settings = store, catalog, settings
         self._seats, self._estimates = seats, estimates
         there = {gpu.name for gpu in seats.gpus(0.0)}
+        self._reserved: dict[str, frozenset[str]] = {}
         for model, kept in settings.reserved.items():
             if not kept <= there:
                 raise CannotStart(
                     f"reserve: {model} shall have {', '.join(sorted(kept))}, but here are only "
                     f"{', '.join(sorted(there))}."
                 )
+            self._reserved[catalog.find(model).name] = kept
         self._needs = defaultdict[str, Need](Need)  # a card may go away while its jobs wait
         self.measure()
         self._turns = Turns(self._needs, settings.max_running)
@@ -164,4 +166,4 @@ class Chooser:
     def _need(self, card: ModelCard) -> Need:
         width = min(card.gpus, self._seats.widest or card.gpus)
         load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
-        return Need(width, card.memory_gb / width, load, self._settings.reserved.get(card.name))
+        return Need(width, card.memory_gb / width, load, self._reserved.get(card.name))

@@ -73,7 +73,7 @@ def create(
     with gr.Row(elem_id="create", equal_height=False):
         with gr.Column(scale=5, min_width=320, elem_id="asked"):
             with gr.Column(elem_id="dock"):
-                parts |= _words()
+                parts |= _words(studio.catalog.default.examples)
             with gr.Column(elem_id="settings"):
                 parts |= _settings(studio)
         with gr.Column(scale=7, min_width=320, elem_id="seen"):
@@ -142,7 +142,7 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
         when(parts[part].input, desk.choose_shape, ("model", "aspect", "upscale"), ["size"])
 
 
-def _words() -> Parts:
+def _words(examples: Sequence[str]) -> Parts:
     least, most = (int(bound) for bound in bounds("count"))
     found: Parts = {}
     # One line that grows: so Enter paints and Shift+Enter is a new line. The style shows three.
@@ -151,7 +151,7 @@ def _words() -> Parts:
         lines=1,
         max_lines=8,
         elem_id="prompt",
-        placeholder="a red lighthouse on an island, evening light",
+        placeholder=next(reversed(examples), ""),
     )
     found["negative_prompt"] = gr.Textbox(
         label="What should not be in it?", lines=1, max_lines=4, elem_id="negative"

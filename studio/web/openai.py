@@ -162,7 +162,11 @@ def _take_size(fields: dict[str, object], catalog: Catalog) -> None:
         raise Refused(
             f"size: {size} is not {asked} times a size that {card.title} paints.", field="size"
         )
-    fields |= {"width": width, "height": height}  # refused where sizes are: in the card's words
+    raise Refused(
+        f"size: {size} is not what {card.title} paints. A side is {card.min_side} to "
+        f"{card.max_side} in steps of {card.size_step}, or enlarged 2 or 4 times.",
+        field="size",
+    )
 
 
 def _take_quality(fields: dict[str, object]) -> None:

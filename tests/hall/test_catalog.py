@@ -40,6 +40,11 @@ def test_a_wish_is_made_whole(catalog: Catalog) -> None:
     assert request.seed is not None
 
 
+@pytest.mark.parametrize("look", ["neon", "pencil", "pixel-art"])
+def test_looks_made_for_the_starter_use_words_it_knows(catalog: Catalog, look: str) -> None:
+    assert catalog.settle(wish(model="starter", look=look)).warnings == ()
+
+
 def test_settling_what_is_settled_changes_nothing(catalog: Catalog) -> None:
     once = catalog.settle(wish(look="film", aspect="tall", quality="draft", count=3)).request
     assert catalog.settle(once).request == once

@@ -241,8 +241,12 @@ def test_a_full_line_refuses_a_batch_whole(open_studio: OpenStudio) -> None:
 def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
     open_studio: OpenStudio,
 ) -> None:
-    with pytest.raises(Refused, match="hf download SG161222/RealVisXL_V5.0"):
+    with pytest.raises(Refused) as refused:
         open_studio().line.submit([wish(model="realvis_quality")])
+    # One pattern for each --include: of several after one, `hf` takes all but the first for files.
+    kinds = ("*.json", "*.txt", "*.fp16.safetensors")
+    told = " ".join(f'--include "{kind}"' for kind in kinds)
+    assert f"hf download SG161222/RealVisXL_V5.0 {told}" in str(refused.value)
 
 
 def test_the_same_key_gives_the_same_job(open_studio: OpenStudio) -> None:

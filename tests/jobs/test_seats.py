@@ -59,7 +59,7 @@ def two_models(folder: Path) -> Path:
     (folder / "models").mkdir(parents=True)
     (folder / "looks").mkdir()
     (folder / "sizes.toml").write_text((Settings().presets / "sizes.toml").read_text())
-    narrow, wide = "memory_gb = 9\n", "memory_gb = 34\ngpus = 2\n"
+    narrow, wide = "memory_gb = 9\n", 'memory_gb = 34\ngpus = 2\naliases = ["broad"]\n'
     for name, more in {NARROW: narrow, WIDE: wide}.items():
         (folder / "models" / f"{name}.toml").write_text(
             good.replace("[quality]", f"{more}[quality]").replace("\nsteps = 8", "\nsteps = 2")
@@ -155,7 +155,7 @@ def test_a_wide_picture_that_waits_says_which_gpus_are_kept_for_it(
 
 
 def test_a_reserved_gpu_paints_its_model_and_no_other(settings: Settings, presets: Path) -> None:
-    kept = settings.model_copy(update={"reserve": "wide=0,1"})
+    kept = settings.model_copy(update={"reserve": "broad=0,1"})
     house = open_house(kept, presets, gpus=3)
     jobs = house.submit(*[NARROW] * 4, WIDE)
     assert house.end(jobs) == ["gpu2"] * 4 + ["gpu0+gpu1"]

@@ -68,7 +68,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     answer = house.http.post("/v1/images/generations", json={"prompt": "x", field: value})
     error = answer.json()["error"]
     assert answer.status_code == 400 and error["type"] == "invalid_request_error"
-    named = {"size": ("size", "width"), "n": ("count", "n")}.get(field, (field,))
+    named = {"n": ("count", "n")}.get(field, (field,))
     assert error["param"] in named
     assert any(name in error["message"] for name in named)
 
