@@ -53,6 +53,7 @@ class Chooser:
         self._held: Mapping[str, str] = {}
         self._lost_track = True  # of what waits: to be read again
         self._unclaimed = False  # somebody left the line in vain
+        self._coming = Counter[str]()  # starts of the last decision that are not begun, by owner
 
     def measure(self) -> None:
         """What each model needs, on the machines that there are."""
@@ -97,21 +98,30 @@ class Chooser:
         """Who begins now, and where; None while nobody could. To be followed by `done`."""
         if self._lost_track:
             self._turns.clear()
-            self.enter(self._store.waiting(limit=self._settings.max_waiting))
+            self._put_back_strays()
+            self.enter(self._store.waiting())
             self._lost_track = False
         gpus = self._seats.gpus(now)
         if not self._turns or all(gpu.free_at for gpu in gpus):
             return None
         self._lost_track = True  # unless all that was decided is also done
-        return self._turns.decide(now, gpus, self._seats.residents(), self._running())
+        decision = self._turns.decide(now, gpus, self._seats.residents(), self._running())
+        self._coming = Counter(start.owner for start in decision.starts)
+        return decision
+
+    def _put_back_strays(self) -> None:
+        """Jobs that were claimed, and then something broke before a slot had them."""
+        seated = {name for seat in self._seats for name in seat.jobs}
+        for job in self._store.jobs(states=("running",), limit=None):
+            if job.id not in seated:
+                self._store.requeue(job.id, job.token, crashed=False, note="no slot had it")
 
     def beside(self, job: Job, slot: str) -> tuple[list[Job], int, str]:
         """Who waited and is painted in one pass with this one, which begins now; how many pictures
         enter a pass, and why."""
         at_once, why = self._estimates.passes.paid.at_once(kind_of(job), slot)
         room = at_once - int(job.request["count"])
-        running = self._running()
-        running[job.owner] += 1
+        running = self._running() + self._coming
         found = self._turns.beside(kind_of(job), job.priority, room, running)
         claimed: list[Job | None] = []
         try:
@@ -134,6 +144,7 @@ class Chooser:
 
     def begin(self, jobs: Sequence[Job], start: Start, slot: str, at_once: int) -> float | None:
         """Charges the owners for what is given to them; says how long it should take."""
+        self._coming[jobs[0].owner] -= 1
         for job in jobs:
             self._turns.charge(job.owner, len(start.gpus) * (self._seconds(job) or 1.0))
         seconds = [self._seconds(job) for job in jobs]

@@ -75,7 +75,7 @@ class Cluster:
         self._alive: dict[str, tuple[Inbox, int]] = {}
         self._answered, self._closed = threading.Event(), threading.Event()
         self._refused = ""
-        self._wanted: list[int] = []
+        self._wanted: list[int] | None = None  # as the ferry was told
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def open(self) -> None:
@@ -104,9 +104,8 @@ class Cluster:
 
     def want(self, gpus: list[int]) -> None:
         """So many GPUs at once, for each job there is. The autoscaler may bring machines."""
-        if gpus != self._wanted:
+        if gpus != self._wanted and self.tell(what="want", gpus=gpus):
             self._wanted = gpus
-            self.tell(what="want", gpus=gpus)
 
     def begin(self, slot: ClusterSlot, inbox: Inbox, life: int) -> None:
         machine = slot.lies_on
@@ -127,39 +126,55 @@ class Cluster:
             options=options,
         )
 
-    def tell(self, **word: Any) -> None:
+    def tell(self, **word: Any) -> bool:
+        """Whether there was anybody to hear it."""
         with self._lock:
-            if self.ferry:
-                try:
-                    write_bytes(cast(BinaryIO, self.ferry.stdin), msgpack.packb(word))
-                except (BrokenPipeError, ValueError):
-                    return  # the listener reports it
+            if self.ferry is None:
+                return False
+            try:
+                write_bytes(cast(BinaryIO, self.ferry.stdin), msgpack.packb(word))
+            except (BrokenPipeError, ValueError):
+                return False  # the listener reports it
+            return True
 
     def _run(self) -> None:
         tries = 0
         while not self._closed.is_set():
-            ferry = subprocess.Popen(
-                python_command("studio.jobs.ferry", self._settings.cluster),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=dict(os.environ) | {"RAY_AUTH_MODE": "token"},
-                cwd=ROOT,
-                start_new_session=True,
-            )
-            with self._lock:
-                self.ferry = ferry
-            stream = cast(BinaryIO, ferry.stdout)
-            while (data := read_bytes(stream)) is not None:
-                tries = 0
-                self._hear(msgpack.unpackb(data))
-            self._lose(ferry)
+            try:
+                ferry = self._begin_ferry()
+            except OSError as error:  # no memory, or no room for another process
+                log.error("the cluster cannot be looked for: %s", error)
+            else:
+                try:
+                    while (data := read_bytes(cast(BinaryIO, ferry.stdout))) is not None:
+                        tries = 0
+                        self._hear(msgpack.unpackb(data))
+                except Exception:
+                    log.exception("the ferry is not understood, and is ended")
+                    ferry.kill()
+                self._lose(ferry)
             self._answered.set()
             self._closed.wait(RESTS[min(tries, len(RESTS) - 1)])
             tries += 1
 
+    def _begin_ferry(self) -> subprocess.Popen[bytes]:
+        ferry = subprocess.Popen(
+            python_command("studio.jobs.ferry", self._settings.cluster),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(os.environ) | {"RAY_AUTH_MODE": "token"},
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        with self._lock:
+            self.ferry = ferry
+            if self._closed.is_set():  # meanwhile: nobody else would end it
+                cast(BinaryIO, ferry.stdin).close()
+        return ferry
+
     def _lose(self, ferry: subprocess.Popen[bytes]) -> None:
         with self._lock:
-            self.ferry, self._wanted = None, []
+            self.ferry, self._wanted = None, None
             alive, self._alive = self._alive, {}
         code = ferry.wait()
         for stream in (ferry.stdin, ferry.stdout):

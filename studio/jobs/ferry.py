@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ from studio.settings import ROOT
 SILENCE = 30.0  # seconds after which a worker is lost
 LOST = "was lost with its machine, or killed"
 LOOKS = 2.0  # seconds between two looks at the machines
+FAREWELL = 3.0  # seconds, at most
 KNOCK = """
 import sys
 from ray._raylet import GcsClient
@@ -51,7 +53,7 @@ class Ferry:
         self._machines: dict[str, Word | None] = {}  # by Ray's number; None for the unusable
         self._told: list[Word] | None = None
         self._wanted: list[dict[str, float]] = []
-        self._asked: list[dict[str, float]] = []
+        self._asked: list[dict[str, float]] | None = None  # an earlier ferry may have
         where = {"env_vars": {"PYTHONPATH": str(ROOT)}}  # Darkroom lies there on every machine
         ray.init(address, runtime_env=where, log_to_driver=False, logging_level=logging.WARNING)
         self.open_to_all = _lets_anyone_in(ray.get_runtime_context().gcs_address)
@@ -81,10 +83,14 @@ class Ferry:
             for name in self._machines.keys() - nodes.keys():
                 del self._machines[name]
             self._tell_machines()
-            if self._wanted != self._asked:
-                self._asked = self._wanted
-                await asyncio.to_thread(self._want, self._asked)
+            await self.ask_for(self._wanted)
             await asyncio.sleep(LOOKS)
+
+    async def ask_for(self, wanted: list[dict[str, float]]) -> None:
+        """Of the autoscaler, which keeps the last that it was told for ever."""
+        if wanted != self._asked:
+            self._asked = wanted
+            await asyncio.to_thread(self._want, wanted)
 
     def _tell_machines(self) -> None:
         machines = [machine for machine in self._machines.values() if machine]
@@ -209,13 +215,17 @@ def _lets_anyone_in(address: str) -> bool:
 def _listen(inbox: BinaryIO, words: SimpleQueue[Word]) -> None:
     while (data := read_bytes(inbox)) is not None:
         words.put(msgpack.unpackb(data))
-    os._exit(0)  # the pool has gone; Ray ends what this process began
+    words.put({})  # the pool has gone; Ray ends what this process began
+    time.sleep(FAREWELL)
+    os._exit(0)
 
 
 async def serve(ferry: Ferry, words: SimpleQueue[Word]) -> None:
     async def hear() -> None:
-        while True:
-            ferry.hear(await asyncio.to_thread(words.get))
+        while word := await asyncio.to_thread(words.get):
+            ferry.hear(word)
+        await ferry.ask_for([])  # or machines would stay, and nobody paint on them
+        os._exit(0)
 
     await asyncio.gather(hear(), ferry.watch())
 

@@ -12,6 +12,8 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import BinaryIO, cast
 
 from studio.jobs.slot import Gone, Inbox, Said
@@ -19,6 +21,7 @@ from studio.messages import FromWorker, ToWorker, read_frame, write_frame
 from studio.settings import ROOT
 
 log = logging.getLogger("darkroom.slot")
+Outbox = SimpleQueue[ToWorker | None]
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "DATABASE", "CREDENTIAL")
 
 
@@ -40,7 +43,7 @@ class LocalSlot:
         self._command = list(command)
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
-        self._writing = threading.Lock()
+        self._outbox: Outbox = Outbox()
 
     def start(self, inbox: Inbox, life: int) -> None:
         self._process = subprocess.Popen(
@@ -51,19 +54,15 @@ class LocalSlot:
             cwd=ROOT,
             start_new_session=True,
         )
-        threading.Thread(
-            target=self._listen, args=(self._process, inbox, life), name=self.name, daemon=True
-        ).start()
+        self._outbox = Outbox()
+        for work in (
+            partial(_speak, cast(BinaryIO, self._process.stdin), self._outbox),
+            partial(self._listen, self._process, self._outbox, inbox, life),
+        ):
+            threading.Thread(target=work, name=self.name, daemon=True).start()
 
     def send(self, message: ToWorker) -> None:
-        process = self._process
-        if process is None:
-            return
-        try:
-            with self._writing:
-                write_frame(cast(BinaryIO, process.stdin), message)
-        except (BrokenPipeError, ValueError):
-            return  # the listener reports it
+        self._outbox.put(message)
 
     def kill(self) -> None:
         process = self._process
@@ -81,7 +80,9 @@ class LocalSlot:
         process = self._process
         return process.pid if process and process.poll() is None else None
 
-    def _listen(self, process: subprocess.Popen[bytes], inbox: Inbox, life: int) -> None:
+    def _listen(
+        self, process: subprocess.Popen[bytes], outbox: Outbox, inbox: Inbox, life: int
+    ) -> None:
         stream = cast(BinaryIO, process.stdout)
         try:
             while (message := read_frame(stream)) is not None:
@@ -91,8 +92,7 @@ class LocalSlot:
         self._end(process)
         how = _how(process.wait())
         stream.close()
-        with suppress(BrokenPipeError):  # what it was sent as it died is still in the buffer
-            cast(BinaryIO, process.stdin).close()
+        outbox.put(None)
         inbox.put(Said(self.name, life, Gone(how)))
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
@@ -101,6 +101,13 @@ class LocalSlot:
             process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+def _speak(stream: BinaryIO, outbox: Outbox) -> None:
+    """On a thread of its own: a worker that still begins does not read, and a pipe is short."""
+    with suppress(BrokenPipeError), stream:  # the listener reports it
+        while message := outbox.get():
+            write_frame(stream, message)
 
 
 def python_command(module: str, *arguments: str) -> list[str]:

@@ -24,7 +24,7 @@ from studio.jobs.inbox import Close, Entered, Machines, StopJob
 from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
-from studio.jobs.view import Live
+from studio.jobs.view import Live, progressed
 from studio.loras import lora_files
 from studio.messages import (
     Cancel,
@@ -167,7 +167,7 @@ class Pool:
             case Progress():
                 seat.due = now + self.settings.step_seconds
                 seat.holds(job.model)
-                self.feed.tell(job.id, _progress(message, self.feed.live(job.id), job))
+                self.feed.tell(job.id, progressed(message, self.feed.live(job.id), job))
             case Painted() | Failed() | Cancelled():
                 self._end(seat, job, message)
 
@@ -193,7 +193,7 @@ class Pool:
             case Cancelled():
                 self.store.cancelled(job.id, job.token)
             case Gone(how):
-                self._put_back(job, how)
+                self._put_back(job, how, crashed=not seat.spared)
         del seat.jobs[job.id], seat.ends[job.id]
         self.feed.tell(job.id, None)
         if seat.jobs:
@@ -208,9 +208,10 @@ class Pool:
         for job in list(seat.jobs.values()):
             self._end(seat, job, seat.ends[job.id])
 
-    def _put_back(self, job: Job, how: str) -> None:
-        if job.crashes + 1 < MAX_CRASHES:
-            self.store.requeue(job.id, job.token, crashed=True, note=f"worker {how}")
+    def _put_back(self, job: Job, how: str, crashed: bool) -> None:
+        stopping = self.store.job(job.id).cancel_requested  # then it is cancelled
+        if stopping or job.crashes + crashed < MAX_CRASHES:
+            self.store.requeue(job.id, job.token, crashed=crashed, note=f"worker {how}")
             self._chooser.lose_track()
             return
         sentence = (
@@ -244,6 +245,7 @@ class Pool:
             if job and seat.state == "painting":
                 seat.slot.send(Cancel(job_id, job.token))
                 seat.due = min(seat.due, time.monotonic() + CANCEL_SECONDS)
+                seat.stopping = True
 
     def _assign(self) -> None:
         now = time.monotonic()
@@ -273,7 +275,9 @@ class Pool:
 
     def _make_room(self, leave: Sequence[Resident]) -> None:
         for resident in leave:
-            seat = self._seats.on(resident.gpus)
+            seat = self._seats.at(resident.gpus)
+            if seat is None or resident.model not in seat.loaded:
+                continue  # it left for another start of this decision
             seat.loaded.remove(resident.model)
             if seat.wide and not seat.loaded:
                 self._dismiss(seat)
@@ -292,6 +296,7 @@ class Pool:
             self._begin(seat)
         names = {paint.job for paint in asked}
         seat.jobs, seat.state = {job.id: job for job in jobs if job.id in names}, "painting"
+        seat.stopping = False
         seat.due = time.monotonic() + self.settings.load_seconds
         beside = f", beside {len(asked) - 1} more" if len(asked) > 1 else ""
         for name in names:
@@ -352,14 +357,22 @@ class Pool:
                 self._end_all(seat)
             elif seat.state in ("painting", "starting", "leaving"):
                 log.error("%s gave no sign of life in time and is killed", seat.slot.name)
+                if seat.stopping:
+                    seat.worn = "did not stop in time"
+                # Nor is it a job's fault that a machine of the cluster never had a GPU for it.
+                seat.spared = seat.stopping or (seat.slot.leased and seat.starts > 0)
                 seat.due = now + CANCEL_SECONDS
                 seat.slot.kill()
 
     def _begin(self, seat: Seat) -> None:
         seat.life, seat.starts, seat.state = seat.life + 1, seat.starts + 1, "starting"
         seat.dead, seat.worn = None, ""
+        seat.stopping = seat.spared = False
         seat.due = time.monotonic() + self.settings.load_seconds
-        seat.slot.start(self.inbox, seat.life)
+        try:
+            seat.slot.start(self.inbox, seat.life)
+        except (OSError, RuntimeError) as error:  # no memory, or no room for another process
+            self.inbox.put(Said(seat.slot.name, seat.life, Gone(f"could not begin: {error}")))
 
     def _patience(self) -> float:
         """How long the inbox may stay silent before the clock must be looked at."""
@@ -382,15 +395,3 @@ class Pool:
                     self.store.requeue(job.id, job.token, crashed=False, note="shutdown")
             seat.slot.send(Leave())
             seat.slot.kill()
-
-
-def _progress(message: Progress, before: Live, job: Job) -> Live:
-    count = int(job.request["count"])
-    which = f"picture {message.index + 1} of {count}, " if count > 1 else ""
-    return Live(
-        doing=which + (message.stage or f"step {message.step} of {message.steps}"),
-        index=message.index,
-        step=message.step,
-        steps=message.steps,
-        preview=message.preview or before.preview,
-    )

@@ -82,6 +82,7 @@ class Start:
     loads: bool
     leave: tuple[Resident, ...]  # who must go first
     reason: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,9 +336,9 @@ class _Round:
     # What follows
 
     def _start(self, head: Waiting, place: _Place, passed: list[Line]) -> None:
-        self.starts.append(
-            Start(head.job, place.gpus, place.loads, place.leave, self._reason(head, place))
-        )
+        why = self._reason(head, place)
+        start = Start(head.job, place.gpus, place.loads, place.leave, why, head.owner)
+        self.starts.append(start)
         self.taken[head.line] += 1
         self.found.clear()
         width = len(place.gpus)

@@ -52,6 +52,8 @@ class Seat:
     dead: str | None = None
     worn: str = ""
     lost: bool = False  # its machine is no longer there
+    stopping: bool = False  # somebody wants one of its jobs to stop
+    spared: bool = False  # how its worker ended is not the fault of its jobs
     at_once: str = ""
     deaths: list[float] = field(default_factory=list)
 
@@ -139,11 +141,17 @@ class Seats:
     def find(self, name: str) -> Seat | None:
         return self._seats.get(name)
 
-    def on(self, gpus: tuple[str, ...]) -> Seat:
-        """The seat on exactly these GPUs; a wide one is made if there is none."""
+    def at(self, gpus: tuple[str, ...]) -> Seat | None:
+        """The seat on exactly these GPUs."""
         for seat in self._seats.values():
             if seat.gpus == gpus and seat.state != "leaving":
                 return seat
+        return None
+
+    def on(self, gpus: tuple[str, ...]) -> Seat:
+        """The same; a wide one is made if there is none."""
+        if seat := self.at(gpus):
+            return seat
         slot = self._widen([self._seats[name].slot for name in gpus])
         leaving = self._seats.get(slot.name)
         seat = Seat(slot, f"{len(gpus)} GPUs for one picture", gpus, "resting")
@@ -188,7 +196,7 @@ class Seats:
         return [
             Resident(model, seat.gpus)
             for seat in self._seats.values()
-            if seat.state != "leaving"
+            if seat.state != "leaving" and not seat.lost
             for model in seat.loaded
         ]
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from studio.jobs.forecast import Times
+from studio.messages import Progress
 from studio.store.rows import FINAL, Job, Picture
 
 
@@ -16,6 +17,18 @@ class Live:
     step: int = 0
     steps: int = 0
     preview: bytes = b""
+
+
+def progressed(message: Progress, before: Live, job: Job) -> Live:
+    count = int(job.request["count"])
+    which = f"picture {message.index + 1} of {count}, " if count > 1 else ""
+    return Live(
+        doing=which + (message.stage or f"step {message.step} of {message.steps}"),
+        index=message.index,
+        step=message.step,
+        steps=message.steps,
+        preview=message.preview or before.preview,
+    )
 
 
 @dataclass(frozen=True, slots=True)

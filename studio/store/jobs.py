@@ -119,7 +119,7 @@ def find(tx: Connection, job_id: str) -> Job:
     return _as_job(row)
 
 
-def waiting(tx: Connection, limit: int) -> list[Job]:
+def waiting(tx: Connection, limit: int | None) -> list[Job]:
     query = select(job).where(job.c.state == "queued").order_by(job.c.priority.desc(), job.c.seq)
     return [_as_job(row) for row in tx.execute(query.limit(limit))]
 

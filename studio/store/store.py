@@ -124,7 +124,7 @@ class Store:
             back = [jobs.put_back(tx, job.id, job.token, now, note) for job in running]
         return [job.id for job in back if job and job.state == "queued"]
 
-    def waiting(self, limit: int = 1000) -> list[Job]:
+    def waiting(self, limit: int | None = None) -> list[Job]:
         """In the order in which they are to be painted."""
         with self.database.read() as connection:
             return jobs.waiting(connection, limit)
@@ -178,7 +178,7 @@ class Store:
         *,
         owner: str | None = None,
         states: Sequence[State] = (),
-        limit: int = 50,
+        limit: int | None = 50,
         before: int | None = None,
     ) -> list[Job]:
         """Newest first; `before` is the `seq` where the last page ended."""

@@ -1,5 +1,6 @@
 """A real Ray of three machines on this one: who paints where, what is lost, who may not enter."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+import msgpack
 import pytest
 
 from studio.errors import CannotStart
 from studio.jobs.cluster import Cluster
 from studio.jobs.slot import Inbox
 from studio.jobs.studio import Studio, find_fleet
+from studio.messages import read_bytes
 from studio.settings import ROOT, Settings
 from tests.jobs.test_pool import until
 from tests.jobs.test_seats import NARROW, WIDE, House, two_models
@@ -53,6 +56,58 @@ def end(ray: Ray) -> None:
     cast(IO[str], ray.process.stdin).close()
     ray.process.wait(60)
     cast(IO[str], ray.process.stdout).close()
+
+
+class Heard:
+    """The input of a ferry that is only listened to."""
+
+    def __init__(self) -> None:
+        self.stdin = io.BytesIO()
+
+    def words(self) -> list[dict[str, object]]:
+        self.stdin.seek(0)
+        words = []
+        while (data := read_bytes(self.stdin)) is not None:
+            words.append(msgpack.unpackb(data))
+        return words
+
+
+def test_what_the_line_could_use_is_told_to_each_ferry_once(settings: Settings) -> None:
+    cluster = Cluster(settings, Inbox(), WORKER, [])
+    cluster.want([1])  # there is no ferry yet
+    for _ in range(2):
+        ferry = cluster.ferry = Heard()  # type: ignore[assignment]
+        for gpus in ([1], [1], [2, 1]):
+            cluster.want(gpus)
+        assert [word["gpus"] for word in ferry.words()] == [[1], [2, 1]]
+        cluster._wanted = None  # as when it is lost
+
+
+def test_a_ferry_that_cannot_begin_is_tried_again_and_one_that_comes_too_late_is_ended(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    tries = iter([OSError(12, "Cannot allocate memory"), ["cat"], ["cat"]])
+
+    def begin(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        command = next(tries)
+        if isinstance(command, OSError):
+            raise command
+        if begun:  # the studio closes while this one begins
+            cluster._closed.set()
+        begun.append(popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))  # type: ignore[arg-type]
+        return begun[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("studio.jobs.cluster.subprocess.Popen", begin)
+    monkeypatch.setattr("studio.jobs.cluster.RESTS", (0.0,))
+    cluster = Cluster(settings, Inbox(), WORKER, [])
+    cluster._thread.start()
+    until(lambda: begun)
+    begun[0].kill()
+    cluster._thread.join(10)
+    assert not cluster._thread.is_alive()
+    assert len(begun) == 2 and begun[1].poll() == 0
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from studio.jobs import fake
-from studio.jobs.slot import Gone
+from studio.jobs.slot import Gone, Inbox
 from studio.messages import FromWorker, Paint, Painted, Progress
 from studio.settings import Settings
 from tests.jobs.test_pool import until
@@ -96,6 +96,39 @@ def test_the_job_of_a_lost_machine_is_painted_once_by_another(house: House) -> N
     assert house.end([job]) == ["b:gpu0"]
     assert house.studio.store.job(job).crashes == 1
     assert [view.name for view in house.studio.pool.views()] == ["b:gpu0"]
+
+
+def test_a_lost_machine_that_is_slow_to_say_so_holds_up_nobody(house: House) -> None:
+    class Slow(fake.FakeSlot):
+        def kill(self) -> None:
+            threading.Timer(1.5, super().kill).start()
+
+    house.slots["a:gpu0"] = Slow("a:gpu0", house.script, machine="a", leased=True)
+    house.has("a:gpu0")
+    house.end(house.submit(NARROW))
+    house.has("b:gpu0")
+    began = time.monotonic()
+    assert house.end(house.submit(NARROW)) == ["b:gpu0"]
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_job_is_not_blamed_for_a_gpu_that_never_came(settings: Settings, presets: Path) -> None:
+    class Pending(fake.FakeSlot):
+        def start(self, inbox: Inbox, life: int) -> None:
+            self._inbox, self._life = inbox, life  # somebody else of the cluster has the GPU
+
+        def send(self, message: object) -> None:
+            pass
+
+    house = open_house(settings.model_copy(update={"load_seconds": 0.2}), presets, 0)
+    house.slots["a:gpu0"] = Pending("a:gpu0", machine="a", leased=True)
+    house.has("a:gpu0")
+    (job,) = house.submit(NARROW)
+    until(lambda: house.studio.store.job(job).attempts > 2)
+    house.has("b:gpu0")
+    assert house.end([job]) == ["b:gpu0"]
+    assert house.studio.store.job(job).crashes <= 1  # of the machine that went
+    house.studio.close()
 
 
 def test_a_wide_model_is_as_wide_as_the_machines_that_are_there(house: House) -> None:

@@ -57,6 +57,17 @@ def test_a_worker_that_dies_as_it_is_spoken_to_is_missed_all_the_same() -> None:
     assert inbox.get(timeout=5) == Said("deaf", 1, Gone("left with exit code 0"))
 
 
+def test_who_hands_over_a_long_message_never_waits_for_the_worker_to_read_it() -> None:
+    slot, inbox = LocalSlot("slow", "fake", ["sleep", "60"], {}), Inbox()
+    slot.start(inbox, 1)
+    began = time.monotonic()
+    for _ in range(3):
+        slot.send(Cancel("j" * 200_000, 1))
+    assert time.monotonic() - began < 1
+    slot.kill()
+    assert inbox.get(timeout=5) == Said("slow", 1, Gone("killed by SIGKILL"))
+
+
 def test_a_worker_that_talks_nonsense_is_ended_and_missed() -> None:
     command = ["sh", "-c", "printf '\\000\\000\\000\\003abc'; exec sleep 60"]
     slot, inbox = LocalSlot("mad", "fake", command, {}), Inbox()

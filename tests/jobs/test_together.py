@@ -13,7 +13,7 @@ from studio.jobs.estimate import Estimates
 from studio.jobs.schedule import Need, Waiting
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
-from studio.jobs.together import ENOUGH, Passes, kind_of
+from studio.jobs.together import ENOUGH, Paid, Passes, kind_of
 from studio.jobs.turns import Turns
 from studio.messages import (
     Failed,
@@ -257,6 +257,26 @@ def test_a_pass_gives_no_owner_more_than_may_run_at_once(open_studio: OpenStudio
     ends = [crowd.studio.line.wait(job.id, 10) for job in crowd.submit()]
     assert [end.job.state for end in ends] == ["done", "done"]
     assert crowd.slot.passes == []
+
+
+def test_companions_count_with_who_begins_at_the_same_time(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Paid, "at_once", lambda *asked: (2, "for tests"))
+    door = threading.Event()
+
+    def locked(message: Paint, stop: threading.Event) -> Iterator[FromWorker | Gone]:
+        door.wait(10)
+        yield from fake.paint(message, stop)
+
+    slots = [fake.FakeSlot(name, locked) for name in ("a", "b")]
+    studio = open_studio(*slots, max_running=2)
+    until(lambda: {view.state for view in studio.pool.views()} == {"idle"})
+    jobs = studio.line.submit([wish() for _ in range(6)])
+    until(lambda: all(slot.asked for slot in slots))
+    assert studio.store.counts()["running"] == 2
+    door.set()
+    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
 
 
 def test_a_companion_that_cannot_be_claimed_waits_on(
