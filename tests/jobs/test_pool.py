@@ -69,16 +69,19 @@ def test_priority_goes_first_then_order_of_arrival(open_studio: OpenStudio) -> N
     assert [asked.job for asked in slot.asked] == [job.id for job in order]
 
 
-def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
-    all_are_here = threading.Event()
+def behind(door: threading.Event) -> fake.Script:
+    """Paints when the door is open."""
 
-    def when_all_are_here(
-        message: Paint, cancelled: threading.Event
-    ) -> Iterator[FromWorker | Gone]:
-        all_are_here.wait(10)
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        door.wait(10)
         yield from fake.paint(message, cancelled)
 
-    slot = fake.FakeSlot("a", when_all_are_here)
+    return script
+
+
+def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
+    all_are_here = threading.Event()
+    slot = fake.FakeSlot("a", behind(all_are_here))
     studio = open_studio(slot)
     first = studio.line.submit([wish(owner="ann")])[0]
     until(lambda: slot.asked)
@@ -92,13 +95,15 @@ def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
 
 
 def test_one_owner_does_not_take_every_slot(open_studio: OpenStudio) -> None:
-    slots = slow_slot("a"), slow_slot("b")
+    door = threading.Event()
+    slots = [fake.FakeSlot(name, behind(door)) for name in ("a", "b")]
     studio = open_studio(*slots, max_running=1)
-    ann = studio.line.submit([wish(owner="ann", steps=10) for _ in range(2)])
+    ann = studio.line.submit([wish(owner="ann") for _ in range(2)])
     until(lambda: "ann paints 1 at once" in studio.line.view(ann[1].id).words)
     bob = studio.line.submit([wish(owner="bob")])[0]
     until(lambda: studio.line.view(bob.id).job.state == "running")
     assert studio.line.view(ann[1].id).job.state == "queued"
+    door.set()
     assert studio.line.wait(ann[1].id, 10).job.state == "done"
 
 
