@@ -9,8 +9,7 @@ setup:
 
 test:
 	@scripts/setup requirements-dev.txt --tools
-	.venv/bin/python -m pytest -q
-	.venv/bin/python -m pytest -q -m slow
+	@scripts/test
 
 lint:
 	@scripts/setup requirements-dev.txt
