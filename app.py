@@ -63,6 +63,7 @@ def paint(settings: Settings, asked: argparse.Namespace) -> int:
     from studio.request import read_request
 
     out = Path(asked.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
     wish = read_request(_wished(asked, out))
     studio = Studio.open(settings)
     try:

@@ -25,6 +25,10 @@ MAX_COUNT = 10  # OpenAI's bound
 def _sound_text(text: str) -> str:
     if "\x00" in text:
         raise ValueError("the text holds a NUL character; remove it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair; remove it.") from None
     return text
 
 

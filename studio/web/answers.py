@@ -25,7 +25,13 @@ class BadBody(Refused):
 
 
 def error_response(status: int, code: str, sentence: str, field: str | None = None) -> Response:
-    return JSONResponse({"error": {"code": code, "message": sentence, "field": field}}, status)
+    told = {"code": code, "message": sayable(sentence), "field": sayable(field)}
+    return JSONResponse({"error": told}, status)
+
+
+def sayable(text: str | None) -> str | None:
+    """JSON may name a field by half of a surrogate pair, which no answer can repeat."""
+    return text and text.encode(errors="replace").decode()
 
 
 def speaks(shape: ErrorShape) -> Callable[[Handler], Handler]:

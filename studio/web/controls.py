@@ -131,8 +131,11 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
     if any(weight != strength for weight in weights):
         own = ", ".join(f"{use['name']} {use['weight']:g}" for use in request["loras"])
         missing.append(f"The LoRAs had weights that one control cannot show: {own}.")
+    if request["precision"] != "auto":
+        missing.append(f"It was painted in {request['precision']}, which has no control.")
     values = {
         "prompt": wish["prompt"],
+        "count": request["count"] if seed is None else 1,
         "negative_prompt": wish["negative_prompt"],
         "model": card.name,
         "quality": quality_of(card, request["steps"]),

@@ -58,6 +58,7 @@ const follow = () => {
 watch('value', follow);
 """
 
+WATCHING = 32  # tabs that are shown previews at once; the others look again every second
 EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
 
 # What the clock, the stream and most clicks show again, in the order of `Desk.show`.
@@ -88,8 +89,8 @@ def create(
     parts["clock"] = gr.Timer(IDLE_SECONDS)
     desk = Desk(studio)
     _light_events(desk, parts, painting)
-    # Only the stream of previews has a place in the queue, one for each slot. Every event of this
-    # group must give the same limit: Gradio takes the lowest.
+    # Only the stream of previews has a place in the queue, and not one of those that paint: who
+    # looks on holds up nobody.
     shown = [parts[name] for name in SHOW]
     followed = parts["live"].follow(
         desk.follow,
@@ -97,8 +98,8 @@ def create(
         shown,
         show_progress="hidden",
         api_visibility="private",
-        concurrency_id="paint",
-        concurrency_limit=studio.pool.size,
+        concurrency_id="watch",
+        concurrency_limit=WATCHING,
     )
     followed.then(desk.show, state, shown, **LIGHT)
     opened = [parts[name] for name in ("state", *FILL, "held", *SHOW)]

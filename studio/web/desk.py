@@ -125,7 +125,7 @@ class Desk:
         Where nothing was left it keeps its hands off: by now somebody may have typed.
         """
         asked = request.query_params.get("job")
-        found = _sound({"jobs": [asked]} if asked else state) | {"model": ""}
+        found = self._with(asked, _sound(state) | {"model": ""})
         known, state = state == found, found
         view, _ = self._current(state)
         card, folder = self.studio.catalog.default, self.studio.settings.model_folder
@@ -134,7 +134,7 @@ class Desk:
             filled = self._fill(view.job, None) if view else filled
         except DarkroomError as error:  # its model is no longer in the presets
             filled[0] = frame.note(_spoken(str(error)), "warn")
-        if asked and view is None:
+        if asked and asked not in found["jobs"]:
             filled[0] = frame.note(f"There is no job {asked[:40]!r} here.", "warn")
         return [gr.skip() if known else state, *filled, self._held(state), *self.show(state)]
 
@@ -173,6 +173,17 @@ class Desk:
                 yield [gr.skip(), self._live(view, after), *_skip(3)]
 
     # Looked up
+
+    def _with(self, asked: str | None, state: dict[str, Any]) -> dict[str, Any]:
+        """Also the job of the address, held up if it is done. What there was is not forgotten."""
+        if not asked or asked in state["jobs"]:
+            return state
+        try:
+            pictures = self.studio.line.view(asked).pictures
+        except NotFound:
+            return state
+        held = pictures[0].id if pictures and state["jobs"] else ""
+        return state | {"jobs": [*state["jobs"], asked][-MOST_JOBS:], "picture": held}
 
     def _views(self, state: State) -> list[View]:
         views = []

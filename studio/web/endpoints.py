@@ -123,7 +123,7 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
     def history(limit: int = 50, before: str | None = None) -> list[Told]:
         """The newest pictures, at most 200. `before` is the id of the last one already seen."""
         with _spoken():
-            pictures = studio.store.pictures(limit=min(limit, 200), before=before or None)
+            pictures = studio.store.pictures(limit=max(1, min(limit, 200)), before=before or None)
             return [tell_picture(picture) for picture in pictures]
 
     return job, cancel, models, history

@@ -6,11 +6,13 @@ ASGI, so that a disconnect still reaches the handlers. It knows no endpoint but 
 
 import json
 import socket
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.settings import LOOPBACK, Settings
@@ -90,6 +92,41 @@ class Guard:
             await send(message)
 
         return dressed
+
+
+class Welcome:
+    """Lets browsers read the answers that pages of the sites in DARKROOM_ORIGINS get.
+
+    Outermost: Gradio answers what a browser asks beforehand, and on this machine in the negative.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self.app = app
+        self.origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        origin = headers.get("origin")
+        if origin is None or origin not in self.origins:
+            await self.app(scope, receive, send)
+            return
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told = MutableHeaders(scope=message)
+                told["Access-Control-Allow-Origin"] = origin
+                told.add_vary_header("Origin")
+            await send(message)
+
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            may = {
+                "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, PATCH",
+                "Access-Control-Allow-Headers": headers.get("access-control-request-headers", "*"),
+                "Access-Control-Max-Age": "600",
+            }
+            await Response(status_code=204, headers=may)(scope, receive, dressed)
+            return
+        await self.app(scope, receive, dressed)
 
 
 def host_patterns(settings: Settings) -> tuple[str, ...]:

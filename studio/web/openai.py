@@ -19,10 +19,10 @@ from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import ImageRequest
 from studio.store.rows import Picture
-from studio.web.answers import read_object, speaks
-from studio.web.asking import OUTSIDE, ask
+from studio.web.answers import read_object, sayable, speaks
+from studio.web.asking import OUTSIDE
 from studio.web.telling import Told
-from studio.web.waiting import finish, painted
+from studio.web.waiting import paint, painted
 
 QUALITY = {"low": "draft", "medium": "balanced", "high": "best", "standard": None, "hd": "best"}
 # Fields of OpenAI's that mean nothing here, with the values that ask for nothing.
@@ -42,8 +42,10 @@ WHY = {
 def openai_error(status: int, code: str, sentence: str, field: str | None = None) -> Response:
     status = 400 if status == 422 else status
     kind = "invalid_request_error" if status < 500 else "server_error"
-    told = {"message": sentence, "type": kind, "param": field, "code": code}
-    return JSONResponse({"error": told}, status)
+    told = {"message": sayable(sentence), "type": kind, "param": sayable(field), "code": code}
+    # Its client sends again what ended with 409 or 500: a stopped picture would be painted yet.
+    once = {} if status in (429, 503) else {"x-should-retry": "false"}
+    return JSONResponse({"error": told}, status, once)
 
 
 faced = speaks(openai_error)
@@ -78,11 +80,11 @@ class OpenAI:
             raise NotFound(str(error), field="model") from None
 
     async def generations(self, request: Request) -> Response:
-        """Paint and wait. Beside OpenAI's fields it takes every field of `/api/generate`."""
+        """Paint and wait, as `/api/generate` does, whose fields it takes beside OpenAI's."""
         body = await read_object(request)
         fields, url = _wish(body, self.studio.catalog)
-        jobs = await asyncio.to_thread(ask, self.studio.line, [fields])
-        view = painted((await finish(self.studio.line, [jobs[0].id], request))[0])
+        (view,) = await paint(self.studio.line, [fields], request)
+        painted(view)
         base = str(request.base_url) if url else None
         return JSONResponse(await asyncio.to_thread(self._answer, view, body, base))
 
@@ -128,6 +130,8 @@ def _wish(body: Mapping[str, object], catalog: Catalog) -> tuple[dict[str, objec
         if isinstance(tags, list):  # anything else is refused with its own sentence
             fields["tags"] = [*tags, user]
     if "n" in fields:
+        if "count" in fields:
+            raise Refused("n: count is given already; say it once.", field="n")
         fields["count"] = fields.pop("n")
     _take_size(fields, catalog)
     _take_quality(fields)
@@ -152,7 +156,7 @@ def _take_size(fields: dict[str, object], catalog: Catalog) -> None:
     card = catalog.find(str(fields.get("model") or fields.get("model_mode") or ""))
     asked = fields.get("upscale")
     # Unasked, as the card does it, or else in any way that gives this size.
-    ways = (card.upscale, 1, 2, 4) if asked is None else [n for n in (2, 4) if n == asked]
+    ways = (card.upscale, 1, 2, 4) if asked is None else [n for n in (1, 2, 4) if n == asked]
     for times in ways:
         small = (width // times, height // times)
         if card.size_objection(*small) is None and (width % times, height % times) == (0, 0):

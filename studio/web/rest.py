@@ -18,7 +18,7 @@ from studio.store.rows import Picture
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.asking import ask
 from studio.web.telling import Told, tell_job, tell_model, tell_picture, tell_row, tell_slots
-from studio.web.waiting import finish, painted
+from studio.web.waiting import key_of, paint, painted
 
 MOST_PROMPTS = 1000
 faced = speaks(error_response)
@@ -53,16 +53,12 @@ class Rest:
 
     async def generate(self, request: Request) -> Response:
         """Paint one wish and wait for it. Answers with the picture itself and where it lies."""
-        fields = await read_object(request)
-        jobs = await asyncio.to_thread(ask, self.studio.line, [fields])
-        view = painted((await finish(self.studio.line, [jobs[0].id], request))[0])
-        return JSONResponse(await asyncio.to_thread(self._painted, view))
+        (view,) = await paint(self.studio.line, [await read_object(request)], request)
+        return JSONResponse(await asyncio.to_thread(self._painted, painted(view)))
 
     async def generate_batch(self, request: Request) -> Response:
         """Paint many: `prompts` is a list of {prompt, seed, filename…} over the shared fields."""
-        wishes = _batch(await read_object(request))
-        jobs = await asyncio.to_thread(ask, self.studio.line, wishes)
-        views = await finish(self.studio.line, [job.id for job in jobs], request)
+        views = await paint(self.studio.line, _batch(await read_object(request)), request)
         results = [_result(index, view) for index, view in enumerate(views)]
         good = sum(result["success"] for result in results)
         return JSONResponse(
@@ -78,8 +74,7 @@ class Rest:
     async def submit(self, request: Request) -> Response:
         """Write a wish down and answer at once. The same Idempotency-Key gives the same job."""
         fields = await read_object(request)
-        key = request.headers.get("idempotency-key")
-        job = (await asyncio.to_thread(ask, self.studio.line, [fields], key=key))[0]
+        job = (await asyncio.to_thread(ask, self.studio.line, [fields], key=key_of(request)))[0]
         told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
         return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
 
@@ -135,7 +130,7 @@ class Rest:
     async def ready(self, request: Request) -> Response:
         """200 once a slot can paint, 503 before."""
         slots = tell_slots(self.studio)
-        if any(slot["state"] in ("idle", "painting", "saving") for slot in slots):
+        if any(slot["state"] in ("idle", "resting", "painting", "saving") for slot in slots):
             return JSONResponse({"ready": True})
         why = "; ".join(f"{slot['name']}: {slot['reason']}" for slot in slots) or "there are none"
         if self.studio.store.reading:

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from studio.errors import CannotStart
 from studio.jobs.studio import Studio
 from studio.web.docs import docs_route
-from studio.web.guard import Guard
+from studio.web.guard import Guard, Welcome
 from studio.web.openai import openai_routes
 from studio.web.page import build_page
 from studio.web.pictures import picture_routes
@@ -84,6 +84,8 @@ async def _open(studio: Studio) -> Site:
         where = f"{settings.host}, port {settings.port}"
         sentence = f"Cannot listen on {where}; something else is there. Choose another with --port."
         raise CannotStart(sentence) from None
+    if settings.origins and page.app.middleware_stack:  # built when it began to serve
+        page.app.middleware_stack = Welcome(page.app.middleware_stack, settings.origins)
     return Site(share_url or url.rstrip("/"), page.server_port, page)
 
 

@@ -4,13 +4,14 @@ Who hangs up before the work began gets it cancelled; what has begun is finished
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 
 from studio.errors import Conflict, DarkroomError, NotFound
 from studio.jobs.line import Line
 from studio.jobs.view import View
+from studio.web.asking import ask
 
 
 class Gone(DarkroomError):
@@ -24,8 +25,17 @@ class NotPainted(DarkroomError):
     code = "failed"
 
 
-async def finish(line: Line, jobs: Sequence[str], request: Request) -> list[View]:
-    """The final views, or Gone when the client hung up first."""
+def key_of(request: Request) -> str | None:
+    return request.headers.get("idempotency-key")
+
+
+async def paint(line: Line, wishes: Sequence[Mapping[str, object]], request: Request) -> list[View]:
+    """The final views of these wishes. The same Idempotency-Key waits for the same jobs.
+
+    Or Gone when the client hung up first. One with a key may come back for what it began.
+    """
+    key = key_of(request)
+    jobs = [job.id for job in await asyncio.to_thread(ask, line, wishes, key=key)]
     ends = asyncio.gather(*(line.ended(job) for job in jobs))
     hung_up = asyncio.ensure_future(_hung_up(request))
     await asyncio.wait((ends, hung_up), return_when=asyncio.FIRST_COMPLETED)
@@ -33,7 +43,8 @@ async def finish(line: Line, jobs: Sequence[str], request: Request) -> list[View
     if ends.done():
         return ends.result()
     ends.cancel()
-    await asyncio.to_thread(give_up, line, jobs)
+    if key is None:
+        await asyncio.to_thread(give_up, line, jobs)
     raise Gone("The client hung up.")
 
 

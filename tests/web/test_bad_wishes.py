@@ -9,6 +9,9 @@ from tests.web.conftest import House
 
 # outside name, JSON of the value, what the sentence must hold
 BAD = [
+    ("filename", '"a\\ud83d"', ["surrogate"]),
+    ("tags", '["\\ud83d"]', ["surrogate"]),
+    ("\\ud83d", "1", []),
     ("width", "0", ["width", "0", "64"]),
     ("width", "-8", ["width", "-8", "64"]),
     ("width", "1000000000", ["width", "1000000000", "4096"]),
@@ -70,7 +73,11 @@ def test_a_bad_query_is_refused(house: House) -> None:
 
 def test_gradio_refuses_in_the_same_sentences(house: House) -> None:
     client = Client(house.url, verbose=False, token=False)
-    cannot = ('prompt="\\ud800"', "unheard_of=1")  # its own client stops these, and NaN
+    cannot = (
+        'prompt="\\ud800"',
+        "unheard_of=1",
+        "\\ud83d=1",
+    )  # its own client stops these, and NaN
     for name, value, words in BAD:
         if "NaN" in value or "," in value or "1e999" in value or f"{name}={value}" in cannot:
             continue

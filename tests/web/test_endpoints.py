@@ -96,7 +96,7 @@ def test_a_cancelled_call_that_waits_is_taken_out_of_the_line(house: House, clie
         house.studio.line.wait(job, 5)
 
 
-def test_the_painting_events_share_one_limit_the_number_of_slots(
+def test_as_many_calls_wait_for_a_picture_as_there_are_slots_and_who_looks_on_is_apart(
     house: House, client: Client
 ) -> None:
     """Gradio takes the lowest limit of a group, at the first call of each event."""
@@ -104,7 +104,7 @@ def test_the_painting_events_share_one_limit_the_number_of_slots(
     for event in page.fns.values():
         if event.queue and event.concurrency_id == "paint":
             assert event.concurrency_limit == house.studio.pool.size
-        elif event.queue:
+        elif event.queue and event.concurrency_id != "watch":
             raise AssertionError(f"{event.name} waits in the queue outside of the group")
     client.predict("x", width=64, height=64, api_name="/generate")
     groups = page._queue.event_queue_per_concurrency_id

@@ -2,11 +2,21 @@
 
 import json
 import socket
+from pathlib import Path
 
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
+from studio.jobs import fake
+from studio.jobs.seats import Fleet
+from studio.jobs.studio import Studio
 from studio.settings import Settings
-from studio.web.guard import MAX_BODY, host_patterns
+from studio.web.guard import MAX_BODY, Welcome, host_patterns
+from studio.web.quiet import prepare
+from studio.web.site import serve
 from tests.web.conftest import House
 
 JOIN = "/gradio_api/queue/join"
@@ -30,6 +40,39 @@ def test_a_foreign_origin_is_refused_whatever_it_asks(house: House, origin: str,
 def test_its_own_pages_and_scripts_without_an_origin_come_in(house: House) -> None:
     assert house.http.get("/api/health", headers={"Origin": house.url}).status_code == 200
     assert house.http.get("/api/health").status_code == 200
+
+
+def test_a_site_that_is_named_may_read_its_answers_and_no_other() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("told")(scope, receive, send)
+
+    client = TestClient(Welcome(app, ("https://my.site",)))
+    allowed = "access-control-allow-origin"
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-mine"}
+    mine, other = ({"Origin": site} for site in ("https://my.site", "https://evil.example"))
+    before = client.options("/api/jobs", headers=mine | asks)
+    assert (before.status_code, before.headers[allowed]) == (204, "https://my.site")
+    assert before.headers["access-control-allow-headers"] == "x-mine"
+    assert client.get("/", headers=mine).headers[allowed] == "https://my.site"
+    assert client.get("/", headers=mine).headers["vary"] == "Origin"
+    assert allowed not in client.options("/api/jobs", headers=other | asks).headers
+    assert allowed not in client.get("/").headers
+
+
+def test_a_named_site_is_welcome_in_a_studio_that_serves(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, port=0, origins=("https://my.site",), drain_seconds=0.2)
+    prepare(settings)
+    studio = Studio.open(settings, Fleet([(fake.FakeSlot(), "for tests")], fake.widen))
+    site = serve(studio, block=False)
+    asks = {"Origin": "https://my.site", "Access-Control-Request-Method": "POST"}
+    answers = (
+        httpx.options(f"{site.url}/api/jobs", headers=asks),
+        httpx.get(f"{site.url}/api/health", headers={"Origin": "https://my.site"}),
+    )
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "https://my.site"
+    site.close()
+    studio.close()
 
 
 def test_names_are_known_from_the_settings() -> None:

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import threading
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -71,6 +73,29 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     named = {"n": ("count", "n")}.get(field, (field,))
     assert error["param"] in named
     assert any(name in error["message"] for name in named)
+
+
+@pytest.mark.parametrize("prompt", ["boom", "a picture that is stopped, crawl"])
+def test_its_client_sends_nothing_again_that_has_ended(house: House, prompt: str) -> None:
+    before = house.studio.store.jobs(limit=200)
+
+    def stop() -> None:
+        while house.studio.store.jobs(limit=1)[0].state != "running":
+            time.sleep(0.01)
+        house.http.delete(f"/api/jobs/{house.studio.store.jobs(limit=1)[0].id}")
+
+    if "boom" not in prompt:
+        threading.Timer(0.3, stop).start()
+    usual = openai.OpenAI(base_url=f"{house.url}/v1", api_key="none")
+    with usual, pytest.raises(openai.APIStatusError):
+        usual.images.generate(prompt=prompt, size="64x64", extra_body={"steps": 40})
+    assert len(house.studio.store.jobs(limit=200)) == len(before) + 1
+
+
+def test_a_number_is_said_once(house: House) -> None:
+    wish = {"prompt": "x", "n": 2, "count": 3}
+    answer = house.http.post("/v1/images/generations", json=wish)
+    assert answer.status_code == 400 and "say it once" in answer.json()["error"]["message"]
 
 
 def test_warnings_travel_with_the_answer(house: House) -> None:

@@ -239,6 +239,7 @@ def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
 def test_a_phone_shows_the_picture_first_and_never_scrolls_sideways(open_page: OpenPage) -> None:
     page = open_page(width=390)
     page.locator("[data-try]").first.click()
+    expect(page.locator("#prompt textarea")).not_to_have_value("")
     page.locator("#generate").click()
     expect(page.locator("#live .stage.still")).to_be_visible()
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -6,6 +6,7 @@ import threading
 import time
 
 import httpx
+import pytest
 from PIL import Image
 
 from tests.web.conftest import House
@@ -122,6 +123,29 @@ def test_the_same_key_gives_the_same_job(house: House) -> None:
     other = house.http.post("/api/jobs", json=WISH | {"seed": 1}, headers=key)
     assert first["id"] == again["id"]
     assert other.status_code in (409, 422) and "key" in other.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("address", "wish"),
+    [
+        ("/api/generate", WISH),
+        ("/api/generate/batch", {"prompts": [WISH, WISH]}),
+        ("/v1/images/generations", WISH),
+    ],
+)
+def test_who_asks_again_with_the_same_key_waits_for_the_same_picture(
+    house: House, address: str, wish: dict[str, object]
+) -> None:
+    key = {"Idempotency-Key": address}
+    told = [house.http.post(address, json=wish, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in told] == [200, 200]
+    assert len({str(_jobs(answer.json())) for answer in told}) == 1
+
+
+def _jobs(told: dict[str, object]) -> list[object]:
+    results = told.get("results")
+    rows = results if isinstance(results, list) else [told]
+    return [row["job_id"] for row in rows]
 
 
 def test_a_running_job_is_cancelled(house: House) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,9 +75,26 @@ def test_the_controls_can_be_filled_from_a_job_again(studio: Studio) -> None:
     card = studio.catalog.find(job.model)
     values, missing = values_of(job, card, 9)
     assert missing == [] and values["prompt"] == "a red car" and values["look"] == "ink"
-    values |= {"count": 1}
     again = ask(studio.line, [wish_of(card, values)])[0]
     assert again.request == job.request
+
+
+def test_what_a_control_cannot_show_of_a_job_is_said(studio: Studio) -> None:
+    job = finished(studio, width=256, height=256, precision="fp32", count=2).job
+    values, missing = values_of(job, studio.catalog.find(job.model), None)
+    assert "fp32" in missing[0] and values["count"] == 2
+
+
+def test_the_job_of_an_address_is_shown_beside_those_of_the_page(studio: Studio) -> None:
+    mine, other = (finished(studio, seed=seed).job.id for seed in (1, 2))
+
+    def opened(address: str) -> object:
+        asked = SimpleNamespace(query_params={"job": address})
+        return Desk(studio).attach({"jobs": [mine], "picture": "", "model": ""}, asked)[0]  # type: ignore[arg-type]
+
+    (picture,) = studio.store.pictures(job=other)
+    assert opened(other) == {"jobs": [mine, other], "picture": picture.id, "model": ""}
+    assert opened("nonsense") == opened(mine)
 
 
 def test_a_size_that_no_shape_has_is_said(studio: Studio) -> None:
