@@ -4,7 +4,7 @@ A long prompt is cut into windows of 75 tokens between words, so that every word
 goes to compel alone: the price of a weight below 1 is then one window, not the whole prompt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,19 @@ class Encoders:
         ]
 
     @torch.no_grad()
-    def encode(self, prompt: str) -> Words:
+    def encode(self, prompt: str, between: Callable[[], None] = lambda: None) -> Words:
+        """`between` is called before each window but the first: thousands of words take a while."""
+        for provider in self._providers:
+            provider._empty_z = None  # compel's own memory, of another LoRA perhaps
         chunks = parse(prompt)
         windows = [window for chunk in chunks for window in self._windows(chunk)]
         first = " ".join(fragment.text for fragment in chunks[0])
         pooled = self._providers[-1].get_pooled_embeddings([first], device=self.device)
-        return Words(torch.cat([self._embed(window) for window in windows], dim=1), pooled)
+        embedded = [self._embed(windows[0])]
+        for window in windows[1:]:
+            between()
+            embedded.append(self._embed(window))
+        return Words(torch.cat(embedded, dim=1), pooled)
 
     @torch.no_grad()
     def pad(self, tokens: torch.Tensor, length: int) -> torch.Tensor:

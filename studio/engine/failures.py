@@ -4,6 +4,11 @@ import torch
 
 from studio.errors import DarkroomError
 
+NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "out of memory"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
+
 
 class PaintError(DarkroomError):
     """`code` is one of oom, model_missing, model_invalid, precision, internal."""
@@ -34,11 +39,18 @@ def explain(error: Exception, size: str) -> PaintError:
 
 def is_poisoned(error: Exception) -> bool:
     """After such an error every further call on the card fails; only a new process helps."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return False
     return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    of_the_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return of_the_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    """CUDA has a class for it; the CPU, Apple's cards and cuBLAS say it in words."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
+def is_the_devices(error: Exception) -> bool:
+    """Whether it says nothing about the files that were being loaded."""
+    return is_out_of_memory(error) or is_poisoned(error)

@@ -19,7 +19,7 @@ from studio.request import ImageRequest
 class Family(Protocol):
     pipeline: Any
 
-    def condition(self, request: ImageRequest) -> dict[str, Any]:
+    def condition(self, request: ImageRequest, between: Callable[[], None]) -> dict[str, Any]:
         """Pipeline arguments that follow from the prompts; computed once per job."""
 
     def arguments(self, request: ImageRequest) -> dict[str, Any]:

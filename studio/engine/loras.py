@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from studio.engine.failures import PaintError
+from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.weights import LOCAL, file_hash, there
 from studio.request import LoraUse
 
@@ -66,9 +66,9 @@ class Loras:
                 self._pipeline.load_lora_weights(
                     file.parent, weight_name=file.name, adapter_name=adapter, **LOCAL
                 )
-        except (torch.OutOfMemoryError, torch.AcceleratorError):
-            raise
         except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_the_devices(error):
+                raise
             why = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise _unfit(file, f"does not fit {self._title}: {why}") from error
         fitting = self._count(adapter)

@@ -7,7 +7,7 @@ goes on: `tell` raises `Stopped` for one that is no longer wanted. It knows no q
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,14 @@ class _Job:
         self.recipe["warnings"] += said
         self.warnings = dict.fromkeys(said)
         if not self.stopped:
-            self.conditions = painter.family.condition(self.request)
+            with suppress(Stopped):
+                self.conditions = painter.family.condition(self.request, self._breathe)
+
+    def _breathe(self) -> None:
+        """A sign of life, and the moment to hear a cancel."""
+        self.progress(0, 0)
+        if self.stopped:
+            raise Stopped
 
     def keep(self, picture: Picture, lost: Sequence[str]) -> None:
         self.pictures.append(picture)

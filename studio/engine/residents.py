@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from studio.catalog import ModelCard
 from studio.engine.device import find_hardware
 from studio.engine.embedded import ensure
-from studio.engine.failures import PaintError
+from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.painter import Painter
 from studio.engine.plan import Plan, decide, lower
 from studio.engine.upscale import Upscaler
@@ -89,6 +89,8 @@ class Residents:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        elif torch.backends.mps.is_available():
+            torch.mps.empty_cache()
 
     def drop(self, model: str) -> None:
         held = [key for key in self._painters if key.model == model]
@@ -112,14 +114,15 @@ class Residents:
             raise PaintError("model_missing", str(error)) from error
 
     def _load(self, card: ModelCard, key: Key, folder: Path, parts: Mapping[str, Path]) -> Painter:
+        self.free()  # what torch keeps at hand would look as if it were taken
         hardware = find_hardware(self._device)
         if key not in self._lowered:
             self._plans[key] = decide(hardware, card, key.precision, torch.get_num_threads())
         try:
             return Painter(card, folder, parts, self._plans[key], hardware.name)
-        except (torch.OutOfMemoryError, torch.AcceleratorError):
-            raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            if is_the_devices(error):
+                raise
             why = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise PaintError(
                 "model_invalid",

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate
 
-from studio.engine.failures import PaintError
+from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.weights import file_hash
 
 TILE = 256  # pixels a side of what goes in: a CPU core takes under a second for it
@@ -138,7 +138,7 @@ def _network(file: Path) -> SRVGGNetCompact:
         )
         network.load_state_dict(weights)
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+        if is_the_devices(error):
             raise
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise PaintError(

@@ -1,6 +1,7 @@
 """What a picture says about itself, read out of its file: our own recipe, so far."""
 
 import io
+import struct
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -16,7 +17,7 @@ def own_recipe(data: bytes) -> dict[str, Any]:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             text = image.info.get(RECIPE) or _maker_note(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
         raise Refused("This is no whole PNG, JPEG or WebP.") from None
     if not text:
         raise Refused("There is no recipe of this studio in it.")

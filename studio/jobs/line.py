@@ -53,7 +53,7 @@ class Line:
             batch=batch,
             room=Room(self.settings.max_waiting, self.settings.max_waiting_each),
         )
-        self.inbox.put(Entered(jobs))
+        self.inbox.put(Entered([job for job in jobs if job.state == "queued"]))
         return jobs
 
     def settle(self, wish: ImageRequest) -> Settled:

@@ -21,6 +21,15 @@ from studio.store.reading import connect
 BUSY_SECONDS = 30
 WAL_BYTES = 64 * 2**20  # the log shrinks back to this after a large batch
 OUR_LOCK = 0x6461726B726F6F6D  # "darkroom": the advisory lock that makes us PostgreSQL's one writer
+# Seconds: who fell silent is given up after a minute, by us and (below) by PostgreSQL, which would
+# otherwise keep our lock for two hours.
+ALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 LOCK_SECONDS = 3  # PostgreSQL needs a moment to notice that a killed server has gone
 
 
@@ -50,7 +59,7 @@ class Database:
         self.sqlite = url.get_backend_name() == "sqlite"
         self.reading = reading
         self._turn = threading.Lock()
-        self._closed = False
+        self._closed = self._met = False
         try:
             self.writer = self._engine(url, pool_size=1, max_overflow=0)
             self._reader = self._engine(
@@ -68,7 +77,7 @@ class Database:
             event.listen(self.writer, "begin", _begin_immediate)
             event.listen(self._reader, "connect", _sqlite_reader)
         else:
-            event.listen(self.writer, "connect", _postgres_writer)
+            event.listen(self.writer, "connect", self._take_over)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -89,6 +98,15 @@ class Database:
             self._reader.dispose()
             self.writer.dispose()  # SQLite's last connection folds the log into the database
 
+    def _take_over(self, connection: Any, _: object) -> None:
+        try:
+            _postgres_writer(connection)
+        except InUse as error:
+            if self._met:  # a connection of our own that PostgreSQL does not know to be broken
+                raise Unavailable("The database does not answer. Try again in a moment.") from error
+            raise
+        self._met = True
+
     def _engine(self, url: URL, **options: Any) -> Engine:
         if self.reading:
             file = Path(url.database or "")
@@ -96,7 +114,7 @@ class Database:
         elif self.sqlite:
             options["connect_args"] = {"timeout": BUSY_SECONDS}
         else:
-            options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+            options |= {"pool_pre_ping": True, "connect_args": ALIVE}
         return create_engine(url, hide_parameters=True, **options)
 
     @contextmanager
@@ -139,10 +157,12 @@ def _sqlite_reader(connection: Any, _: object) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
-def _postgres_writer(connection: Any, _: object) -> None:
+def _postgres_writer(connection: Any) -> None:
     """The lock lives as long as the connection: a new writer waits until the old one is over."""
     cursor = connection.cursor()
     cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    for name in ("idle", "interval", "count"):
+        cursor.execute(f"SET tcp_keepalives_{name} = {ALIVE[f'keepalives_{name}']}")
     end = time.monotonic() + LOCK_SECONDS
     while not cursor.execute(f"SELECT pg_try_advisory_lock({OUR_LOCK})").fetchone()[0]:
         if time.monotonic() > end:

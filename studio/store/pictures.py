@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from studio.errors import NotFound
 from studio.store.rows import Picture
@@ -37,6 +37,11 @@ def newest(tx: Connection, *, owner: str | None, limit: int, before: str | None)
 
 def has_thumb(tx: Connection, thumb: str) -> bool:
     return tx.scalar(select(picture.c.id).where(picture.c.thumb == thumb)) is not None
+
+
+def last_id(tx: Connection) -> str | None:
+    last: str | None = tx.scalar(select(func.max(picture.c.id)))
+    return last
 
 
 def all_names(tx: Connection) -> set[str]:

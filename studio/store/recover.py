@@ -19,12 +19,14 @@ from studio.errors import DarkroomError
 from studio.formats.read import own_recipe
 from studio.request import ImageRequest, canonical, read_request
 from studio.settings import Settings
+from studio.store.files import PART
 from studio.store.ids import new_id
 from studio.store.rows import Picture
 from studio.store.schema import Damaged
 from studio.store.store import Store
 
 THUMB_SIDE = 320
+UNREADABLE = (DarkroomError, KeyError, TypeError, ValueError, OSError)
 NOTE = "found again in its pictures"
 
 log = logging.getLogger("darkroom.store")
@@ -56,7 +58,9 @@ def recover(settings: Settings) -> Recovery:
         store = Store.open(settings)
     try:
         for group in _jobs(_unknown(settings.data, store.names(), recovery)):
-            pictures = tuple(_row(settings.data, one) for one in group)
+            pictures = tuple(_rows(settings.data, group, recovery))
+            if not pictures:
+                continue
             store.adopt(group[0].request, _wish(group[0]), pictures, group[0].at, NOTE)
             recovery.jobs += 1
             recovery.pictures += len(pictures)
@@ -84,7 +88,7 @@ def _unknown(data: Path, known: set[str], recovery: Recovery) -> Iterator[Found]
             request = read_request(recipe["request"])
             int(recipe["index"]), int(recipe["seed"]), list(recipe["warnings"])
             yield Found(path, recipe, request, content, path.stat().st_mtime)
-        except (DarkroomError, KeyError, TypeError, ValueError, OSError) as error:
+        except UNREADABLE as error:
             recovery.left.append((name, str(error)))
 
 
@@ -104,6 +108,14 @@ def _jobs(found: Iterator[Found]) -> Iterator[list[Found]]:
 
 def _wish(found: Found) -> dict[str, Any]:
     return {**found.recipe["request"], **found.recipe.get("wish", {})}
+
+
+def _rows(data: Path, group: list[Found], recovery: Recovery) -> Iterator[Picture]:
+    for one in group:
+        try:
+            yield _row(data, one)
+        except UNREADABLE as error:
+            recovery.left.append((one.path.relative_to(data).as_posix(), str(error)))
 
 
 def _row(data: Path, found: Found) -> Picture:
@@ -139,4 +151,6 @@ def _draw_thumb(image: Image.Image, target: Path) -> None:
     small = image.convert("RGB")
     small.thumbnail((THUMB_SIDE, THUMB_SIDE))
     target.parent.mkdir(parents=True, exist_ok=True)
-    small.save(target, "WEBP", quality=80)
+    part = target.with_name(PART + target.name)  # which the next start removes
+    small.save(part, "WEBP", quality=80)
+    part.rename(target)

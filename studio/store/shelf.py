@@ -72,12 +72,17 @@ class Shelf:
             raise NotFound("The file is no longer in the data folder.")
         return file
 
-    def sweep(self, known: set[str], since: float | None) -> None:
+    def sweep(
+        self, known: set[str], since: float | None, half_done: Callable[[bytes], bool]
+    ) -> None:
         """Removes half files. What the last server (running since then) wrote without a row goes to
-        lost+found; what is older was put there by somebody else and stays.
+        lost+found; what is older was put there by somebody else and stays, and so does a picture
+        of a job that is over.
         """
+        strangers: set[str] = set()
         for path in self._files_in("pictures", "thumbs", "inputs"):
             name = path.relative_to(self._root).as_posix()
+            stem = name.partition("/")[2].rpartition(".")[0]
             if path.name.startswith(PART):
                 self._files.remove(path)
             elif (
@@ -86,7 +91,15 @@ class Shelf:
                 and not name.startswith("inputs/")
                 and path.stat().st_mtime >= since - CLOCK_SECONDS
             ):
-                self._lose(path, name)
+                if name.startswith("pictures/") and not half_done(path.read_bytes()):
+                    strangers.add(stem)
+                elif stem not in strangers:
+                    self._lose(path, name)
+        if strangers:
+            log.warning(
+                "%d pictures are not in the history; python app.py recover finds them again",
+                len(strangers),
+            )
 
     def _files_in(self, *folders: str) -> Iterator[Path]:
         for folder in folders:

@@ -17,13 +17,14 @@ from sqlalchemy import Connection, delete, insert, select
 
 from studio import messages
 from studio.catalog import Settled
-from studio.errors import CannotStart
+from studio.errors import CannotStart, DarkroomError
+from studio.formats.read import own_recipe
 from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store import jobs, keys, pictures
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
-from studio.store.ids import new_id
+from studio.store.ids import new_id, not_before
 from studio.store.lock import Lock
 from studio.store.reading import only_reading
 from studio.store.rows import Event, Job, Picture, Room, State
@@ -68,7 +69,10 @@ class Store:
                 with database.read() as connection:
                     known = pictures.all_names(connection)
                     last_start = connection.scalar(select(instance.c.started_at))
-                shelf.sweep(known, last_start)
+                    half_done = _half_done(connection)
+                    if last := pictures.last_id(connection):
+                        not_before(last)
+                shelf.sweep(known, last_start, half_done)
                 with database.write() as tx:
                     _sign_in(tx, clock())
             except OSError as error:
@@ -290,6 +294,21 @@ class Store:
     def _has_thumb(self, thumb: str) -> bool:
         with self.database.read() as connection:
             return pictures.has_thumb(connection, thumb)
+
+
+def _half_done(connection: Connection) -> Callable[[bytes], bool]:
+    """Whether a picture without a row is of a job that will be painted again; else this is an older
+    database, put back in the place of one that knew it."""
+    running = jobs.newest(connection, owner=None, states=("running",), limit=None, before=None)
+    asked = [job.request for job in running]
+
+    def half_done(data: bytes) -> bool:
+        try:
+            return own_recipe(data)["request"] in asked
+        except (DarkroomError, KeyError):
+            return True
+
+    return half_done
 
 
 def _sign_in(tx: Connection, now: float) -> None:

@@ -55,6 +55,35 @@ def test_less_weight_moves_towards_a_prompt_without_the_word(encoders: Encoders)
     assert moves == sorted(moves)
 
 
+def test_a_weight_is_measured_from_the_encoders_as_they_are_now(painter: Painter) -> None:
+    """A LoRA may have changed them since compel last looked."""
+    encoder = painter.family.pipeline.text_encoder
+    layer = encoder.get_input_embeddings().weight
+    encoders, kept = Encoders(painter.family.pipeline, "cpu"), layer.detach().clone()
+    encoders.encode("a (red:1.4) boat")
+    with torch.no_grad():
+        layer.mul_(1.5)
+    try:
+        later = encoders.encode("a (red:1.4) boat").tokens
+        fresh = Encoders(painter.family.pipeline, "cpu").encode("a (red:1.4) boat").tokens
+    finally:
+        with torch.no_grad():
+            layer.copy_(kept)
+    assert torch.equal(later, fresh)
+
+
+def test_between_the_windows_of_a_long_prompt_somebody_may_speak(encoders: Encoders) -> None:
+    heard: list[int] = []
+    windows = encoders.encode(LONG * 3, lambda: heard.append(1)).tokens.shape[1] // 77
+    assert len(heard) == windows - 1 > 1
+    with pytest.raises(InterruptedError):
+        encoders.encode(LONG * 3, _stop)
+
+
+def _stop() -> None:
+    raise InterruptedError
+
+
 def test_every_word_of_a_long_prompt_counts(encoders: Encoders) -> None:
     sea, sky = encoders.encode(LONG + "sea").tokens, encoders.encode(LONG + "sky").tokens
     assert sea.shape == sky.shape
@@ -88,7 +117,7 @@ def test_break_opens_a_window_of_its_own(encoders: Encoders) -> None:
 
 def test_prompt_and_negative_become_equally_long(painter: Painter, job: Job) -> None:
     request = read_request(job(negative_prompt=LONG).request)
-    arguments = painter.family.condition(request)
+    arguments = painter.family.condition(request, lambda: None)
     assert arguments["prompt_embeds"].shape == arguments["negative_prompt_embeds"].shape
     assert arguments["prompt_embeds"].shape[1] > 77
 

@@ -9,8 +9,9 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from studio.catalog import ModelCard, OtherPart, Sampler
-from studio.engine import weights
-from studio.engine.failures import PaintError, explain, is_poisoned
+from studio.engine import residents, weights
+from studio.engine.device import Hardware
+from studio.engine.failures import PaintError, explain, is_poisoned, is_the_devices
 from studio.engine.family import find_family
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
@@ -176,6 +177,38 @@ def test_each_failure_has_a_code_and_a_sentence() -> None:
     assert explain(KeyError("x"), "64x64").code == "internal"
     kept = PaintError("precision", "No.")
     assert explain(kept, "") is kept
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes.",
+        "MPS backend out of memory (MPS allocated: 17.9 GB, max allowed: 18.1 GB).",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_want_of_memory_is_known_by_its_words_and_blames_no_file(said: str) -> None:
+    error = RuntimeError(said)
+    assert explain(error, "64x64").code == "oom"
+    assert is_the_devices(error) and not is_poisoned(error)
+
+
+def test_a_plan_is_made_when_all_that_nobody_holds_is_given_back(
+    card: ModelCard, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    look = residents.find_hardware
+
+    def watched(device: str) -> Hardware:
+        done.append("look")
+        return look(device)
+
+    monkeypatch.setattr(residents, "find_hardware", watched)
+    monkeypatch.setattr(Residents, "free", staticmethod(lambda: done.append("free")))
+    here = Residents("cpu", folder.parent, "auto")
+    here.get(card, here.key(card, str(folder), "auto"))
+    assert done[:2] == ["free", "look"]
 
 
 def test_only_a_lost_card_is_beyond_help() -> None:

@@ -15,10 +15,11 @@ from studio.errors import Refused, TooMany, Unavailable
 from studio.jobs import fake
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
+from studio.jobs.inbox import Entered
 from studio.jobs.line import Line
 from studio.jobs.pool import Pool
 from studio.jobs.seats import Fleet
-from studio.jobs.slot import Gone
+from studio.jobs.slot import Gone, Inbox
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.messages import Failed, FromWorker, Paint, Painted, Progress
@@ -252,6 +253,15 @@ def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
     kinds = ("*.json", "*.txt", "*.fp16.safetensors")
     told = " ".join(f'--include "{kind}"' for kind in kinds)
     assert f"hf download SG161222/RealVisXL_V5.0 {told}" in str(refused.value)
+
+
+def test_a_job_that_is_over_does_not_stand_in_line_again(open_studio: OpenStudio) -> None:
+    studio = open_studio()
+    (job,) = studio.line.submit([wish()], key="k")
+    studio.line.wait(job.id, 10)
+    inbox = Inbox()
+    replace(studio.line, inbox=inbox).submit([wish()], key="k")
+    assert inbox.get_nowait() == Entered([])
 
 
 def test_the_same_key_gives_the_same_job(open_studio: OpenStudio) -> None:

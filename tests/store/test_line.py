@@ -1,6 +1,7 @@
 """The line: who stands where, who may end a job, and that nothing acknowledged is lost."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -140,6 +141,26 @@ def test_a_clock_that_jumps_changes_no_order(both: Settings, open_store: OpenSto
     assert store.requeue(first.id, first.token, crashed=False, note="")
     assert [job.id for job in store.waiting()] == [job.id for job in entered]
     assert [job.id for job in store.jobs()] == [job.id for job in reversed(entered)]
+
+
+def test_pictures_stand_in_the_order_of_their_painting_whatever_the_clock(
+    both: Settings, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F19, also over a restart."""
+    day, kept = DAY * 10**9, list[str]()
+    now = [time.time_ns()]
+    monkeypatch.setattr("studio.store.ids.time.time_ns", lambda: now[0])
+    for jump in (0, -day, +2 * day, -day):
+        now[0] += jump
+        store = open_store(both)
+        job = claimed(store)
+        rows = store.keep(job.id, painted(job))
+        assert rows
+        kept.append(rows[0].id)
+        monkeypatch.setattr("studio.store.ids._last", [0])  # a process knows nothing of the last
+        found = [picture.id for picture in store.pictures()]
+        store.close()
+        assert found == kept[::-1]
 
 
 def test_one_owner_cannot_fill_the_line(store: Store) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import inspect
 
 from studio.errors import CannotStart, Unavailable
 from studio.settings import Settings
-from studio.store.database import Database, database_url
+from studio.store.database import OUR_LOCK, Database, database_url
 from studio.store.schema import MIGRATIONS, prepare
 from studio.store.tables import metadata
 from tests.store.conftest import OpenStore, new_database
@@ -75,6 +75,24 @@ def test_a_postgresql_that_dropped_its_connections_is_met_again(
         one.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 't%'"
         )
+    submit(store)
+    assert store.counts() == {"queued": 2}
+
+
+def test_a_broken_connection_that_postgresql_still_believes_in_is_an_outage(
+    postgres: str, open_store: OpenStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock is then held by ourselves: no reason to tell anybody to stop the other server."""
+    monkeypatch.setattr("studio.store.database.LOCK_SECONDS", 0.2)
+    url = new_database(postgres)
+    store = open_store(settings.model_copy(update={"database": url}))
+    submit(store)
+    store.database.writer.dispose()
+    plain = url.replace("postgresql+psycopg", "postgresql")
+    with psycopg.connect(plain, autocommit=True) as broken:
+        broken.execute(f"SELECT pg_advisory_lock({OUR_LOCK})")
+        with pytest.raises(Unavailable, match="does not answer"):
+            submit(store)
     submit(store)
     assert store.counts() == {"queued": 2}
 

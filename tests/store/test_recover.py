@@ -1,12 +1,15 @@
 """The database is gone, the pictures are not: the history is found again in them (F14)."""
 
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from studio.catalog import Settled
 from studio.engine.encode import encode, thumbnail
 from studio.formats.metadata import recipe_text
 from studio.messages import Painted, Picture
@@ -14,6 +17,7 @@ from studio.settings import Settings
 from studio.store.recover import recover
 from studio.store.rows import Job
 from studio.store.rows import Picture as Row
+from studio.store.store import Store
 from tests.store.conftest import OpenStore
 from tests.store.kit import submit, wish
 
@@ -38,6 +42,68 @@ def painted(job: Job) -> Painted:
 def known(row: Row) -> Row:
     """All of a row that a picture can tell."""
     return replace(row, id="", job="", created_at=0.0)
+
+
+def paint(store: Store, *wishes: Settled) -> list[Row]:
+    rows: list[Row] = []
+    for job in submit(store, *wishes):
+        claimed = store.claim(job.id, "slot")
+        assert claimed
+        rows += store.keep(job.id, painted(claimed)) or ()
+    return rows
+
+
+def test_what_was_painted_after_a_backup_that_was_put_back_is_found_again(
+    settings: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(settings)
+    paint(store, wish())
+    database = settings.data / "darkroom.db"
+    backup = sqlite3.connect(database.with_suffix(".bak"))
+    with closing(sqlite3.connect(database)) as there, closing(backup) as copy:
+        there.backup(copy)
+    rows = paint(store, wish("a blue boat"), wish("a tree", count=2))
+    store.close()
+    database.with_suffix(".bak").rename(database)
+    store = open_store(settings)
+    assert len(store.pictures()) == 1
+    store.close()
+    assert not (settings.data / "lost+found").exists()
+    assert recover(settings).pictures == 3
+    store = open_store(settings)
+    assert {row.path for row in rows} < {row.path for row in store.pictures()}
+    store.close()
+
+
+def test_a_picture_of_a_job_that_will_be_painted_again_is_set_aside(
+    settings: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(settings)
+    (job,) = submit(store)
+    claimed = store.claim(job.id, "slot")
+    assert claimed
+    (picture,) = painted(claimed).pictures
+    (settings.data / "pictures").mkdir(exist_ok=True)
+    (settings.data / "pictures" / "x.png").write_bytes(picture.data)
+    store.close()
+    open_store(settings).close()
+    assert [file.name[-6:] for file in (settings.data / "lost+found").iterdir()] == ["-x.png"]
+
+
+def test_one_picture_that_was_cut_does_not_stop_the_others(
+    settings: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(settings)
+    rows = paint(store, *(wish(f"boat {number}") for number in range(4)))
+    cut, thumb = store.file(rows[1]), store.thumb(rows[1])
+    store.close()
+    cut.write_bytes(cut.read_bytes()[:-40])
+    thumb.unlink()
+    (settings.data / "darkroom.db").unlink()
+    recovery = recover(settings)
+    assert recovery.pictures == 3
+    assert [name for name, _ in recovery.left] == [rows[1].path]
+    assert not thumb.exists()
 
 
 @pytest.mark.parametrize("damaged", [True, False])

@@ -1,7 +1,7 @@
 """SDXL and what was tuned or distilled from it: loading, prompts, decoding. One stock pipeline."""
 
 # mypy: disable-error-code="no-untyped-call"
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,14 @@ class Sdxl:
         self.pipeline: Any = _load(folder, card, parts, plan)
         self._encoders = Encoders(self.pipeline, plan.device)
 
-    def condition(self, request: ImageRequest) -> dict[str, Any]:
-        words = self._encoders.encode(request.prompt)
+    def condition(self, request: ImageRequest, between: Callable[[], None]) -> dict[str, Any]:
+        words = self._encoders.encode(request.prompt, between)
         arguments = {"prompt_embeds": words.tokens, "pooled_prompt_embeds": words.pooled}
         # SDXL was trained with zeros for an empty negative; the pipeline puts them there itself.
         zeros = not request.negative_prompt and self.pipeline.config.force_zeros_for_empty_prompt
         if zeros or (request.guidance or 0) <= 1:
             return arguments
-        against = self._encoders.encode(request.negative_prompt)
+        against = self._encoders.encode(request.negative_prompt, between)
         length = max(words.tokens.shape[1], against.tokens.shape[1])
         return arguments | {
             "prompt_embeds": self._encoders.pad(words.tokens, length),
