@@ -52,6 +52,7 @@ class Chooser:
         self._turns = Turns(self._needs, settings.max_running)
         self._held: Mapping[str, str] = {}
         self._lost_track = True  # of what waits: to be read again
+        self._read_to = 0  # `seq` of the last that was read; all before it were read as well
         self._unclaimed = False  # somebody left the line in vain
         self._coming = Counter[str]()  # starts of the last decision that are not begun, by owner
 
@@ -68,6 +69,11 @@ class Chooser:
         return sorted(wanted, reverse=True)[:most]
 
     def enter(self, jobs: Sequence[Job]) -> None:
+        """What the line tells, perhaps after they were read here and one of them begun."""
+        seated = {name for seat in self._seats for name in seat.jobs}
+        self._enter([job for job in jobs if job.seq > self._read_to and job.id not in seated])
+
+    def _enter(self, jobs: Sequence[Job]) -> None:
         now, wall = time.monotonic(), time.time()
         for job in jobs:
             since = now - max(0.0, wall - job.created_at)
@@ -99,7 +105,9 @@ class Chooser:
         if self._lost_track:
             self._turns.clear()
             self._put_back_strays()
-            self.enter(self._store.waiting())
+            waiting = self._store.waiting()
+            self._read_to = max([self._read_to, *(job.seq for job in waiting)])
+            self._enter(waiting)
             self._lost_track = False
         gpus = self._seats.gpus(now)
         if not self._turns or all(gpu.free_at for gpu in gpus):

@@ -27,7 +27,7 @@ from studio.presets import load_catalog
 from studio.request import ImageRequest, read_request
 from studio.settings import Settings
 from studio.store.files import Files
-from studio.store.rows import Job
+from studio.store.rows import Job, Room
 from studio.store.store import Store
 from tests.conftest import OpenStudio, slow_slot
 from tests.hall.test_loras import write
@@ -106,6 +106,24 @@ def test_one_owner_does_not_take_every_slot(open_studio: OpenStudio) -> None:
     assert studio.line.view(ann[1].id).job.state == "queued"
     door.set()
     assert studio.line.wait(ann[1].id, 10).job.state == "done"
+
+
+def test_word_of_a_job_that_was_read_and_begun_before_puts_no_ghost_into_the_line(
+    open_studio: OpenStudio,
+) -> None:
+    door = threading.Event()
+    slots = [fake.FakeSlot(name, behind(door)) for name in ("a", "b")]
+    studio = open_studio(*slots, max_running=1)
+    until(lambda: {view.state for view in studio.pool.views()} == {"idle"})
+    settled = [studio.line.settle(wish(owner="ann")) for _ in range(2)]
+    jobs = studio.store.submit(settled, room=Room(10))
+    studio.pool._chooser.lose_track()
+    studio.pool.inbox.put(Entered([]))
+    until(lambda: studio.store.job(jobs[0].id).state == "running")
+    studio.pool.inbox.put(Entered(jobs))
+    until(lambda: "ann paints 1 at once" in studio.line.view(jobs[1].id).words)
+    door.set()
+    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
 
 
 def test_a_claim_that_the_database_refuses_loses_nothing(
