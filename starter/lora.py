@@ -31,7 +31,7 @@ OUT = Path(__file__).parent / "loras"
 RATE = 2e-3
 BATCH = {"cpu": 12, "cuda": 128}
 SCENES = 1536
-RANK = 6
+RANK = 4
 # A style sits in how every layer draws, not only in what it attends to: all of them learn.
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
 TARGETS += ["conv1", "conv2", "conv_in", "conv_out", "time_emb_proj"]
