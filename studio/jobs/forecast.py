@@ -74,8 +74,9 @@ def play(seen: Now, most: int = MOST) -> dict[str, Times]:
         )
         passed = decision.passed
         running.update(start.owner for start in decision.starts)
-        for start in decision.starts:
-            first, slot = _take(lines, start.job), "+".join(start.gpus)
+        firsts = [_take(lines, start.job) for start in decision.starts]  # none is a companion
+        for start, first in zip(decision.starts, firsts, strict=True):
+            slot = "+".join(start.gpus)
             at_once, _ = seen.paid.at_once(first.kind, slot)
             alike = _alike(lines, first) if at_once > first.pictures else ()
             room = at_once - first.pictures

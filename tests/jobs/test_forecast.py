@@ -71,6 +71,9 @@ def test_a_shared_pass_begins_and_ends_together_at_what_it_costs() -> None:
     found = play(replace(seen(*alike, *others, gpus=1), paid=paid))
     assert found["j0"] == found["j1"] == Times(100, 100 + 5 + 20 * 0.6)
     assert [found[f"j{n}"].ends for n in (2, 3, 4)] == [127, 137, 147]
+    both = Paid({kind.on(f"gpu{n}"): {1: 1.0, 2: 0.6, 4: 0.6} for n in (0, 1)})
+    found = play(replace(seen(*(waiting(f"j{n}", kind=kind) for n in range(4)), gpus=2), paid=both))
+    assert {times.ends for times in found.values()} == {100 + 5 + 20 * 0.6}
     limited = play(replace(seen(*alike, gpus=1, most_running=1), paid=paid))
     assert [limited[f"j{n}"].ends for n in (0, 1, 2)] == [115, 125, 135]
 
