@@ -4,6 +4,7 @@ Nothing is guessed: what waits behind a job of unknown length has no forecast. T
 by who asks, never by the pool, and takes at most a tenth of the time.
 """
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from studio.jobs.slot import Inbox
 from studio.jobs.together import Paid
 from studio.jobs.turns import companions
 
+log = logging.getLogger("darkroom.pool")
 MOST = 100  # jobs that are played
 FRESH_SECONDS = 1.0
 REST = 10  # times as long as the playing took
@@ -148,10 +150,15 @@ class Forecaster:
         except TimeoutError:
             self._known, self._due = {}, time.monotonic() + FRESH_SECONDS
             return
+        try:
+            played = play(seen)
+        except Exception:  # a job is shown without its times rather than not at all
+            log.exception("the forecast stumbled")
+            played = {}
         shift = time.time() - time.monotonic()
         self._known = {
             job: Times(times.begins + shift, times.ends + shift)
-            for job, times in play(seen).items()
+            for job, times in played.items()
             if isfinite(times.ends)
         }
         now = time.monotonic()

@@ -78,6 +78,18 @@ def test_a_shared_pass_begins_and_ends_together_at_what_it_costs() -> None:
     assert [limited[f"j{n}"].ends for n in (0, 1, 2)] == [115, 125, 135]
 
 
+def test_a_forecast_that_stumbles_hides_no_job(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbles(seen: Now) -> dict[str, Times]:
+        raise KeyError("j1")
+
+    monkeypatch.setattr("studio.jobs.forecast.play", stumbles)
+    studio = open_studio(fake.FakeSlot(script=lambda message, stop: iter(())))
+    jobs = studio.line.submit([wish(), wish()])
+    assert studio.line.view(jobs[1].id).times is None
+
+
 def test_a_wide_job_begins_when_its_gpus_are_free_and_classes_come_first() -> None:
     painting = {"now": ("ann", Times(90.0, 130.0))}
     jobs = [waiting("j0", "wide", 30.0, rank=2), waiting("j1", seconds=60.0)]
