@@ -24,7 +24,6 @@ from studio.store.store import Store
 
 AT_ONCE = 500  # wishes of one transaction while the line is filled
 ROOM = Room(10_000_000)
-WISH = {"model": "test-pattern"}
 PNG = bytes(90_000)
 
 
@@ -52,9 +51,9 @@ def measure(store: Store, depth: int, deep: int, rate: float, seconds: float) ->
     catalog = load_catalog(Settings().presets)
     wishes = (
         catalog.settle(
-            read_request({**WISH, "prompt": f"a red car {number}", "owner": f"o{number % 7}"})
+            read_request({"model": "test-pattern", "prompt": f"car {n}", "owner": f"o{n % 7}"})
         )
-        for number in itertools.count()
+        for n in itertools.count()
     )
     waiting = iter(_fill(store, wishes, depth))
     stop = threading.Event()

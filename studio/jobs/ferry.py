@@ -83,14 +83,14 @@ class Ferry:
             for name in self._machines.keys() - nodes.keys():
                 del self._machines[name]
             self._tell_machines()
-            await self.ask_for(self._wanted)
+            await self.wish()
             await asyncio.sleep(LOOKS)
 
-    async def ask_for(self, wanted: list[dict[str, float]]) -> None:
-        """Of the autoscaler, which keeps the last that it was told for ever."""
-        if wanted != self._asked:
-            self._asked = wanted
-            await asyncio.to_thread(self._want, wanted)
+    async def wish(self) -> None:
+        """The autoscaler keeps the last that it was told for ever."""
+        if self._wanted != self._asked:
+            self._asked = self._wanted
+            await asyncio.to_thread(self._want, self._asked)
 
     def _tell_machines(self) -> None:
         machines = [machine for machine in self._machines.values() if machine]
@@ -224,7 +224,8 @@ async def serve(ferry: Ferry, words: SimpleQueue[Word]) -> None:
     async def hear() -> None:
         while word := await asyncio.to_thread(words.get):
             ferry.hear(word)
-        await ferry.ask_for([])  # or machines would stay, and nobody paint on them
+        ferry.hear({"what": "want", "gpus": []})  # or machines would stay for nobody
+        await ferry.wish()
         os._exit(0)
 
     await asyncio.gather(hear(), ferry.watch())

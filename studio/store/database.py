@@ -19,6 +19,7 @@ from studio.settings import Settings
 from studio.store.reading import connect
 
 BUSY_SECONDS = 30
+SILENT = "The database does not answer. Try again in a moment."
 WAL_BYTES = 64 * 2**20  # the log shrinks back to this after a large batch
 OUR_LOCK = 0x6461726B726F6F6D  # "darkroom": the advisory lock that makes us PostgreSQL's one writer
 # Seconds: who fell silent is given up after a minute, by us and (below) by PostgreSQL, which would
@@ -103,7 +104,7 @@ class Database:
             _postgres_writer(connection)
         except InUse as error:
             if self._met:  # a connection of our own that PostgreSQL does not know to be broken
-                raise Unavailable("The database does not answer. Try again in a moment.") from error
+                raise Unavailable(SILENT) from error
             raise
         self._met = True
 
@@ -135,7 +136,7 @@ def _sentence(error: exc.DBAPIError | exc.TimeoutError) -> str:
         return "The disk that holds the database is full. Make room, and it goes on."
     if "locked" in said or "lock timeout" in said:
         return f"Another program has locked the database for {BUSY_SECONDS} s. Try again."
-    return "The database does not answer. Try again in a moment."
+    return SILENT
 
 
 def _sqlite_writer(connection: Any, _: object) -> None:

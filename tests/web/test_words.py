@@ -1,5 +1,6 @@
 """The pure parts of the web: names from outside, what controls send, HTML, paces and file names."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from starlette.requests import Request
 
 from studio import weights
 from studio.catalog import Catalog
@@ -22,6 +24,7 @@ from studio.web.desk import Desk
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
 from studio.web.pictures import file_name
+from studio.web.rest import Rest
 from studio.web.telling import tell_model
 from tests.conftest import OpenStudio
 
@@ -95,6 +98,12 @@ def test_the_job_of_an_address_is_shown_beside_those_of_the_page(studio: Studio)
     (picture,) = studio.store.pictures(job=other)
     assert opened(other) == {"jobs": [mine, other], "picture": picture.id, "model": ""}
     assert opened("nonsense") == opened(mine)
+
+
+def test_a_slot_of_a_cluster_that_rests_is_ready(open_studio: OpenStudio) -> None:
+    studio = open_studio(FakeSlot(leased=True))
+    answer = asyncio.run(Rest(studio).ready(Request({"type": "http"})))
+    assert answer.status_code == 200
 
 
 def test_a_size_that_no_shape_has_is_said(studio: Studio) -> None:
