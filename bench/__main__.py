@@ -11,6 +11,7 @@ BENCHES = {
     "line": "submitting, claiming and finishing jobs while very many wait",
     "estimate": "forecasts of when a picture ends, against when it did",
     "throughput": "the server with a full line against bare workers; waits at 70 % of that",
+    "gpu": "full-size models with random weights on a card: seconds, memory, arithmetic",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -3,10 +3,13 @@
 import json
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
+LIBRARIES = ("torch", "gradio", "diffusers")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -16,9 +19,8 @@ def machine() -> dict[str, str | int]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "torch": version("torch"),
-        "gradio": version("gradio"),
-        "diffusers": version("diffusers"),
+        **{name: version(name) for name in LIBRARIES if find_spec(name)},
+        **_card(),
     }
 
 
@@ -34,6 +36,13 @@ def report(bench: str, figures: dict[str, float], *, save: bool) -> None:
         dated = result | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
         (RESULTS / f"{bench}.json").write_text(json.dumps(dated, indent=2) + "\n")
     print(json.dumps(result))
+
+
+def _card() -> dict[str, str]:
+    """The card that a bench ran on, if it is one that uses torch."""
+    torch = sys.modules.get("torch")
+    there = torch is not None and torch.cuda.is_available()
+    return {"gpu": torch.cuda.get_device_name()} if torch and there else {}
 
 
 def _cpu() -> str:

@@ -1,0 +1,194 @@
+"""On a real card: `python -m pytest -m gpu`. The promises of the engine, where they are hardest."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionXLPipeline
+from PIL import Image
+
+from starter import denoiser
+from starter.album import SHARD, Album
+from starter.evaluate import Easel
+from starter.train import OUT, words_of
+from studio.engine.ladder import Ladder
+from studio.engine.paint import paint, paint_together
+from studio.engine.residents import Residents
+from studio.messages import Cancelled, Paint, Painted
+from studio.settings import ROOT
+from tests.engine.conftest import NUMPY_COPY, Job
+from tests.engine.test_worker import Worker
+
+pytestmark = [
+    pytest.mark.gpu,
+    NUMPY_COPY,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card here"),
+]
+LARGE = {"width": 512, "height": 512, "steps": 2}
+
+
+@pytest.fixture
+def card_residents(models: Path) -> Residents:
+    return Residents("cuda", models, "auto")
+
+
+def pixels(painted: Painted) -> np.ndarray:  # type: ignore[type-arg]
+    return np.asarray(Image.open(io.BytesIO(painted.pictures[0].data)).convert("RGB"), np.int16)
+
+
+def done(job: Paint, residents: Residents) -> Painted:
+    return paint(job, residents, False, lambda word: None)
+
+
+def apart(one: Painted, other: Painted) -> int:
+    return int(np.abs(pixels(one) - pixels(other)).max())
+
+
+def test_the_plan_is_the_cards(card_residents: Residents, job: Job) -> None:
+    told = done(job(), card_residents).recipe["fingerprint"]
+    assert told["device"].startswith("cuda")
+    assert told["dtype"] in ("bf16", "fp16")
+    assert told["offload"] == "none"
+    assert torch.cuda.get_device_name() in told["plan"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_the_same_wish_is_the_same_picture(
+    card_residents: Residents, job: Job, models: Path, precision: str
+) -> None:
+    wish = job(precision=precision, width=512, height=512)
+    once = done(wish, card_residents)
+    done(job(precision=precision, prompt="another (thing:1.3)"), card_residents)
+    assert apart(done(wish, card_residents), once) == 0
+    assert apart(done(wish, Residents("cuda", models, "auto")), once) == 0  # loaded anew
+
+
+@pytest.mark.parametrize(("precision", "most"), [("fp32", 1), ("auto", 12)])
+def test_beside_others_it_is_the_picture_it_is_alone(
+    card_residents: Residents, job: Job, precision: str, most: int
+) -> None:
+    jobs = [job(f"job{n}", seed=n, precision=precision) for n in range(4)]
+    ends: dict[str, Painted | Cancelled] = {}
+    paint_together(
+        [replace(one, at_once=4) for one in jobs],
+        card_residents,
+        False,
+        lambda word: None,
+        lambda end: ends.__setitem__(end.job, end),
+    )
+    for one in jobs:
+        together = ends[one.job]
+        assert isinstance(together, Painted)
+        assert together.timings["together"] == 4
+        far = apart(together, done(one, card_residents))
+        print(f"{precision}: {far} levels apart")
+        assert far <= most
+
+
+def test_a_cpu_and_a_card_agree_in_fp32(
+    card_residents: Residents, residents: Residents, job: Job
+) -> None:
+    wish = job(precision="fp32")
+    far = apart(done(wish, card_residents), done(wish, residents))
+    print(f"card and CPU: {far} levels apart")
+    assert far <= 2
+
+
+def test_a_lora_leaves_nothing_behind() -> None:
+    easel = Easel("cuda")
+    wish = {"prompt": "a red car", "seed": 3}
+    before = np.asarray(easel.paint(**wish))
+    worn = np.asarray(easel.paint(**wish, loras=[{"name": "blueprint", "weight": 0.8}]))
+    assert not np.array_equal(worn, before)
+    assert np.array_equal(np.asarray(easel.paint(**wish)), before)
+
+
+def test_parts_that_take_turns_paint_the_same_picture(card_residents: Residents, job: Job) -> None:
+    """Down the ladder by hand: tiles, then by parts, then layer by layer."""
+    wish = job(precision="fp32", width=128, height=128)
+    usual = done(wish, card_residents)
+    key = next(iter(card_residents._painters))
+    seen = []
+    while card_residents.lower(key):
+        lowered = done(wish, card_residents)
+        seen.append(lowered.recipe["fingerprint"]["offload"])
+        print(seen[-1], apart(lowered, usual), "levels apart")
+        assert apart(lowered, usual) <= 1
+    assert seen == ["none", "model", "sequential"]
+
+
+def test_memory_that_really_runs_out_costs_no_picture(models: Path, job: Job) -> None:
+    """Another program takes all but a little; the picture is painted by a cheaper plan."""
+    residents, wish = Residents("cuda", models, "auto"), job(**LARGE)
+    wish = replace(wish, request={**wish.request, "width": 2048, "height": 2048})
+    usual = done(wish, residents)
+    rest = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    done(wish, residents)
+    needed = torch.cuda.max_memory_allocated() - rest
+    residents.clear()
+    whole = torch.cuda.get_device_properties(0).total_memory
+    try:
+        torch.cuda.set_per_process_memory_fraction((rest + 0.7 * needed) / whole)
+        ladder = Ladder(residents)
+        painted = ladder.paint(wish, False, lambda word: None)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    print(f"needed {needed / 1e6:.0f} MB; {painted.warnings}; {apart(painted, usual)} levels")
+    assert ladder.falls >= 1
+    assert any("memory ran out" in warning for warning in painted.warnings)
+    # Each tile is normalised by itself, and these weights are random: it is near, not equal.
+    assert np.abs(pixels(painted) - pixels(usual)).mean() < 10
+
+
+def test_two_workers_share_one_card(models: Path, job: Job) -> None:
+    workers = [Worker(models, "--device", "cuda") for _ in range(2)]
+    wish = job("both", precision="fp32", **LARGE)
+    for worker in workers:
+        worker.hear()
+        worker.send(wish)
+    ends = [worker.hear_until(Painted)[-1] for worker in workers]
+    assert all(isinstance(end, Painted) for end in ends)
+    assert apart(*ends) == 0  # type: ignore[arg-type]
+    assert [worker.end() for worker in workers] == [0, 0]
+
+
+def test_a_worker_that_is_killed_gives_its_memory_back(models: Path, job: Job) -> None:
+    torch.cuda.empty_cache()
+    before, _ = torch.cuda.mem_get_info()
+    worker = Worker(models, "--device", "cuda")
+    worker.paint(job(**LARGE))
+    held, _ = torch.cuda.mem_get_info()
+    assert held < before - 100e6
+    worker.process.kill()
+    worker.process.wait()
+    until = time.monotonic() + 20
+    while torch.cuda.mem_get_info()[0] < before - 50e6:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_the_whole_studio_paints_on_it(tmp_path: Path) -> None:
+    """The pool finds the card, the worker paints on it, the recipe says so."""
+    out = tmp_path / "car.png"
+    environment = {**os.environ, "DARKROOM_DATA": str(tmp_path), "DARKROOM_DEFAULT_MODEL": ""}
+    environment.pop("DARKROOM_DEFAULT_MODEL")
+    command = [sys.executable, "app.py", "paint", "a red car", "--seed", "7", "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=180)
+    assert "cuda" in Image.open(out).info["darkroom"]
+
+
+def test_the_trainer_learns_on_it(tmp_path: Path) -> None:
+    kept = StableDiffusionXLPipeline.from_pretrained(OUT, dtype=torch.float32)
+    learned = denoiser.learn(
+        Album(tmp_path), kept.vae, words_of(kept), tmp_path, 64 * SHARD, 0.1, "cuda", kept.unet
+    )
+    assert next(learned.parameters()).is_cuda
+    assert all(torch.isfinite(weight).all() for weight in learned.parameters())
