@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from studio.catalog import Catalog, ModelCard
 from studio.errors import CannotStart, Unavailable
-from studio.jobs.estimate import Estimates
+from studio.jobs.estimate import Estimates, Parts
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import MOST, Now, Times
 from studio.jobs.schedule import Decision, Need, Start, Waiting
@@ -78,9 +78,9 @@ class Chooser:
         for job in jobs:
             since = now - max(0.0, wall - job.created_at)
             line = (job.model, job.owner, job.priority, job.seq)
-            waiting = Waiting(
-                job.id, *line, since, self._seconds(job), kind_of(job), int(job.request["count"])
-            )
+            parts, count = self._parts(job), int(job.request["count"])
+            seconds, steps = (parts.total, parts.steps) if parts else (None, 0.0)
+            waiting = Waiting(job.id, *line, since, seconds, kind_of(job), count, steps)
             self._turns.enter(waiting, now)
 
     def leave(self, job: str) -> None:
@@ -93,7 +93,8 @@ class Chooser:
     def learn(self, job: Job, timings: Mapping[str, float]) -> None:
         """What waits for a model is told apart by length from its first picture on."""
         unknown = self._seconds(job) is None
-        self._estimates.learn(job.model, job.request, timings)
+        took = time.time() - job.started_at if job.started_at else None
+        self._estimates.learn(job.model, job.request, timings, took)
         self._estimates.passes.learn(job, timings)
         if unknown and self._seconds(job) is not None:
             self._lost_track = True
@@ -155,13 +156,16 @@ class Chooser:
         self._coming[jobs[0].owner] -= 1
         for job in jobs:
             self._turns.charge(job.owner, len(start.gpus) * (self._seconds(job) or 1.0))
-        seconds = [self._seconds(job) for job in jobs]
+        parts = [self._parts(job) for job in jobs]
         load = start.loads * self._needs[jobs[0].model].load_seconds
-        if None in seconds:
-            return None
         pictures = min(at_once, sum(int(job.request["count"]) for job in jobs))
         cost = self._estimates.passes.paid.cost(kind_of(jobs[0]), slot, pictures)
-        return load + cost * sum(filter(None, seconds))
+        seconds = load
+        for part in parts:
+            if part is None:
+                return None
+            seconds += part.total - (1 - cost) * part.steps
+        return seconds
 
     def done(self, decision: Decision, feed: Feed) -> None:
         """A job that waits although a GPU is free says what for."""
@@ -178,6 +182,9 @@ class Chooser:
 
     def _running(self) -> Counter[str]:
         return Counter(job.owner for seat in self._seats for job in seat.jobs.values())
+
+    def _parts(self, job: Job) -> Parts | None:
+        return self._estimates.parts(job.model, job.request)
 
     def _seconds(self, job: Job) -> float | None:
         return self._estimates.seconds(job.model, job.request)

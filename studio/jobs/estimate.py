@@ -1,15 +1,16 @@
 """How long a job will take here, from what its like took: nothing is guessed for an unknown model.
 
-Painting is made of parts that grow differently: words once a job, steps with their number and the
-pixels, decoding and saving with each picture. Each part is the median of what was measured lately,
-of the same size where there is one, else in proportion to the pixels.
+Painting is made of parts that grow differently: words once a job, steps with their number, decoding
+and saving with each picture. Each part is the median of what was measured lately, of the same size
+where there is enough of it; else it lies on the straight line through the sizes that were measured,
+for a step of a small picture takes longer than its pixels say.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from studio.jobs.together import Passes
 from studio.store.rows import Job
@@ -17,16 +18,32 @@ from studio.store.rows import Job
 KEPT = 60  # jobs of each model
 ENOUGH = 3  # of the same size; with fewer, all sizes are asked
 A_LOAD = 0.2  # seconds; a shorter one found the model in memory
+GUIDED = 2  # passes of the network for a step
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     pixels: int
     times: int  # enlarged
+    passes: int
+    loras: int
+    alone: bool
     once: float
     a_step: float
     a_picture: float
     load: float
+
+
+class Parts(NamedTuple):
+    """Seconds of a job. Those of its steps are fewer where others are painted beside it."""
+
+    once: float
+    steps: float
+    pictures: float
+
+    @property
+    def total(self) -> float:
+        return self.once + self.steps + self.pictures
 
 
 class Estimates:
@@ -34,17 +51,28 @@ class Estimates:
         self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=KEPT))
         self.passes = Passes()
 
-    def learn(self, model: str, request: Mapping[str, Any], timings: Mapping[str, float]) -> None:
-        """From a job that was painted alone. What lacks its timings teaches nothing."""
-        if "steps" not in timings or "together" in timings:
+    def learn(
+        self,
+        model: str,
+        request: Mapping[str, Any],
+        timings: Mapping[str, float],
+        took: float | None = None,
+    ) -> None:
+        """What lacks its timings teaches nothing. Of all the time that it took, what was not
+        painting is its way to the worker and back to the disk."""
+        if "steps" not in timings:
             return
+        way = max(0.0, took - timings["total"]) if took and "total" in timings else 0.0
         count, steps = int(request["count"]), int(request["steps"])
         pictures = sum(timings.get(part, 0.0) for part in ("decode", "upscale", "save"))
         self._samples[model].append(
             Sample(
                 pixels=_pixels(request),
-                times=int(request.get("upscale") or 1),
-                once=timings.get("encode", 0.0),
+                times=_times(request),
+                passes=_passes(request),
+                loras=len(request.get("loras") or ()),
+                alone="together" not in timings,
+                once=timings.get("encode", 0.0) + way,
                 a_step=timings["steps"] / (count * steps),
                 a_picture=pictures / count,
                 load=timings.get("load", 0.0),
@@ -53,22 +81,34 @@ class Estimates:
 
     def learn_all(self, done: Iterable[Job]) -> None:
         for job in done:
-            self.learn(job.model, job.request, job.timings)
+            took = job.finished_at - job.started_at if job.finished_at and job.started_at else None
+            self.learn(job.model, job.request, job.timings, took)
             self.passes.learn(job, job.timings)
 
-    def seconds(self, model: str, request: Mapping[str, Any]) -> float | None:
+    def parts(self, model: str, request: Mapping[str, Any]) -> Parts | None:
         """Of painting, without loading; None for a model that never painted here."""
         samples = self._samples.get(model)
         if not samples:
             return None
-        pixels, times = _pixels(request), int(request.get("upscale") or 1)
-        alike = [one for one in samples if (one.pixels, one.times) == (pixels, times)]
-        used = alike if len(alike) >= ENOUGH else list(samples)
-        a_step = median(one.a_step * pixels / one.pixels for one in used)
-        finished = pixels * times * times
-        a_picture = median(one.a_picture * finished / (one.pixels * one.times**2) for one in used)
-        once = median(one.once for one in used)
-        return once + int(request["count"]) * (int(request["steps"]) * a_step + a_picture)
+        pixels, times, passes = _pixels(request), _times(request), _passes(request)
+        loras = len(request.get("loras") or ())
+        alone = [one for one in samples if one.alone] or list(samples)
+        alike = [one for one in alone if (one.passes, one.loras) == (passes, loras)]
+        steps = [(one.pixels, one.a_step * passes / one.passes) for one in alike or alone]
+        as_large = [one for one in samples if one.times == times]
+        pictures = [
+            (one.pixels, one.a_picture * times**2 / one.times**2) for one in as_large or samples
+        ]
+        count = int(request["count"])
+        return Parts(
+            once=median(one.once for one in samples),
+            steps=count * int(request["steps"]) * _at(pixels, steps),
+            pictures=count * _at(pixels, pictures),
+        )
+
+    def seconds(self, model: str, request: Mapping[str, Any]) -> float | None:
+        parts = self.parts(model, request)
+        return parts and parts.total
 
     def load_seconds(self, model: str) -> float | None:
         loads = [one.load for one in self._samples.get(model, ()) if one.load > A_LOAD]
@@ -77,3 +117,33 @@ class Estimates:
 
 def _pixels(request: Mapping[str, Any]) -> int:
     return int(request["width"]) * int(request["height"])
+
+
+def _times(request: Mapping[str, Any]) -> int:
+    return int(request.get("upscale") or 1)
+
+
+def _passes(request: Mapping[str, Any]) -> int:
+    return GUIDED if (request.get("guidance") or 0) > 1 else 1
+
+
+def _at(pixels: int, measured: Sequence[tuple[int, float]]) -> float:
+    """Seconds at this size, from seconds at some sizes."""
+    sizes: dict[int, list[float]] = defaultdict(list)
+    for size, seconds in measured:
+        sizes[size].append(seconds)
+    if len(sizes.get(pixels, ())) >= ENOUGH:
+        return median(sizes[pixels])
+    in_proportion = median(seconds * pixels / size for size, seconds in measured)
+    if len(sizes) == 1:
+        return in_proportion
+    points = [(size, median(seconds), len(seconds)) for size, seconds in sizes.items()]
+    whole = sum(weight for *_, weight in points)
+    middle = sum(size * weight for size, _, weight in points) / whole
+    usual = sum(seconds * weight for _, seconds, weight in points) / whole
+    slope = sum(w * (size - middle) * (seconds - usual) for size, seconds, w in points)
+    slope /= sum(weight * (size - middle) ** 2 for size, _, weight in points)
+    at_nothing = usual - slope * middle
+    if at_nothing < 0:
+        return in_proportion
+    return at_nothing + slope * pixels if slope > 0 else usual

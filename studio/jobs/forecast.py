@@ -85,9 +85,10 @@ def play(seen: Now, most: int = MOST) -> dict[str, Times]:
             beside = companions(alike, room, had, running, state.most_running)
             jobs = [first, *(_take(lines, one.job) for one in beside)]
             pictures = min(at_once, sum(job.pictures for job in jobs))
-            seconds = sum(inf if job.seconds is None else job.seconds for job in jobs)
-            load = start.loads * state.needs[first.model].load_seconds
-            ends = now + load + seconds * seen.paid.cost(first.kind, slot, pictures)
+            saved = 1 - seen.paid.cost(first.kind, slot, pictures)
+            ends = now + start.loads * state.needs[first.model].load_seconds
+            for job in jobs:
+                ends += inf if job.seconds is None else job.seconds - saved * job.shared
             for job in jobs:
                 found[job.job] = Times(now, ends)
                 ending.append((ends, job.owner))

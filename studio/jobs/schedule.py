@@ -33,6 +33,7 @@ class Waiting:
     seconds: float | None = None  # of painting, as far as it was ever measured
     kind: Any = None  # what it may share a pass with, if anything
     pictures: int = 1
+    shared: float = 0.0  # of its seconds, for what is cheaper beside others
 
     @property
     def line(self) -> Line:
@@ -51,12 +52,10 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """`free_at` is None for one that paints nothing now."""
-
     name: str
     machine: str
     gb: float
-    free_at: float | None = None
+    free_at: float | None = None  # None for one that paints nothing now
 
 
 @dataclass(frozen=True, slots=True)

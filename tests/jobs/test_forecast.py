@@ -25,7 +25,7 @@ def waiting(
     job: str, model: str = "small", seconds: float | None = 10.0, **more: object
 ) -> Waiting:
     given = {"owner": "ann", "rank": 1, "seq": int(job[1:]), "since": 0.0, **more}
-    return Waiting(job, model, seconds=seconds, **given)  # type: ignore[arg-type]
+    return Waiting(job, model, seconds=seconds, shared=seconds or 0.0, **given)  # type: ignore[arg-type]
 
 
 def seen(*jobs: Waiting, gpus: int = 2, painting: dict[str, tuple[str, Times]] | None = None,
