@@ -1,4 +1,4 @@
-"""The scenes that the trainer learns from, rendered once by all cores and kept in shards on disk.
+"""The scenes that the trainer learns from, in shards: rendered by all cores and kept on disk.
 
 Scene i is the same on every machine: its spec comes from i alone.
 """
@@ -7,7 +7,6 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from starter.world import SIZE, Spec, held_out, random_spec, render_with_mask
 SHARD = 64  # scenes in a file
 CELL = 16  # pixels along the side of one cell of a mask
 Pixels = NDArray[np.uint8]
-Sight = tuple[int, Pixels, Pixels]  # a scene by its number, how it looks, and where its things are
+Sight = tuple[range, Pixels, Pixels]  # numbers of scenes, how they look, where their things are
 
 
 def scene(index: int) -> Spec:
@@ -57,29 +56,34 @@ class Album:
             with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as cooks:
                 list(cooks.map(_render_shard, *zip(*missing, strict=True)))
 
-    def shards(self, scenes: int) -> Iterator[tuple[range, Pixels, Pixels]]:
-        """Numbers of scenes, their pictures and their masks, for so many scenes."""
-        for shard in range(-(-scenes // SHARD)):
-            with np.load(self._file(shard)) as kept:
-                numbers = range(shard * SHARD, (shard + 1) * SHARD)
-                yield numbers, kept["pictures"], kept["masks"]
+    def shards(self, scenes: int) -> Iterator[Sight]:
+        yield from map(self.shard, range(-(-scenes // SHARD)))
 
-    def scenes(self, count: int) -> Iterator[Sight]:
-        """The same, one scene at a time."""
-        scenes = (each for shard in self.shards(count) for each in zip(*shard, strict=True))
-        yield from islice(scenes, count)
+    def shard(self, shard: int) -> Sight:
+        """From the disk, or rendered now and not kept."""
+        numbers = range(shard * SHARD, (shard + 1) * SHARD)
+        try:
+            with np.load(self._file(shard)) as kept:
+                return numbers, kept["pictures"], kept["masks"]
+        except FileNotFoundError:
+            return numbers, *_render(numbers, self.scene)
 
     def _file(self, shard: int) -> Path:
         return self.folder / f"{shard:05}.npz"
 
 
-def _render_shard(folder: Path, shard: int, scene: Callable[[int], Spec]) -> None:
-    pictures = np.empty((SHARD, SIZE, SIZE, 3), np.uint8)
-    masks = np.empty((SHARD, SIZE // CELL, SIZE // CELL), np.uint8)
-    for place in range(SHARD):
-        picture, mask = render_with_mask(scene(shard * SHARD + place))
+def _render(numbers: range, scene: Callable[[int], Spec]) -> tuple[Pixels, Pixels]:
+    pictures = np.empty((len(numbers), SIZE, SIZE, 3), np.uint8)
+    masks = np.empty((len(numbers), SIZE // CELL, SIZE // CELL), np.uint8)
+    for place, number in enumerate(numbers):
+        picture, mask = render_with_mask(scene(number))
         pictures[place] = np.asarray(picture)
         masks[place] = np.asarray(mask.reduce(CELL))
+    return pictures, masks
+
+
+def _render_shard(folder: Path, shard: int, scene: Callable[[int], Spec]) -> None:
+    pictures, masks = _render(range(shard * SHARD, (shard + 1) * SHARD), scene)
     unfinished = folder / f".{shard:05}.npz"
     np.savez(unfinished, pictures=pictures, masks=masks)
     unfinished.rename(folder / f"{shard:05}.npz")

@@ -162,14 +162,14 @@ def _distance(decoded: torch.Tensor, pixels: torch.Tensor, weight: torch.Tensor)
     return points + across.mean() + down.mean() + colour.abs().mean() + 2 * hue.abs().mean()
 
 
-def scaled(pictures: np.ndarray) -> torch.Tensor:
+def scaled(pictures: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
     """Bytes as networks see them: channels first, from -1 to 1."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.no_grad()
 def encode(vae: AutoencoderTiny, pictures: np.ndarray, device: torch.device) -> torch.Tensor:
-    pixels = scaled(pictures).to(device)
+    pixels = scaled(pictures, device)
     with accelerator(device.type).autocast():
         latents: torch.Tensor = vae.encode(pixels).latents
     return latents.float() * vae.config.scaling_factor

@@ -78,8 +78,12 @@ def hold(unet: UNet2DConditionModel) -> None:
 
 
 def _still(layer: nn.Module, rows: list[int]) -> None:
+    def hold(slope: torch.Tensor) -> torch.Tensor:
+        slope = slope.clone()
+        for row in rows:
+            slope[row] = 0.0
+        return slope
+
     for weight in (layer.weight, layer.bias):
         if weight is not None:
-            weight.register_hook(
-                lambda slope: slope.index_fill(0, torch.tensor(rows, device=slope.device), 0.0)
-            )
+            weight.register_hook(hold)

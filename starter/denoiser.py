@@ -6,6 +6,7 @@ While it learns, it is asked after every step up what stands where. `Sketching` 
 """
 
 # mypy: disable-error-code="no-untyped-call"
+import os
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -18,14 +19,15 @@ from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DCondit
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d, mse_loss, pixel_unshuffle
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from starter import compass
-from starter.album import CELL, Album, Sight, scene
+from starter.album import CELL, SHARD, Album, scene
 from starter.autoencoder import CHANNELS, encode
 from starter.layout import SIDE, drawing
 from starter.lesson import Lesson, accelerator
-from starter.words import SUMMARY, WIDTHS, Words, said
-from starter.world import SIZE, Spec
+from starter.words import LENGTH, SUMMARY, WIDTHS, Words, said, tokenized
+from starter.world import SIZE
 
 RATE = 6e-4
 BATCH = {"cpu": 8, "cuda": 256}  # for each process
@@ -36,8 +38,10 @@ UNPOOLED = 0.25  # ... with the words one by one only, so that none relies on th
 SKETCH = 0.4  # what a sketch that says nothing costs, at first
 MIDDLE = 0.3, 0.9  # of the noise; every second lesson is about as much
 SOME = 96  # scenes of an example
-FIRST = 768  # scenes seen before the first step; then so many new ones at each fourth
-NEW = {"cpu": 2, "cuda": 512}
+SAYINGS = 8  # ways in which each scene is said
+ENCODED = 16  # pictures at once: more take more memory and no less time
+FIRST = {"cpu": 12, "cuda": 64}  # shards seen before the first step; then one more each so many
+EVERY = {"cpu": 128, "cuda": 1}
 SCHEDULE = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -74,12 +78,30 @@ def sampler() -> DPMSolverMultistepScheduler:
 
 
 class Sitting(NamedTuple):
-    """Scenes: as latents, the share of each cell that is thing, what stands where, in words."""
+    """Scenes: as latents, the share of each cell that is thing, what stands where, in tokens."""
 
     latents: torch.Tensor
     shares: torch.Tensor
     drawings: torch.Tensor
-    texts: list[str]
+    tokens: torch.Tensor
+
+
+class Prepared(IterableDataset[tuple[np.ndarray, ...]]):
+    """Shards of an album, each scene drawn, and said in several ways."""
+
+    def __init__(self, album: Album, shards: range, words: Words) -> None:
+        self._album, self._shards, self._tokenizers = album, shards, words.tokenizers
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
+        here = get_worker_info()
+        for shard in self._shards[here.id :: here.num_workers] if here else self._shards:
+            numbers, pictures, masks = self._album.shard(shard)
+            specs = [scene(number) for number in numbers]
+            dice = random.Random(f"said {shard}")
+            texts = [said(spec, dice) for spec in specs for _ in range(SAYINGS)]
+            tokens = tokenized(self._tokenizers, texts).view(len(specs), SAYINGS, 2, LENGTH)
+            drawings = np.stack([drawing(spec) for spec in specs])
+            yield pictures, masks, drawings, tokens.to(torch.int16).numpy()
 
 
 class Sketching(nn.Module):
@@ -112,34 +134,52 @@ class Sketching(nn.Module):
 
 
 class Seen:
-    """The scenes met so far, latents and drawings, 24 kB each. More come all the time."""
+    """The scenes met so far, 27 kB each, where the learning is. More come all the time."""
 
     def __init__(
-        self, coming: Iterator[Sight], most: int, vae: AutoencoderTiny, device: torch.device
+        self,
+        album: Album,
+        shards: range,
+        words: Words,
+        vae: AutoencoderTiny,
+        device: torch.device,
     ) -> None:
-        self._coming = coming
+        # A card learns faster than one process can draw: others prepare what comes.
+        workers = max(1, (os.cpu_count() or 1) - 2) if device.type == "cuda" else 0
+        self._coming = iter(
+            DataLoader(
+                Prepared(album, shards, words),
+                batch_size=None,
+                num_workers=workers,
+                multiprocessing_context="fork" if workers else None,  # imports take 20 s each
+            )
+        )
+        most = len(shards) * SHARD
         self._vae, self._device = vae.to(device).eval(), device
-        self.specs: list[Spec] = []
-        self._latents = torch.empty(most, CHANNELS, SIZE // 8, SIZE // 8, dtype=torch.float16)
-        self._shares = torch.empty(most, SIZE // CELL, SIZE // CELL, dtype=torch.uint8)
-        self._drawings = torch.empty(most, 2, SIDE, SIDE, dtype=torch.uint8)
+        self._count = 0
+        self._sittings = Sitting(
+            torch.empty(most, CHANNELS, SIZE // 8, SIZE // 8, dtype=torch.float16, device=device),
+            torch.empty(most, SIZE // CELL, SIZE // CELL, dtype=torch.uint8, device=device),
+            torch.empty(most, 2, SIDE, SIDE, dtype=torch.uint8, device=device),
+            torch.empty(most, SAYINGS, 2, LENGTH, dtype=torch.int16, device=device),
+        )
 
-    def grow(self, count: int) -> None:
-        """So many more, as long as the album has them."""
-        more = islice(self._coming, count)
-        while some := list(islice(more, 16)):
-            numbers, pictures, masks = zip(*some, strict=True)
-            place = slice(len(self.specs), len(self.specs) + len(some))
-            self._latents[place] = encode(self._vae, np.stack(pictures), self._device).half().cpu()
-            self._shares[place] = torch.from_numpy(np.stack(masks))
-            specs = [scene(number) for number in numbers]
-            self._drawings[place] = torch.from_numpy(np.stack([drawing(spec) for spec in specs]))
-            self.specs += specs
+    def grow(self, shards: int) -> None:
+        """So many more, as long as there are any."""
+        for pictures, *others in islice(self._coming, shards):
+            place = slice(self._count, self._count + len(pictures))
+            latents = torch.cat(
+                [encode(self._vae, some.numpy(), self._device) for some in pictures.split(ENCODED)]
+            )
+            for kept, some in zip(self._sittings, (latents, *others), strict=True):
+                kept[place] = some
+            self._count = place.stop
 
-    def draw(self, count: int, dice: random.Random) -> Sitting:
-        chosen = [dice.randrange(len(self.specs)) for _ in range(count)]
-        texts = [said(self.specs[number], dice) for number in chosen]
-        return Sitting(self._latents[chosen], self._shares[chosen], self._drawings[chosen], texts)
+    def draw(self, count: int) -> Sitting:
+        chosen = torch.randint(self._count, (count,), device=self._device)
+        way = torch.randint(SAYINGS, (count,), device=self._device)
+        latents, shares, drawings, tokens = self._sittings
+        return Sitting(latents[chosen], shares[chosen], drawings[chosen], tokens[chosen, way])
 
 
 class Lessons:
@@ -148,34 +188,36 @@ class Lessons:
     def __init__(self, words: Words, device: torch.device) -> None:
         self._words = words.to(device).eval()
         self._device = device
+        self._nothing = words.tokenize([""]).to(device)
         self._levels = sampler().alphas_cumprod.to(device)
         sizes = [SIZE, SIZE, 0, 0, SIZE, SIZE]  # as the pipeline says: size, cut, size
         self._sizes = torch.tensor(sizes, device=device, dtype=torch.float32)
 
-    def given(self, latents: torch.Tensor, texts: list[str]) -> tuple[dict[str, Any], torch.Tensor]:
+    def given(
+        self, latents: torch.Tensor, tokens: torch.Tensor
+    ) -> tuple[dict[str, Any], torch.Tensor]:
         """All that the network is given for one step, and what it should answer."""
         clean = latents.to(self._device).float()
         count = len(clean)
         time = (1000 * levels(count)).long().clamp(max=999).to(self._device)
         level = self._levels[time].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
-        tokens, pooled = self._embed(texts)
-        words = {"text_embeds": pooled, "time_ids": self._sizes.expand(count, 6)}
+        words, pooled = self._embed(tokens.to(self._device).long())
+        about = {"text_embeds": pooled, "time_ids": self._sizes.expand(count, 6)}
         return {
             "sample": level.sqrt() * clean + (1 - level).sqrt() * noise,
             "timestep": time,
-            "encoder_hidden_states": tokens,
-            "added_cond_kwargs": words,
+            "encoder_hidden_states": words,
+            "added_cond_kwargs": about,
         }, level.sqrt() * noise - (1 - level).sqrt() * clean
 
     @torch.no_grad()
-    def _embed(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        wordless = torch.rand(len(texts)) < WORDLESS
-        texts = ["" if out else text for text, out in zip(texts, wordless, strict=True)]
-        first, second = self._words.tokenize([*texts, ""])
-        tokens, pooled = self._words(first.to(self._device), second.to(self._device))
-        unpooled = torch.rand(len(texts), 1, device=self._device) < UNPOOLED
-        return tokens[:-1], torch.where(unpooled, pooled[-1:], pooled[:-1])
+    def _embed(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        wordless = torch.rand(len(tokens), 1, 1, device=self._device) < WORDLESS
+        tokens = torch.cat([torch.where(wordless, self._nothing, tokens), self._nothing])
+        words, pooled = self._words(tokens[:, 0], tokens[:, 1])
+        unpooled = torch.rand(len(words) - 1, 1, device=self._device) < UNPOOLED
+        return words[:-1], torch.where(unpooled, pooled[-1:], pooled[:-1])
 
 
 def painted(told: torch.Tensor, wanted: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -210,10 +252,10 @@ def levels(count: int) -> torch.Tensor:
 def example(album: Album, vae: AutoencoderTiny, words: Words, device: str) -> dict[str, Any]:
     """What the network is given for some scenes: by this its first weights find their bearings."""
     here = accelerator(device).device
-    seen = Seen(album.scenes(SOME), SOME, vae, here)
-    seen.grow(SOME)
-    scenes = seen.draw(SOME, random.Random(0))
-    return Lessons(words, here).given(scenes.latents, scenes.texts)[0]
+    seen = Seen(album, range(1), words, vae, here)
+    seen.grow(1)
+    scenes = seen.draw(SOME)
+    return Lessons(words, here).given(scenes.latents, scenes.tokens)[0]
 
 
 def learn(
@@ -226,21 +268,21 @@ def learn(
     device: str,
     unet: UNet2DConditionModel,
 ) -> UNet2DConditionModel:
-    if accelerator(device).device.type == "cpu":
-        unet.set_attn_processor(AttnProcessor())  # twice as fast as the fused one, on a CPU
+    # The fused one takes twice the time on a CPU, and on an H100 its slopes were no numbers.
+    unet.set_attn_processor(AttnProcessor())
     compass.hold(unet)
     lesson = Lesson("denoiser", Sketching(unet), folder, minutes, RATE, device)
-    coming = islice(album.scenes(scenes), lesson.rank, None, lesson.crew)
-    seen = Seen(coming, scenes, vae, lesson.device)
-    seen.grow(FIRST)
-    lessons, dice = Lessons(words, lesson.device), random.Random(f"denoiser {lesson.rank}")
-    batch, new = BATCH[lesson.device.type], NEW[lesson.device.type]
+    kind = lesson.device.type
+    shards = range(lesson.rank, max(lesson.crew, -(-scenes // SHARD)), lesson.crew)
+    seen = Seen(album, shards, words, vae, lesson.device)
+    seen.grow(FIRST[kind])
+    lessons = Lessons(words, lesson.device)
 
     def loss(network: nn.Module, done: float) -> torch.Tensor:
-        if lesson.steps % 4 == 0:
-            seen.grow(new)
-        scenes = seen.draw(batch, dice)
-        given, wanted = lessons.given(scenes.latents, scenes.texts)
+        if lesson.steps % EVERY[kind] == 0:
+            seen.grow(1)
+        scenes = seen.draw(BATCH[kind])
+        given, wanted = lessons.given(scenes.latents, scenes.tokens)
         told, sketches = network(**given)
         drawn = sketched(sketches, scenes.drawings)
         return painted(told, wanted, scenes.shares) + SKETCH * (1 - done) * drawn

@@ -105,7 +105,7 @@ def learn(album: Album, scenes: int, folder: Path, minutes: float, device: str) 
 
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         chosen = dice.integers(len(pictures), size=BATCH)
-        answers = network(_worn(scaled(pictures[chosen]), dice).to(lesson.device))
+        answers = network(_worn(scaled(pictures[chosen], lesson.device), dice))
         asked = truth[chosen].to(lesson.device)
         return torch.stack(
             [cross_entropy(answers[name], asked[:, names.index(name)]) for name in READS]
@@ -124,7 +124,7 @@ def _worn(pixels: torch.Tensor, dice: np.random.Generator) -> torch.Tensor:
             interpolate(pixels, size=(less, less), mode="bilinear", antialias=True),
             size=(SIDE, SIDE), mode="bilinear",
         )  # fmt: skip
-    light = 1 + 0.1 * (torch.rand(len(pixels), 1, 1, 1) - 0.5)
+    light = 1 + 0.1 * (torch.rand(len(pixels), 1, 1, 1, device=pixels.device) - 0.5)
     return pixels * light + torch.randn_like(pixels) * 0.06 * dice.random()
 
 

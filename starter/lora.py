@@ -45,13 +45,14 @@ def learn(
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=TARGETS))
     specs, latents, shares = _shown(name, pipeline, scenes, accelerator(device).device)
     lesson = Lesson(f"lora-{name.replace(' ', '-')}", unet, folder, minutes, RATE, device)
-    lessons, dice = Lessons(words_of(pipeline), lesson.device), random.Random(lesson.rank)
+    said = words_of(pipeline)
+    lessons, dice = Lessons(said, lesson.device), random.Random(lesson.rank)
     batch = BATCH[lesson.device.type]
 
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         chosen = [dice.randrange(scenes) for _ in range(batch)]
         texts = [_called(name, specs[number], dice) for number in chosen]
-        given, wanted = lessons.given(latents[chosen], texts)
+        given, wanted = lessons.given(latents[chosen], said.tokenize(texts))
         return painted(network(**given).sample, wanted, shares[chosen])
 
     learned = get_peft_model_state_dict(lesson.run(loss))

@@ -15,7 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 from starter.album import scene
 from starter.captions import caption, fragment
@@ -97,6 +102,17 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     return tuple(joined)
 
 
+Tokenizers = tuple[CLIPTokenizer, CLIPTokenizer]
+
+
+def tokenized(tokenizers: Tokenizers, texts: list[str]) -> torch.Tensor:
+    """As both write them: n x 2 x 77."""
+    wish = {"padding": "max_length", "max_length": LENGTH, "truncation": True}
+    return torch.stack(
+        [each(texts, **wish, return_tensors="pt").input_ids for each in tokenizers], 1
+    )
+
+
 class Words(nn.Module):
     """Both tokenizers and both encoders, read as the SDXL pipeline reads them."""
 
@@ -104,7 +120,7 @@ class Words(nn.Module):
         super().__init__()
         merges = learn_merges()
         tokens = vocabulary(merges)
-        self.tokenizers = (tokenizer(merges, END), tokenizer(merges, "!"))
+        self.tokenizers: Tokenizers = (tokenizer(merges, END), tokenizer(merges, "!"))
         configs = [
             CLIPTextConfig(
                 vocab_size=len(tokens),
@@ -126,14 +142,8 @@ class Words(nn.Module):
             part.requires_grad_(False)
         self.second = CLIPTextModelWithProjection(configs[1])
 
-    def tokenize(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        first, second = (
-            each(
-                texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
-            ).input_ids
-            for each in self.tokenizers
-        )
-        return first, second
+    def tokenize(self, texts: list[str]) -> torch.Tensor:
+        return tokenized(self.tokenizers, texts)
 
     def forward(
         self, first: torch.Tensor, second: torch.Tensor, short: bool = False
@@ -200,7 +210,7 @@ def learn(folder: Path, minutes: float, device: str) -> Words:
     def loss(network: nn.Module, done: float) -> torch.Tensor:
         scenes = [scene(dice.randrange(2**40)) for _ in range(BATCH)]
         given = (
-            *reader.words.tokenize([said(spec, dice) for spec in scenes]),
+            *reader.words.tokenize([said(spec, dice) for spec in scenes]).unbind(1),
             torch.tensor([traits(spec) for spec in scenes]),
             cells(np.stack([drawing(spec) for spec in scenes])),
         )

@@ -48,7 +48,7 @@ def test_each_cell_holds_its_part_of_the_drawing() -> None:
 
 def test_words_read_short_are_the_words_read_whole() -> None:
     said = Words().eval()
-    ids = said.tokenize(["a red car on the left", "two cats in the snow"])
+    ids = said.tokenize(["a red car on the left", "two cats in the snow"]).unbind(1)
     with torch.no_grad():
         whole, pooled = said(*ids)
         short, same = said(*ids, short=True)
@@ -96,8 +96,10 @@ def test_no_level_of_noise_is_left_out() -> None:
 def test_a_sketch_after_each_step_up_has_a_number_for_each_point_of_the_drawing() -> None:
     torch.manual_seed(0)
     painter = denoiser.Sketching(denoiser.build())
-    lessons = denoiser.Lessons(Words(), torch.device("cpu"))
-    given, wanted = lessons.given(torch.randn(2, 8, 32, 32), ["a red car", "two boats"])
+    said = Words()
+    lessons = denoiser.Lessons(said, torch.device("cpu"))
+    tokens = said.tokenize(["a red car", "two boats"])
+    given, wanted = lessons.given(torch.randn(2, 8, 32, 32), tokens)
     told, sketches = painter(**given)
     assert told.shape == wanted.shape
     drawings = torch.randint(0, 256, (2, 2, SIDE, SIDE), dtype=torch.uint8)
