@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from studio.errors import Refused
-from studio.formats.prompt import inert_syntax, parse
+from studio.formats.prompt import blends, inert_syntax, take_loras
 from studio.loras import Lora, check, triggers_of
-from studio.request import MAX_SEED, ImageRequest, Part, Quality, Upscale, read_request
+from studio.request import MAX_SEED, ImageRequest, LoraUse, Part, Quality, Upscale, read_request
 from studio.vocabulary import unknown_sentence, unknown_words
 
 Ability = Literal["negative", "weighting", "long_prompts", "guidance", "loras"]
@@ -70,6 +70,7 @@ class ModelCard(Part):
     guidance: float = Field(ge=0, le=30)
     samplers: tuple[Sampler, ...] = Field(min_length=1, strict=False)
     sizes: dict[str, Size]
+    only_sizes: bool = Field(False, description="It paints the sizes listed and no others.")
     size_step: int = Field(8, ge=8)
     min_side: int = Field(ge=64)
     max_side: int = Field(le=4096)
@@ -77,7 +78,11 @@ class ModelCard(Part):
     lora_base: str = Field("", description="What its LoRAs must state they were made for.")
     upscale: Upscale = Field(1, description="How much its pictures are enlarged if none says.")
     gpus: int = Field(1, ge=1, le=8)
+    tokens: int = Field(512, ge=1, description="How many its text encoder reads, if it ends there.")
     memory_gb: float = Field(gt=0, description="Weights and one picture, in bf16.")
+    turns_gb: float | None = Field(
+        None, gt=0, description="What of it must fit where its parts take turns; else 0.6 of it."
+    )
     words: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...] = Field(
         (), strict=False, description="All the words it was taught; empty: no list is kept."
     )
@@ -104,6 +109,11 @@ class ModelCard(Part):
 
     def size_objection(self, width: int, height: int) -> tuple[str, str] | None:
         """(field, sentence) when this model cannot paint the size."""
+        if self.only_sizes and (width, height) not in {
+            (s.width, s.height) for s in self.sizes.values()
+        }:
+            listed = ", ".join(f"{size.width}x{size.height}" for size in self.sizes.values())
+            return "width", f"{width}x{height} is not one of {listed}."
         sentence = self._size_objection(width, height)
         if sentence is None:
             return None
@@ -165,6 +175,7 @@ class Catalog:
         width, height = _size(wish, card)
         guidance, warnings = _guidance(wish, card)
         prompt, negative = self._dressed(wish)
+        prompt, worn = _loras(prompt, wish)
         heard = "negative" in card.can and guidance > 1
         if negative and not heard:
             why = "paints without one" if "negative" not in card.can else "needs guidance above 1"
@@ -172,10 +183,10 @@ class Catalog:
         for field, text in (("prompt", prompt), ("negative_prompt", negative)):
             _refuse_too_many_weights(field, text)
             warnings += inert_syntax(text, weighting="weighting" in card.can)
-        if wish.loras and "loras" not in card.can:
+        if worn and "loras" not in card.can:
             raise Refused(f"loras: {card.title} takes no LoRAs. Take them off.", field="loras")
-        warnings += check(wish.loras, loras, card.title, card.lora_base, prompt)
-        known = {*card.words, *triggers_of(wish.loras, loras)} if card.words else ()
+        warnings += check(worn, loras, card.title, card.lora_base, prompt)
+        known = {*card.words, *triggers_of(worn, loras)} if card.words else ()
         unknown = unknown_words((prompt, negative if heard else ""), known) if known else ()
         if unknown:
             warnings.append(unknown_sentence(card.title, unknown))
@@ -188,6 +199,7 @@ class Catalog:
             "height": height,
             "prompt": prompt,
             "negative_prompt": negative,
+            "loras": [use.model_dump() for use in worn],
             "look": None,
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
             "steps": _steps(wish, card),
@@ -210,9 +222,28 @@ class Catalog:
         return look.prompt.replace("{prompt}", wish.prompt), negative
 
 
+def _loras(prompt: str, wish: ImageRequest) -> tuple[str, tuple[LoraUse, ...]]:
+    """The prompt without its <lora:name:0.8>, and those that are worn then. One that is named in
+    both places has the weight of its own field."""
+    prompt, tags = take_loras(prompt)
+    named = {use.name for use in wish.loras}
+    found: dict[str, LoraUse] = {}
+    for name, weight in tags:
+        try:
+            found[name] = LoraUse(name=name, weight=weight)
+        except ValidationError as error:
+            why = error.errors()[0]["msg"]
+            raise Refused(
+                f"prompt: <lora:{name[:60]}:{weight:g}>: {why}.", field="prompt"
+            ) from error
+    return prompt, (*wish.loras, *(use for use in found.values() if use.name not in named))
+
+
 def _refuse_too_many_weights(field: str, text: str) -> None:
     """Each costs passes of the text encoders, which no cancel interrupts."""
-    weighted = sum(part.weight != 1 for chunk in parse(text) for part in chunk)
+    parts = blends(text)
+    weighted = sum(part.weight != 1 for blend in parts for chunk in blend.chunks for part in chunk)
+    weighted += len(parts) - 1
     if weighted > MAX_WEIGHTED:
         raise Refused(
             f"{field}: {weighted} weighted parts are too many; the most is {MAX_WEIGHTED}.",

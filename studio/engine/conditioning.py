@@ -15,7 +15,7 @@ from compel.embeddings_provider import (
     SplitLongTextMode,
 )
 
-from studio.formats.prompt import Chunk, Fragment, parse
+from studio.formats.prompt import Chunk, Fragment, blends
 
 NOTHING = Fragment("", 1.0)
 
@@ -56,7 +56,22 @@ class Encoders:
         """`between` is called before each window but the first: thousands of words take a while."""
         for provider in self._providers:
             provider._empty_z = None  # compel's own memory, of another LoRA perhaps
-        chunks = parse(prompt)
+        parts = blends(prompt)
+        whole = sum(part.share for part in parts)
+        encoded = [self._encode(part.chunks, between) for part in parts]
+        if len(parts) == 1 or not whole:
+            return encoded[0]
+        length = max(words.tokens.shape[1] for words in encoded)
+        shares = [part.share / whole for part in parts]
+        tokens = [self.pad(words.tokens, length) for words in encoded]
+        return Words(
+            torch.stack([each * share for each, share in zip(tokens, shares, strict=True)]).sum(0),
+            torch.stack(
+                [words.pooled * share for words, share in zip(encoded, shares, strict=True)]
+            ).sum(0),
+        )
+
+    def _encode(self, chunks: tuple[Chunk, ...], between: Callable[[], None]) -> Words:
         windows = [window for chunk in chunks for window in self._windows(chunk)]
         first = " ".join(fragment.text for fragment in chunks[0])
         pooled = self._providers[-1].get_pooled_embeddings([first], device=self.device)

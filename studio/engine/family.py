@@ -4,6 +4,7 @@ The painter speaks to a model only through this.
 """
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,6 @@ import torch
 
 from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
-from studio.engine.families.sdxl import Sdxl
 from studio.engine.plan import Plan
 from studio.request import ImageRequest
 
@@ -25,15 +25,33 @@ class Family(Protocol):
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
         """All other pipeline arguments, but the generator."""
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+    def notes(self, request: ImageRequest) -> list[str]:
+        """What of the wish this model does not take in, each in a sentence."""
+
+    def decode(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         """Pixels from -1 to 1 of finished latents."""
 
-    def sketch(self, latents: torch.Tensor) -> torch.Tensor:
-        """Small pixels from -1 to 1 of unfinished latents, in milliseconds."""
+    def sketch(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor | None:
+        """Small pixels from -1 to 1 of unfinished latents, in milliseconds; None if that would
+        take longer."""
 
 
 Load = Callable[[Path, ModelCard, Mapping[str, Path], Plan], Family]
-FAMILIES: dict[str, Load] = {"sdxl": Sdxl}
+# By the name that cards say; a module is imported when the first model of its kind is loaded.
+FAMILIES = {
+    "sdxl": "Sdxl",
+    "flux": "Flux",
+    "flux2": "Flux2",
+    "chroma": "Chroma",
+    "qwen": "Qwen",
+    "zimage": "ZImage",
+    "pixart": "PixArt",
+    "sana": "Sana",
+    "hunyuan": "Hunyuan",
+    "lumina": "Lumina",
+    "sd3": "Sd3",
+    "cascade": "Cascade",
+}
 
 
 def find_family(card: ModelCard) -> Load:
@@ -43,4 +61,6 @@ def find_family(card: ModelCard) -> Load:
             "model_invalid",
             f"model: {card.title} is of the family {card.family!r}; this version paints: {known}.",
         )
-    return FAMILIES[card.family]
+    module = import_module(f"studio.engine.families.{card.family}")
+    kind: Load = getattr(module, FAMILIES[card.family])
+    return kind

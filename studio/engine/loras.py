@@ -18,7 +18,7 @@ from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.weights import LOCAL, file_hash, there
 from studio.request import LoraUse
 
-COMPONENTS = ("unet", "text_encoder", "text_encoder_2")
+COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2")
 # The first half of each layer, as peft, kohya, and older and oldest diffusers name it.
 _LAYER = re.compile(r"lora_A\.|lora_down\.|lora\.down\.|lora_linear_layer\.down\.")
 
@@ -92,7 +92,8 @@ class Loras:
         modules = (
             module
             for component in COMPONENTS
-            for module in getattr(self._pipeline, component).modules()
+            if (part := getattr(self._pipeline, component, None)) is not None
+            for module in part.modules()
         )
         return sum(
             adapter in getattr(module, half, ())

@@ -106,6 +106,7 @@ class _Job:
         self.say(Progress(job, token, index, step, steps, preview, stage))
 
     def prepare(self, painter: Painter, fingerprint: dict[str, Any], said: list[str]) -> None:
+        said = [*said, *painter.family.notes(self.request)]
         self.recipe = _recipe(self.message, self.request, fingerprint)
         self.recipe["warnings"] += said
         self.warnings = dict.fromkeys(said)
@@ -174,7 +175,7 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
         for place, shot in enumerate(shots):
             if not shot.job.stopped:
                 own = latents[place : place + 1]
-                sketch = b"" if last else shot.job.sketches.of(family, own)
+                sketch = b"" if last else shot.job.sketches.of(family, own, request)
                 shot.job.progress(shot.index, number, sketch)
         if all(job.stopped for job in jobs):
             raise Stopped
@@ -197,7 +198,7 @@ def _develop(
 ) -> None:
     job, request = shot.job, shot.job.request
     with _timed("decode", [job]):
-        image = to_image(painter.family.decode(latents))
+        image = to_image(painter.family.decode(latents, request))
     if upscaler:
 
         def before_tile(done: int, tiles: int) -> None:

@@ -14,7 +14,7 @@ Dtype = Literal["fp32", "bf16", "fp16"]
 Offload = Literal["none", "model", "sequential"]
 
 TINY_GB = 0.5
-LARGEST_PART = 0.6  # of an SDXL: what must fit at once when the parts take turns on the card
+LARGEST_PART = 0.6  # of an SDXL: what must fit when the parts take turns on the card
 TURNS: dict[Offload, str] = {
     "none": "it stays on the card",
     "model": "its parts take turns on the card",
@@ -30,12 +30,13 @@ class Plan:
     offload: Offload
     tiling: bool
     reason: str
+    spread: bool = False  # over all the cards that it has
 
 
 def decide(hardware: Hardware, card: ModelCard, precision: str, threads: int) -> Plan:
     """`precision` is auto, fp32, bf16 or fp16. What the hardware does badly is refused in words."""
     if hardware.gpus:
-        return _on_cuda(hardware.gpus[0], card, precision)
+        return _on_cuda(hardware.gpus, card, precision)
     if hardware.mps:
         return _on_mps(precision)
     return _on_cpu(hardware, card, precision, threads)
@@ -47,13 +48,14 @@ def lower(plan: Plan) -> tuple[Plan, str] | None:
         lowered, words = replace(plan, tiling=True), "it was decoded in tiles"
     elif plan.device.startswith("cuda") and plan.offload != "sequential":
         further: Offload = "model" if plan.offload == "none" else "sequential"
-        lowered, words = replace(plan, offload=further), TURNS[further]
+        lowered, words = replace(plan, offload=further, spread=False), TURNS[further]
     else:
         return None
     return replace(lowered, reason=f"{plan.reason}; memory ran out, so {words}"), words
 
 
-def _on_cuda(gpu: Gpu, card: ModelCard, precision: str) -> Plan:
+def _on_cuda(gpus: tuple[Gpu, ...], card: ModelCard, precision: str) -> Plan:
+    gpu = gpus[0]
     version = ".".join(map(str, gpu.capability))
     modern = gpu.capability >= (8, 0)
     if precision == "bf16" and not modern:
@@ -65,17 +67,23 @@ def _on_cuda(gpu: Gpu, card: ModelCard, precision: str) -> Plan:
     dtype = _asked(precision) or ("bf16" if modern else "fp16")
     # An SDXL VAE overflows in fp16. In bf16 it decodes as fast and does not.
     vae_dtype: Dtype = "bf16" if modern and dtype != "fp32" else "fp32"
-    offload, room = _offload(card.memory_gb * (2 if dtype == "fp32" else 1), gpu.free_gb)
+    needed = card.memory_gb * (2 if dtype == "fp32" else 1)
     why = "as asked" if _asked(precision) else f"compute capability {version}"
-    reason = f"{dtype} on {gpu.name} ({why}), VAE in {vae_dtype}; {room}"
-    return Plan(f"cuda:{gpu.index}", dtype, vae_dtype, offload, offload != "none", reason)
+    reason = f"{dtype} on {gpu.name} ({why}), VAE in {vae_dtype}; "
+    device, free = f"cuda:{gpu.index}", sum(each.free_gb for each in gpus)
+    if len(gpus) > 1 and gpu.free_gb < needed <= free:
+        reason += f"{needed:.1f} GB needed, {free:.1f} GB free on {len(gpus)}: spread over them"
+        return Plan(device, dtype, vae_dtype, "none", False, reason, spread=True)
+    largest = (card.turns_gb or card.memory_gb * LARGEST_PART) * needed / card.memory_gb
+    offload, room = _offload(needed, largest, gpu.free_gb)
+    return Plan(device, dtype, vae_dtype, offload, offload != "none", reason + room)
 
 
-def _offload(needed: float, free: float) -> tuple[Offload, str]:
+def _offload(needed: float, largest: float, free: float) -> tuple[Offload, str]:
     amounts = f"{needed:.1f} GB needed, {free:.1f} GB free"
     if needed <= free:
         return "none", f"{amounts}: {TURNS['none']}"
-    if needed * LARGEST_PART <= free:
+    if largest <= free:
         return "model", f"{amounts}: {TURNS['model']}"
     return "sequential", f"{amounts}: {TURNS['sequential']}"
 

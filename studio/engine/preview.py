@@ -6,6 +6,7 @@ import torch
 
 from studio.engine.encode import preview
 from studio.engine.family import Family
+from studio.request import ImageRequest
 
 PAUSE_SECONDS = 0.2
 
@@ -17,10 +18,11 @@ class Previews:
         self._wanted = wanted
         self._last = time.monotonic()
 
-    def of(self, family: Family, latents: torch.Tensor) -> bytes:
+    def of(self, family: Family, latents: torch.Tensor, request: ImageRequest) -> bytes:
         """A small WebP, or nothing if the last one is fresh."""
         if not self._wanted or time.monotonic() - self._last < PAUSE_SECONDS:
             return b""
-        picture = preview(family.sketch(latents))
+        sketch = family.sketch(latents, request)
+        picture = b"" if sketch is None else preview(sketch)
         self._last = time.monotonic()
         return picture

@@ -1,13 +1,21 @@
-"""Samplers by their everyday names: which diffusers scheduler, with which options."""
+"""Samplers by their everyday names: which diffusers scheduler, with which options.
+
+A model that was taught by flow matching, or as EDM has it, has samplers of its own, by the same
+names.
+"""
 
 import inspect
 from typing import Any
 
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
 
@@ -28,17 +36,30 @@ SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
     # DDIM's own defaults cut latents at 1, which only suits models that paint pixels.
     "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
     "unipc": (UniPCMultistepScheduler, {"use_karras_sigmas": False}),
+    "ddpm": (DDPMScheduler, {"clip_sample": False}),
 }
+FLOW: dict[str, tuple[Any, dict[str, Any]]] = {
+    "euler": (FlowMatchEulerDiscreteScheduler, {}),
+}
+# Their noise levels are Karras' already.
+EDM: dict[str, tuple[Any, dict[str, Any]]] = {
+    "euler": (EDMEulerScheduler, {}),
+    "dpm++ 2m": (EDMDPMSolverMultistepScheduler, {}),
+}
+# How the name of a model's own scheduler begins, if it is none of the usual.
+TABLES = {"FlowMatch": FLOW, "EDM": EDM}
 
 
 def build_sampler(sampler: Sampler, config: dict[str, Any]) -> Any:
     """A fresh scheduler from the model's own configuration; the card's options win."""
-    if sampler.name not in SAMPLERS:
-        known = ", ".join(SAMPLERS)
+    own = str(config.get("_class_name", ""))
+    there = next((table for kind, table in TABLES.items() if own.startswith(kind)), SAMPLERS)
+    if sampler.name not in there:
+        known = ", ".join(there)
         raise PaintError(
             "model_invalid", f"sampler: {sampler.name!r} is not known here. There are: {known}."
         )
-    kind, options = SAMPLERS[sampler.name]
+    kind, options = there[sampler.name]
     unknown = set(sampler.options) - set(inspect.signature(kind.__init__).parameters)
     if unknown:
         raise PaintError(

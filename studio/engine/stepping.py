@@ -4,6 +4,7 @@ Everything stays in the calling thread. A second one would bring a second team o
 on two cores that made the steps more than twice as slow.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -22,14 +23,16 @@ def run_steps(pipeline: Any, arguments: dict[str, Any], after_step: AfterStep) -
         after_step(index + 1, tensors["latents"])
         return {}
 
+    def older(index: int, _: Any, latents: torch.Tensor) -> None:
+        after_step(index + 1, latents)
+
+    if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
+        called_back: dict[str, Any] = {"callback_on_step_end": callback}
+        called_back["callback_on_step_end_tensor_inputs"] = ["latents"]
+    else:
+        called_back = {"callback": older, "callback_steps": 1}
     try:
-        called = pipeline(
-            **arguments,
-            output_type="latent",
-            return_dict=False,
-            callback_on_step_end=callback,
-            callback_on_step_end_tensor_inputs=["latents"],
-        )
+        called = pipeline(**arguments, output_type="latent", return_dict=False, **called_back)
     except BaseException:
         pipeline.maybe_free_model_hooks()  # it does so itself only where nothing is raised
         raise

@@ -190,6 +190,9 @@ class Chooser:
         return self._estimates.seconds(job.model, job.request)
 
     def _need(self, card: ModelCard) -> Need:
-        width = min(card.gpus, self._seats.widest or card.gpus)
+        """As few GPUs as hold it: a large one does alone what takes two small ones."""
+        most = min(card.gpus, self._seats.widest or card.gpus)
+        gb = self._seats.smallest_gb
+        width = next((few for few in range(1, most) if card.memory_gb / few <= gb), most)
         load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
         return Need(width, card.memory_gb / width, load, self._reserved.get(card.name))

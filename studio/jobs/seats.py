@@ -135,6 +135,10 @@ class Seats:
         machines = Counter(seat.slot.machine for seat in self._seats.values() if not seat.wide)
         return max(machines.values(), default=0)
 
+    @property
+    def smallest_gb(self) -> float:
+        return min((seat.slot.gb for seat in self._seats.values() if not seat.wide), default=0.0)
+
     def __iter__(self) -> Iterator[Seat]:
         return iter(list(self._seats.values()))
 

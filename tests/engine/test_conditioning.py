@@ -115,6 +115,18 @@ def test_break_opens_a_window_of_its_own(encoders: Encoders) -> None:
     torch.testing.assert_close(together, torch.cat(apart, dim=1))
 
 
+def test_a_blend_lies_between_its_prompts_by_their_shares(encoders: Encoders) -> None:
+    cat, boat = encoders.encode("a cat"), encoders.encode(LONG)
+    mixed = encoders.encode(f"a cat :3 AND {LONG}:1")
+    cat_tokens = encoders.pad(cat.tokens, boat.tokens.shape[1])
+    torch.testing.assert_close(mixed.tokens, 0.75 * cat_tokens + 0.25 * boat.tokens)
+    torch.testing.assert_close(mixed.pooled, 0.75 * cat.pooled + 0.25 * boat.pooled)
+    alone = encoders.encode("a cat AND a boat:0")
+    torch.testing.assert_close(alone.tokens, cat.tokens)
+    nothing = encoders.encode("a cat:1 AND a boat:-1")  # no shares of nothing
+    torch.testing.assert_close(nothing.tokens, cat.tokens)
+
+
 def test_prompt_and_negative_become_equally_long(painter: Painter, job: Job) -> None:
     request = read_request(job(negative_prompt=LONG).request)
     arguments = painter.family.condition(request, lambda: None)

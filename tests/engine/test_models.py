@@ -74,8 +74,8 @@ def test_damaged_files_are_named(
 
 
 def test_a_family_that_is_not_built_is_named(card: ModelCard) -> None:
-    with pytest.raises(PaintError, match="family 'flux'"):
-        find_family(card.model_copy(update={"family": "flux"}))
+    with pytest.raises(PaintError, match="family 'oil'"):
+        find_family(card.model_copy(update={"family": "oil"}))
 
 
 @pytest.fixture

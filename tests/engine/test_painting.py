@@ -20,6 +20,7 @@ from studio.engine.stepping import run_steps
 from studio.formats.metadata import read_recipe
 from studio.messages import Loading, Painted, Picture, Progress, unpack
 from studio.messages import pack as packed
+from studio.request import ImageRequest
 from tests.engine.conftest import NUMPY_COPY, SMALL, Job, Told
 
 pytestmark = NUMPY_COPY
@@ -171,7 +172,7 @@ def test_large_models_are_sketched_from_latents_alone(painter: Painter) -> None:
     more.register_parameter("weight", torch.nn.Parameter(torch.empty(5_000_000, device="meta")))
     decoder.ballast = more
     try:
-        sketch = painter.family.sketch(torch.randn(1, 4, 24, 16))
+        sketch = painter.family.sketch(torch.randn(1, 4, 24, 16), ImageRequest(prompt="x"))
     finally:
         del decoder.ballast
     assert sketch.shape == (1, 3, 24, 16)

@@ -5,7 +5,7 @@ import pytest
 from studio.catalog import ModelCard
 from studio.engine.device import Gpu, Hardware, find_hardware
 from studio.engine.failures import PaintError
-from studio.engine.plan import decide
+from studio.engine.plan import decide, lower
 
 
 def cpu(bf16: str = "") -> Hardware:
@@ -110,3 +110,33 @@ def test_this_machine_is_found_and_another_is_not() -> None:
     assert here.name == here.cpu
     with pytest.raises(PaintError, match="there is no cuda:99 here"):
         find_hardware("cuda:99")
+
+
+def several(*free: float) -> Hardware:
+    cards = tuple(Gpu(n, "Some GPU", (9, 0), 24.0, gb) for n, gb in enumerate(free))
+    return Hardware(cards, False, "Some CPU", "")
+
+
+def test_a_model_too_large_for_one_card_is_spread_over_those_that_its_worker_has(
+    card: ModelCard,
+) -> None:
+    large = card.model_copy(update={"memory_gb": 36.0})
+    plan = decide(several(23, 23), large, "auto", 4)
+    assert plan.spread
+    assert (plan.device, plan.offload) == ("cuda:0", "none")
+    assert "36.0 GB needed, 46.0 GB free on 2: spread over them" in plan.reason
+    assert not decide(several(40, 40), large, "auto", 4).spread
+    small = decide(several(10, 10), large, "auto", 4)
+    assert (small.spread, small.offload) == (False, "sequential")
+    tiled = lower(plan)
+    assert tiled and tiled[0].spread
+    turns = lower(tiled[0])
+    assert turns
+    assert (turns[0].spread, turns[0].offload) == (False, "model")
+
+
+def test_a_card_says_what_must_fit_where_its_parts_take_turns(card: ModelCard) -> None:
+    large = card.model_copy(update={"memory_gb": 36.0, "turns_gb": 26.0})
+    assert decide(gpu(free=25), large, "auto", 4).offload == "sequential"
+    assert decide(gpu(free=27), large, "auto", 4).offload == "model"
+    assert decide(gpu(free=53), large, "fp32", 4).offload == "model"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.formats.prompt import Fragment, inert_syntax, parse
+from studio.formats.prompt import Fragment, blends, inert_syntax, parse, take_loras
 
 LONGEST = 32_768
 
@@ -37,10 +37,21 @@ LONGEST = 32_768
         ("(a) (b)", [("a", 1.1), ("b", 1.1)]),
         ("(x:1000)", [("x", 1)]),
         ("(x:" + "9" * 400 + ")", [("x", 1)]),
+        # compel's
+        ("(a cat)1.3 sat", [("a cat", 1.3), (" sat", 1)]),
+        ("(x).5", [("x", 0.5)]),
+        ("(x)++", [("x", 1.21)]),
+        ("(x)-", [("x", 0.9)]),
+        ("((x)1.5)++", [("x", 1.815)]),
+        ("a red++ car, blue--", [("a ", 1), ("red", 1.21), (" car, ", 1), ("blue", 0.81)]),
+        ('("a", "b").and()', [("a ", 1), (" b", 1)]),
+        ("(cat)2nd", [("cat", 1.1), ("2nd", 1)]),
+        ("well-known -- a dash, 1--2", [("well-known -- a dash, 1--2", 1)]),
+        ("A+ student", [("A+ student", 1)]),
     ],
 )
 def test_each_form_has_its_weight(text: str, meant: list[tuple[str, float]]) -> None:
-    (chunk,) = parse(text)
+    chunk = [part for chunk in parse(text) for part in chunk]
     assert [part.text for part in chunk] == [word for word, _ in meant]
     for part, (_, weight) in zip(chunk, meant, strict=True):
         assert math.isclose(part.weight, weight)
@@ -57,6 +68,7 @@ def test_break_starts_a_new_chunk_where_it_is_a_word_of_its_own() -> None:
 @pytest.mark.parametrize(
     "unit",
     ["(", "[", ")", "()", "([ ", ":", ": ", ":1", ":1)", "(a:1.1)", "\\", "\\(", "B", "BREAK ", " "]
+    + ["(a)1", "a++", "+", "-", "a-", " AND b:1", '"', '("', '"a", ', "<lora:a:1>", "<lora:"]
     + ["[:", "[a:1", "[1", "__", "__a", "_", "a_", "{", "{|", "<lora:", " AND", "a ", "((a:9"],
 )
 def test_no_text_takes_long(unit: str) -> None:
@@ -66,6 +78,7 @@ def test_no_text_takes_long(unit: str) -> None:
             start = time.thread_time()
             parse(text)
             inert_syntax(text, weighting=True)
+            take_loras(text)
             taken.append(time.thread_time() - start)
         assert min(taken) < 0.15  # 0.06 is usual; quadratic would be seconds
 
@@ -102,7 +115,8 @@ def test_nothing_but_syntax_is_lost_and_every_weight_is_sound(text: str) -> None
     for chunk in chunks:
         assert all(abs(part.weight) <= 10 and part.text.strip() for part in chunk)
     kept = sorted("".join(part.text for chunk in chunks for part in chunk).replace(" ", ""))
-    assert [c for c in kept if c.isalpha()] == sorted(c for c in text if c.isalpha())
+    letters = set("Blora")  # those of AND are syntax
+    assert [c for c in kept if c in letters] == sorted(c for c in text if c in letters)
     for sentence in inert_syntax(text, weighting=True):
         assert sentence.endswith(".")
 
@@ -110,19 +124,47 @@ def test_nothing_but_syntax_is_lost_and_every_weight_is_sound(text: str) -> None
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("a cat <lora:ink:0.8> <lora:x>", "<lora:name:1>"),
+        ("a cat <lora:ink:0.8> <lora:x>", "<lora:name:0.8>"),
         ("a {red|blue} hat", "{a|b}"),
         ("a __colour__ hat, __hair/long_hair__", "__name__"),
         ("[red:blue:0.5] hat", "[from:to:when]"),
         ("[hat:4] on [cat::10]", "[from:to:when]"),
         ("[red|blue] hat", "[a|b]"),
-        ("a cat AND a dog", "AND"),
         ("(hat:11)", "'hat' is outside -10 to 10"),
     ],
 )
 def test_syntax_without_effect_is_named_once(text: str, named: str) -> None:
     (sentence,) = inert_syntax(text, weighting=True)
     assert named in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "shares", "first"),
+    [
+        ("a cat AND a dog", [1, 1], "a cat "),
+        ("a cat :0.7 AND a dog:.3", [0.7, 0.3], "a cat "),
+        ("(a cat:1.2) AND a dog:-0.5 AND snow", [1, -0.5, 1], "a cat"),
+        ('("a cat", "a dog").blend(0.7, 0.3)', [0.7, 0.3], "a cat "),
+        (' ( "a cat","a dog" ).blend()', [1, 1], "a cat "),
+        ("a cat AND", [1], "a cat "),
+        ("ratio:2", [1], "ratio:2"),
+        ("BRAND new ANDES, and", [1], "BRAND new ANDES, and"),
+        ("", [1], None),
+    ],
+)
+def test_and_mixes_prompts(text: str, shares: list[float], first: str | None) -> None:
+    mixed = blends(text)
+    assert [one.share for one in mixed] == shares
+    assert [part.text for chunk in mixed[0].chunks for part in chunk][:1] == [first] * bool(first)
+
+
+def test_lora_tags_are_taken_out_and_read() -> None:
+    assert take_loras("a <lora:ink:0.8>cat <LORA: my lora >") == (
+        "a cat ",
+        [("ink", 0.8), ("my lora", 1.0)],
+    )
+    assert take_loras("<lora:ink:much> <lyco:x:1>") == ("<lora:ink:much> <lyco:x:1>", [])
+    assert take_loras("<lora:ink:-.5>") == ("", [("ink", -0.5)])
 
 
 def test_plain_words_and_escaped_brackets_need_no_warning() -> None:
@@ -134,6 +176,8 @@ def test_a_model_without_weighting_says_so() -> None:
     (sentence,) = inert_syntax("(hat:1.2)", weighting=False)
     assert "have no effect" in sentence
     assert inert_syntax(r"a hat \(red\)", weighting=False) == []
+    (blend,) = inert_syntax("a cat AND a dog", weighting=False)
+    assert "AND" in blend
 
 
 def _escaped(text: str) -> str:

@@ -209,3 +209,11 @@ def test_two_cards_cannot_share_a_name(tmp_path: Path) -> None:
     (folder / "models" / "other.toml").write_text(other.replace("aliases = ['other']", ""))
     with pytest.raises(CannotStart, match="other"):
         load_catalog(folder)
+
+
+def test_a_model_of_fixed_sizes_paints_no_other(catalog: Catalog) -> None:
+    card = catalog.cards["test-pattern"].model_copy(update={"only_sizes": True})
+    fixed = Catalog([card], [])
+    assert fixed.settle(wish(width=320, height=192)).request.width == 320
+    with pytest.raises(Refused, match="^width: 256x192 is not one of 256x256, 320x192"):
+        fixed.settle(wish(width=256, height=192))

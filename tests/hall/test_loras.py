@@ -217,6 +217,22 @@ def test_doubles_none_at_all_and_models_without_loras_are_refused() -> None:
         settled(deaf=True, ink=1.0)
 
 
+def test_a_tag_in_the_prompt_is_worn_and_leaves_the_words() -> None:
+    whole = settled("an inked boat <lora:ink:0.8> <lora:neon>", neon=0.3)
+    assert whole.request.prompt.strip() == "an inked boat"
+    worn = {use.name: use.weight for use in whole.request.loras}
+    assert worn == {"neon": 0.3, "ink": 0.8}  # the field wins over the tag
+    assert whole.warnings == ()
+    again = Catalog([whole.card], []).settle(whole.request, KNOWN)
+    assert again.request == whole.request
+    with pytest.raises(Refused, match="^loras: there is no LoRA 'inc'"):
+        settled("a boat <lora:inc:1>")
+    with pytest.raises(Refused, match="^loras: Painter takes no LoRAs"):
+        settled("a boat <lora:ink:1>", deaf=True)
+    with pytest.raises(Refused, match="^prompt: <lora:ink:99>"):
+        settled("a boat <lora:ink:99>")
+
+
 def test_only_wrong_ones_leave_nothing_to_pick() -> None:
     with pytest.raises(Refused, match="takes those for painter. Take it off.$"):
         settled(known=(KNOWN[3],), flux=1.0)

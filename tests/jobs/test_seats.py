@@ -68,9 +68,13 @@ def two_models(folder: Path) -> Path:
 
 
 def open_house(
-    settings: Settings, presets: Path, gpus: int, script: fake.Script = fake.paint
+    settings: Settings,
+    presets: Path,
+    gpus: int,
+    script: fake.Script = fake.paint,
+    gb: float = 24.0,
 ) -> House:
-    slots = {f"gpu{index}": fake.FakeSlot(f"gpu{index}", script) for index in range(gpus)}
+    slots = {f"gpu{index}": fake.FakeSlot(f"gpu{index}", script, gb) for index in range(gpus)}
     house = House(None, slots, script)  # type: ignore[arg-type]
 
     def widen(parts: list[fake.FakeSlot]) -> fake.FakeSlot:
@@ -93,6 +97,14 @@ def test_a_wide_picture_takes_two_gpus_and_the_narrow_ones_beside_it_one_each(
     slots = house.end(house.submit(WIDE, NARROW, NARROW))
     assert slots[0] == "gpu0+gpu1"
     assert {slots[1], slots[2]} == {"gpu2", "gpu3"}
+    house.studio.close()
+
+
+def test_a_large_card_paints_alone_what_takes_two_small_ones(
+    settings: Settings, presets: Path
+) -> None:
+    house = open_house(settings, presets, 2, gb=80.0)
+    assert house.end(house.submit(WIDE)) == ["gpu0"]
     house.studio.close()
 
 

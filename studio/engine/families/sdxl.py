@@ -13,11 +13,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
 from studio.engine.failures import PaintError
+from studio.engine.placing import DTYPES, load
 from studio.engine.plan import Plan
-from studio.engine.weights import LOCAL, variant
 from studio.request import ImageRequest
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 TINY_VAE = 5_000_000  # parameters up to which a sketch is decoded for real
 SKETCH_SIDE = 8  # latents a side of such a sketch; a CPU core takes 8 ms for it
 
@@ -58,12 +57,15 @@ class Sdxl:
             "guidance_scale": request.guidance,
         }
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+    def notes(self, request: ImageRequest) -> list[str]:
+        return []  # long prompts are read to their end
+
+    def decode(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         pixels = self._pixels(latents)
         self.pipeline.maybe_free_model_hooks()  # where parts take turns, the next needs the room
         return pixels
 
-    def sketch(self, latents: torch.Tensor) -> torch.Tensor:
+    def sketch(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         """Unfinished latents are as large as their noise; scaled down they look like finished."""
         latents = latents / latents.std().clamp(min=1)
         if self.pipeline.vae.num_parameters() <= TINY_VAE:
@@ -95,16 +97,14 @@ def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) 
         )
     dtype = DTYPES[plan.dtype]
     replaced = {name: _unet(folder, file, dtype) for name, file in parts.items()}
-    pipeline = StableDiffusionXLPipeline.from_pretrained(
-        folder,
-        dtype={"vae": DTYPES[plan.vae_dtype], "default": dtype},
-        variant=variant(folder, card),
-        add_watermarker=False,
-        **replaced,
-        **LOCAL,
+    # compel asks an encoder for its device; one that is spread out has none.
+    whole = ("text_encoder", "text_encoder_2")
+    pipeline = load(
+        StableDiffusionXLPipeline, folder, card, plan, whole, add_watermarker=False, **replaced
     )
-    pipeline.set_progress_bar_config(disable=True)
-    _place(pipeline, plan)
+    # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
     return pipeline
 
 
@@ -116,22 +116,6 @@ def _unet(folder: Path, file: Path, dtype: torch.dtype) -> Any:
         )
     unet.load_state_dict(load_file(file), strict=True, assign=True)
     return unet.to(dtype).eval()
-
-
-def _place(pipeline: Any, plan: Plan) -> None:
-    # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
-    pipeline.unet.to(memory_format=torch.channels_last)
-    pipeline.vae.to(memory_format=torch.channels_last)
-    if plan.tiling:
-        pipeline.vae.enable_tiling()
-    if plan.offload == "model":
-        pipeline.enable_model_cpu_offload(device=plan.device)
-    elif plan.offload == "sequential":
-        # compel asks an encoder for its device; one that is spread out has none.
-        pipeline._exclude_from_cpu_offload = ["text_encoder", "text_encoder_2"]
-        pipeline.enable_sequential_cpu_offload(device=plan.device)
-    else:
-        pipeline.to(plan.device)
 
 
 def _channels(values: Any, like: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,177 @@
+"""Every card of every family paints with real classes at tiny size, from a folder on disk."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.catalog import Catalog, ModelCard
+from studio.engine import preview
+from studio.engine.paint import Stopped, paint, paint_together
+from studio.engine.residents import Residents
+from studio.formats.metadata import read_recipe
+from studio.messages import Cancelled, Paint, Painted, Progress
+from studio.request import read_request
+from tests.engine import tiny
+from tests.engine.conftest import NUMPY_COPY
+
+pytestmark = [
+    NUMPY_COPY,
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+MODULES = [
+    import_module(f"{tiny.__name__}.{found.name}")
+    for found in iter_modules(tiny.__path__)
+    if found.name != "parts"
+]
+CARDS = {card: module for module in MODULES for card in module.CARDS}
+STEPS, SIDE = 3, 64
+
+
+class Atelier:
+    """One family in small, loaded by the engine from the folder that it was saved to."""
+
+    def __init__(self, card: ModelCard, models: Path) -> None:
+        fields: dict[str, Any] = {"min_side": 64, "memory_gb": 0.1, "parts": {}, "variant": None}
+        fields["sizes"] = {"square": {"width": SIDE, "height": SIDE}}
+        self.card = ModelCard.model_validate(card.model_dump() | fields)
+        self.folder = models / card.name
+        CARDS[card.name].build(card.name).save_pretrained(self.folder)
+        self.residents = Residents("cpu", models, "fp32")
+        self._catalog = Catalog([self.card.model_copy(update={"default": True})], [])
+
+    def job(self, name: str = "job", **fields: Any) -> Paint:
+        wish = read_request({"prompt": "a red boat", "seed": 7, "steps": STEPS} | fields)
+        settled = self._catalog.settle(wish)
+        return Paint(
+            job=name,
+            token=1,
+            request=settled.request.model_dump(mode="json"),
+            card=settled.card.model_dump(mode="json"),
+            folder=str(self.folder),
+            wish=wish.model_dump(mode="json"),
+            warnings=settled.warnings,
+        )
+
+    def paint(self, tell: Callable[[Any], None] = lambda word: None, **fields: Any) -> Painted:
+        return paint(self.job(**fields), self.residents, False, tell)
+
+
+@pytest.fixture(scope="module", params=CARDS)
+def atelier(
+    request: pytest.FixtureRequest, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Atelier]:
+    atelier = Atelier(catalog.cards[request.param], tmp_path_factory.mktemp("models"))
+    yield atelier
+    atelier.residents.clear()
+
+
+def pixels(painted: Painted, index: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+    return np.asarray(Image.open(io.BytesIO(painted.pictures[index].data)).convert("RGB"), np.int16)
+
+
+def test_the_same_wish_is_the_same_picture_and_another_is_another(atelier: Atelier) -> None:
+    once = pixels(atelier.paint())
+    assert once.std() > 1  # it is a picture
+    assert np.array_equal(pixels(atelier.paint()), once)
+    assert not np.array_equal(pixels(atelier.paint(seed=8)), once)
+    assert not np.array_equal(pixels(atelier.paint(prompt="three cats in the snow")), once)
+
+
+def test_beside_others_it_is_the_picture_it_is_alone(atelier: Atelier) -> None:
+    prompts = ("a red boat", "a cat", "three tall houses in the snow at night")
+    jobs = [atelier.job(f"job{n}", prompt=words, seed=n) for n, words in enumerate(prompts)]
+    ends: dict[str, Painted | Cancelled] = {}
+    paint_together(
+        [replace(job, at_once=4) for job in jobs],
+        atelier.residents,
+        False,
+        lambda word: None,
+        lambda end: ends.__setitem__(end.job, end),
+    )
+    for job in jobs:
+        beside = ends[job.job]
+        assert isinstance(beside, Painted)
+        alone = paint(job, atelier.residents, False, lambda word: None)
+        assert np.abs(pixels(beside) - pixels(alone)).max() <= 1
+
+
+def test_every_step_is_told_and_after_each_it_can_be_stopped(atelier: Atelier) -> None:
+    told: list[int] = []
+    atelier.paint(tell=lambda word: told.append(word.step) if isinstance(word, Progress) else None)
+    assert [step for step in dict.fromkeys(told) if step] == list(range(1, STEPS + 1))
+    for last in range(STEPS + 1):
+
+        def stop(word: Any, last: int = last) -> None:
+            if isinstance(word, Progress) and word.step == last:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            atelier.paint(tell=stop)
+    atelier.paint()  # and it paints on
+
+
+def test_a_sketch_is_a_small_picture_or_none(
+    atelier: Atelier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
+    family = atelier.residents.get(atelier.card, key).family
+    monkeypatch.setattr(family, "_quick", True, raising=False)  # as on a card
+    monkeypatch.setattr(preview, "PAUSE_SECONDS", 0.0)
+    sketches: list[bytes] = []
+
+    def look(word: Any) -> None:
+        if isinstance(word, Progress) and word.preview:
+            sketches.append(word.preview)
+
+    paint(atelier.job(), atelier.residents, True, look)
+    assert len(sketches) == STEPS - 1  # after the last step the picture itself follows
+    assert all(max(Image.open(io.BytesIO(one)).size) <= 256 for one in sketches)
+
+
+def test_the_recipe_says_what_painted_it(atelier: Atelier) -> None:
+    picture = Image.open(io.BytesIO(atelier.paint().pictures[0].data))
+    recipe = read_recipe(picture.info["darkroom"])
+    assert recipe["request"]["model"] == atelier.card.name
+    assert recipe["fingerprint"]["model_hash"]
+    assert recipe["fingerprint"]["scheduler"]
+    assert recipe["fingerprint"]["dtype"] == "fp32"
+
+
+def test_what_it_does_not_read_is_said(atelier: Atelier) -> None:
+    if "long_prompts" in atelier.card.can:
+        pytest.skip("it reads all")
+    long = atelier.paint(prompt="a boat and " * 900)
+    assert any(f"reads the first {atelier.card.tokens}" in said for said in long.warnings)
+    assert not any("reads the first" in said for said in atelier.paint().warnings)
+
+
+def test_a_negative_prompt_counts_where_the_card_says_so(atelier: Atelier) -> None:
+    if "negative" not in atelier.card.can:
+        pytest.skip("it takes none")
+    wish = {"guidance": 4.0, "steps": 2}
+    plain = pixels(atelier.paint(**wish))
+    assert not np.array_equal(pixels(atelier.paint(**wish, negative_prompt="snow, rain")), plain)
+
+
+def test_guidance_counts_where_the_card_says_so(atelier: Atelier) -> None:
+    if "guidance" not in atelier.card.can:
+        pytest.skip("it has none")
+    weak, strong = (pixels(atelier.paint(guidance=scale, steps=2)) for scale in (1.5, 6.0))
+    assert not np.array_equal(weak, strong)
+
+
+def test_every_sampler_of_the_card_paints(atelier: Atelier) -> None:
+    painted = {
+        one.name: pixels(atelier.paint(sampler=one.name, steps=4)) for one in atelier.card.samplers
+    }
+    assert all(picture.std() > 1 for picture in painted.values())
