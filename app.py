@@ -5,6 +5,7 @@ python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py doctor                                     what is here, and what is wrong
 python app.py recover                                    the history again, from the pictures
 python app.py backup FOLDER                              a copy of the data folder, while it runs
+python app.py models list | pull NAME | check | remove   which are here; from the hub, off the disk
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import threading
 from pathlib import Path
 
-from studio.errors import DarkroomError
+from studio.errors import DarkroomError, Refused
 from studio.settings import Settings, load_settings
 
 
@@ -117,6 +118,37 @@ def backup(settings: Settings, asked: argparse.Namespace) -> int:
     return 0
 
 
+def models(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio import hub
+    from studio.presets import load_catalog
+    from studio.weights import absent
+
+    catalog = load_catalog(settings.presets, settings.default_model)
+    folder = settings.model_folder
+    if asked.what == "list":
+        for there in hub.survey(list(catalog.cards.values()), folder):
+            size = f"{there.gb:6.1f} GB" if there.gb else " " * 9
+            print(f"{there.card.name:<18} {size}  {there.place:<20} {there.card.title}")
+        return 0
+    if not asked.name and asked.what != "check":
+        raise Refused(f"models {asked.what}: which? `models list` names them.", field="name")
+    cards = [catalog.find(name) for name in asked.name] or list(catalog.cards.values())
+    if not asked.name:  # of all that are here
+        cards = [card for card in cards if not absent(card, folder)]
+    wrong = 0
+    for card in cards:
+        if asked.what == "pull":
+            hub.pull(card)
+            print(f"{card.title} is here.")
+        elif asked.what == "remove":
+            print(f"{card.title} is gone; {hub.remove(card, folder):.1f} GB are free again.")
+        else:
+            flaws = hub.check(card, folder)
+            wrong += len(flaws)
+            print("\n".join(f"{card.name}: {said}" for said in flaws or ["all of it is well."]))
+    return 1 if wrong else 0
+
+
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -159,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
-    verbs = parser.add_subparsers(metavar="{serve,paint,doctor,recover,backup}")
+    verbs = parser.add_subparsers(metavar="{serve,paint,doctor,recover,backup,models}")
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
     check = verbs.add_parser("doctor", parents=[common], help="check this machine")
@@ -170,6 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
     copy.add_argument("to", type=Path)
     copy.set_defaults(act=backup)
+    those = verbs.add_parser("models", parents=[common], help="list, pull, check or remove models")
+    those.add_argument("what", choices=("list", "pull", "check", "remove"))
+    those.add_argument("name", nargs="*", help="of cards; check: all that are here")
+    those.set_defaults(act=models)
     return parser
 
 

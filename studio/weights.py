@@ -29,8 +29,7 @@ def find_weights(card: ModelCard, model_folder: Path) -> str:
     index = _cached(card.repo, "model_index.json", card.revision)
     if index:
         return str(Path(index).parent)
-    kinds = ("*.json", "*.txt", f"*.{card.variant}.safetensors") if card.variant else ()
-    raise _missing(card, " ".join((card.repo, *(f'--include "{kind}"' for kind in kinds))))
+    raise _missing(card)
 
 
 def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
@@ -41,7 +40,7 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
     cached = _cached(part.repo, part.file, None)
     if cached:
         return cached
-    raise _missing(card, f"{part.repo} {part.file}")
+    raise _missing(card)
 
 
 def find_upscaler(model_folder: Path) -> str:
@@ -82,9 +81,9 @@ def _cached(repo: str, file: str, revision: str | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _missing(card: ModelCard, what: str) -> Refused:
+def _missing(card: ModelCard) -> Refused:
     return Refused(
-        f"{card.title} is not whole on this machine. Fetch it with: hf download {what} "
-        f"(or put its folder into the model folder as {card.name}).",
+        f"{card.title} is not whole on this machine. Fetch it with: python app.py models pull "
+        f"{card.name} (or put its folder into the model folder as {card.name}).",
         field="model",
     )

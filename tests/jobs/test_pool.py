@@ -267,10 +267,7 @@ def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
 ) -> None:
     with pytest.raises(Refused) as refused:
         open_studio().line.submit([wish(model="realvis_quality")])
-    # One pattern for each --include: of several after one, `hf` takes all but the first for files.
-    kinds = ("*.json", "*.txt", "*.fp16.safetensors")
-    told = " ".join(f'--include "{kind}"' for kind in kinds)
-    assert f"hf download SG161222/RealVisXL_V5.0 {told}" in str(refused.value)
+    assert "python app.py models pull realvis-quality" in str(refused.value)
 
 
 def test_a_job_that_is_over_does_not_stand_in_line_again(open_studio: OpenStudio) -> None:

@@ -222,7 +222,7 @@ def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
     page = open_page()
     page.locator("#model input").click()
     page.get_by_role("option", name="SDXL Lightning").click()
-    expect(page.locator("#about")).to_contain_text("hf download")
+    expect(page.locator("#about")).to_contain_text("models pull")
     expect(page.locator("#negative")).to_be_hidden()
     expect(page.locator("#quality")).to_be_hidden()
     expect(page.locator("#size")).to_contain_text("1024 × 1024")

@@ -1,0 +1,196 @@
+"""Models on this disk and from a hub that is played here: what is fetched, refused, found wrong."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+import app
+from studio import hub
+from studio.catalog import ModelCard, OtherPart
+from studio.errors import DarkroomError, Refused
+from studio.presets import load_catalog
+from studio.settings import ROOT, Settings
+
+
+def tiny_safetensors(file: Path) -> None:
+    header = {"weight": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+    told = json.dumps(header).encode()
+    file.write_bytes(len(told).to_bytes(8, "little") + told + bytes(16))
+
+
+@pytest.fixture(scope="module")
+def cards() -> dict[str, ModelCard]:
+    return load_catalog(Settings().presets, "").cards
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """SDXL in the model folder, as small as a model can be."""
+    own = tmp_path / "sdxl"
+    (own / "unet").mkdir(parents=True)
+    (own / "model_index.json").write_text("{}")
+    tiny_safetensors(own / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    return own
+
+
+def test_each_model_is_listed_with_its_place(cards: dict[str, ModelCard], folder: Path) -> None:
+    there = {one.card.name: one for one in hub.survey(list(cards.values()), folder.parent)}
+    assert there["sdxl"].place == "in the model folder"
+    assert there["starter"].place == "came along"
+    assert 0.02 < there["starter"].gb < 0.04
+    assert there["test-pattern"].place == "made on this machine"
+    assert there["flux-dev"].place == "not here"
+
+
+def test_only_what_is_loaded_is_fetched(
+    cards: dict[str, ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    monkeypatch.setattr(hub, "snapshot_download", lambda repo, **more: asked.append((repo, more)))
+    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)))
+    hub.pull(cards["sdxl-lightning"])
+    (repo, more), part = asked
+    assert repo == "stabilityai/stable-diffusion-xl-base-1.0"
+    assert more["allow_patterns"] == ["*.json", "*.txt", "*.model", "*/*.fp16*.safetensors"]
+    assert part == ("ByteDance/SDXL-Lightning", cards["sdxl-lightning"].parts["unet"].file)
+    asked.clear()
+    hub.pull(cards["flux-schnell"])
+    assert "*/*.safetensors" in asked[0][1]["allow_patterns"]
+    with pytest.raises(Refused, match="Starter came along"):
+        hub.pull(cards["starter"])
+
+
+def answered(kind: type[Exception]) -> Exception:
+    response = httpx.Response(403, request=httpx.Request("GET", "https://hub/x"))
+    return kind("no", response=response)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (answered(GatedRepoError), "agreed to its licence.*black-forest-labs/FLUX.1-dev.*HF_TOKEN"),
+        (answered(RepositoryNotFoundError), "The hub has no black-forest-labs/FLUX.1-dev"),
+        (ConnectionError("no way out"), "could not be fetched: no way out.*kept; ask again"),
+        (OSError(28, "No space left on device"), "No space left"),
+    ],
+)
+def test_what_the_hub_refuses_is_a_sentence(
+    cards: dict[str, ModelCard],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    sentence: str,
+) -> None:
+    def fail(repo: str, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(DarkroomError, match=sentence):
+        hub.pull(cards["flux-dev"])
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def mislabelled(file: Path) -> None:
+    file.write_bytes(b"PK\x03\x04 this is a pickle in a zip" * 20)
+
+
+def hostile(file: Path) -> None:
+    file.write_bytes((2**60).to_bytes(8, "little") + b"{}")
+
+
+def no_offsets(file: Path) -> None:
+    header = json.dumps({"a": [1]}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut, "is cut short by 3 bytes"),
+        (emptied, "is no safetensors file"),
+        (mislabelled, "is no safetensors file"),
+        (hostile, "is no safetensors file"),
+        (no_offsets, "is no safetensors file"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    cards: dict[str, ModelCard], folder: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    assert hub.check(cards["sdxl"], folder.parent) == []
+    file = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    damage(file)
+    (flaw,) = hub.check(cards["sdxl"], folder.parent)
+    assert str(file) in flaw
+    assert said in flaw
+
+
+def test_missing_shards_and_pickles_are_named(cards: dict[str, ModelCard], folder: Path) -> None:
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "there.safetensors"}}
+    (folder / "unet" / "model.safetensors.index.json").write_text(json.dumps(index))
+    tiny_safetensors(folder / "unet" / "there.safetensors")
+    (folder / "unet" / "model.ckpt").write_bytes(b"")
+    missing, pickled = hub.check(cards["sdxl"], folder.parent)
+    assert "model-00001-of-00002.safetensors is missing" in missing
+    assert "model.ckpt is pickled and never loaded" in pickled
+
+
+def test_what_is_not_here_says_how_it_comes(cards: dict[str, ModelCard], tmp_path: Path) -> None:
+    (said,) = hub.check(cards["flux-dev"], tmp_path)
+    assert "python app.py models pull flux-dev" in said
+
+
+def test_it_is_taken_off_the_disk_and_what_came_along_stays(
+    cards: dict[str, ModelCard], folder: Path
+) -> None:
+    assert hub.remove(cards["sdxl"], folder.parent) > 0
+    assert not folder.exists()
+    with pytest.raises(Refused, match="is not on this machine"):
+        hub.remove(cards["sdxl"], folder.parent)
+    with pytest.raises(Refused, match="came along and stays"):
+        hub.remove(cards["starter"], folder.parent)
+    assert (ROOT / "starter" / "weights").is_dir()
+
+
+def test_a_link_in_the_model_folder_is_removed_and_not_what_it_leads_to(
+    cards: dict[str, ModelCard], folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(folder, elsewhere)
+    folder.symlink_to(elsewhere)
+    hub.remove(cards["sdxl"], folder.parent)
+    assert not folder.exists()
+    assert (elsewhere / "model_index.json").is_file()
+
+
+def test_a_part_is_checked_too(cards: dict[str, ModelCard], folder: Path) -> None:
+    file = folder / "fast.safetensors"
+    emptied(file)
+    part = {"unet": OtherPart(repo="someone/fast", file=file.name)}
+    assert any("fast.safetensors" in said for said in hub.check(
+        cards["sdxl"].model_copy(update={"parts": part}), folder.parent
+    ))  # fmt: skip
+
+
+def test_the_command_line_lists_and_checks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DARKROOM_MODELS", str(folder.parent))
+    assert app.main(["models", "list"]) == 0
+    assert "sdxl " in capsys.readouterr().out
+    assert app.main(["models", "check"]) == 0
+    assert "starter: all of it is well." in capsys.readouterr().out
+    assert app.main(["models", "check", "flux-dev"]) == 1
+    assert app.main(["models", "remove"]) == 1
+    assert "which?" in capsys.readouterr().err
