@@ -35,7 +35,7 @@ BAD = ("lost", "doubled", "broken", "orphans")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cycles", type=int, default=50)
-    parser.add_argument("--database", default="", help="SQLAlchemy URL; empty: SQLite")
+    parser.add_argument("--database", default="sqlite", help="sqlite, or a SQLAlchemy URL")
     parser.add_argument("--seed", type=int, default=None)
 
 
@@ -43,7 +43,9 @@ def main(asked: argparse.Namespace) -> int:
     seed = random.randrange(2**32) if asked.seed is None else asked.seed
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
-        figures = rounds(Path(folder), asked.cycles, seed, asked.database)
+        figures = rounds(
+            Path(folder), asked.cycles, seed, "" if asked.database == "sqlite" else asked.database
+        )
     report("kill", figures, save=asked.save)
     return int(any(figures[name] for name in BAD))
 

@@ -32,12 +32,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deep", type=int, default=100_000, help="jobs that wait at claims")
     parser.add_argument("--rate", type=float, default=50.0, help="submissions a second")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--database", default="", help="SQLAlchemy URL; empty: SQLite")
+    parser.add_argument("--database", default="sqlite", help="sqlite, or a SQLAlchemy URL")
 
 
 def main(asked: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data=Path(folder), database=asked.database)
+        settings = Settings(
+            data=Path(folder), database="" if asked.database == "sqlite" else asked.database
+        )
         store = Store.open(settings)
         try:
             figures = measure(store, asked.depth, asked.deep, asked.rate, asked.seconds)

@@ -77,6 +77,7 @@ class ModelCard(Part):
     quality: dict[Quality, int] = Field(default_factory=dict)
     lora_base: str = Field("", description="What its LoRAs must state they were made for.")
     upscale: Upscale = Field(1, description="How much its pictures are enlarged if none says.")
+    half: Literal["bf16", "fp16"] = Field("bf16", description="The half precision it was made for.")
     gpus: int = Field(1, ge=1, le=8)
     tokens: int = Field(512, ge=1, description="How many its text encoder reads, if it ends there.")
     memory_gb: float = Field(gt=0, description="Weights and one picture, in bf16.")

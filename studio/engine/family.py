@@ -50,7 +50,6 @@ FAMILIES = {
     "hunyuan": "Hunyuan",
     "lumina": "Lumina",
     "sd3": "Sd3",
-    "cascade": "Cascade",
 }
 
 

@@ -64,7 +64,7 @@ def _on_cuda(gpus: tuple[Gpu, ...], card: ModelCard, precision: str) -> Plan:
             f"precision: bf16 needs a card of compute capability 8.0; {gpu.name} has {version}. "
             "Use fp16, fp32 or auto.",
         )
-    dtype = _asked(precision) or ("bf16" if modern else "fp16")
+    dtype = _asked(precision) or (card.half if modern else "fp16")
     # An SDXL VAE overflows in fp16. In bf16 it decodes as fast and does not.
     vae_dtype: Dtype = "bf16" if modern and dtype != "fp32" else "fp32"
     needed = card.memory_gb * (2 if dtype == "fp32" else 1)
@@ -111,8 +111,10 @@ def _on_cpu(hardware: Hardware, card: ModelCard, precision: str, threads: int) -
         why = "as asked"
     elif card.memory_gb < TINY_GB:
         dtype, why = "fp32", "so small a model gains little from bf16"
-    elif hardware.cpu_bf16:
+    elif hardware.cpu_bf16 and card.half == "bf16":
         dtype, why = "bf16", f"this CPU has {hardware.cpu_bf16}"
+    elif hardware.cpu_bf16:
+        dtype, why = "fp32", f"{card.title} was not made for bf16"
     else:
         dtype, why = "fp32", "this CPU has no bf16 in hardware"
     reason = f"{dtype} on {hardware.cpu}, threads: {threads} ({why})"

@@ -1,6 +1,8 @@
 """Every card of every family paints with real classes at tiny size, from a folder on disk."""
 
 import io
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -11,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sentencepiece import SentencePieceTrainer
+from transformers import T5Tokenizer
 
 from studio.catalog import Catalog, ModelCard
 from studio.engine import preview
@@ -18,7 +22,9 @@ from studio.engine.paint import Stopped, paint, paint_together
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Cancelled, Paint, Painted, Progress
+from studio.presets import load_catalog
 from studio.request import read_request
+from studio.settings import Settings
 from tests.engine import tiny
 from tests.engine.conftest import NUMPY_COPY
 
@@ -40,12 +46,12 @@ STEPS, SIDE = 3, 64
 class Atelier:
     """One family in small, loaded by the engine from the folder that it was saved to."""
 
-    def __init__(self, card: ModelCard, models: Path) -> None:
+    def __init__(self, card: ModelCard, models: Path, module: Any) -> None:
         fields: dict[str, Any] = {"min_side": 64, "memory_gb": 0.1, "parts": {}, "variant": None}
         fields["sizes"] = {"square": {"width": SIDE, "height": SIDE}}
         self.card = ModelCard.model_validate(card.model_dump() | fields)
         self.folder = models / card.name
-        CARDS[card.name].build(card.name).save_pretrained(self.folder)
+        module.build(card.name).save_pretrained(self.folder)
         self.residents = Residents("cpu", models, "fp32")
         self._catalog = Catalog([self.card.model_copy(update={"default": True})], [])
 
@@ -66,11 +72,12 @@ class Atelier:
         return paint(self.job(**fields), self.residents, False, tell)
 
 
-@pytest.fixture(scope="module", params=CARDS)
+@pytest.fixture(scope="module", params=sorted(CARDS))
 def atelier(
     request: pytest.FixtureRequest, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Atelier]:
-    atelier = Atelier(catalog.cards[request.param], tmp_path_factory.mktemp("models"))
+    card, folder = request.param, tmp_path_factory.mktemp("models")
+    atelier = Atelier(catalog.cards[card], folder, CARDS[card])
     yield atelier
     atelier.residents.clear()
 
@@ -125,7 +132,7 @@ def test_a_sketch_is_a_small_picture_or_none(
 ) -> None:
     key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
     family = atelier.residents.get(atelier.card, key).family
-    monkeypatch.setattr(family, "_quick", True, raising=False)  # as on a card
+    monkeypatch.setattr(family, "quick", True, raising=False)  # as on a card
     monkeypatch.setattr(preview, "PAUSE_SECONDS", 0.0)
     sketches: list[bytes] = []
 
@@ -175,3 +182,31 @@ def test_every_sampler_of_the_card_paints(atelier: Atelier) -> None:
         one.name: pixels(atelier.paint(sampler=one.name, steps=4)) for one in atelier.card.samplers
     }
     assert all(picture.std() > 1 for picture in painted.values())
+
+
+def test_a_new_checkpoint_of_a_known_family_is_one_file(tmp_path: Path) -> None:
+    presets = Path(shutil.copytree(Settings().presets, tmp_path / "presets"))
+    card = (presets / "models" / "flux-schnell.toml").read_text()
+    card = card.replace('title = "FLUX.1 schnell"', 'title = "Mine"').replace('["flux"]', "[]")
+    card = card.replace("black-forest-labs/FLUX.1-schnell", "someone/mine")
+    (presets / "models" / "mine.toml").write_text(card)
+    mine = load_catalog(presets, "").cards["mine"]
+    painted = Atelier(mine, tmp_path / "models", CARDS["flux-schnell"]).paint()
+    assert painted.recipe["request"]["model"] == "mine"
+    assert pixels(painted).std() > 1
+
+
+def test_a_vocabulary_of_sentencepiece_alone_is_read(tmp_path: Path) -> None:
+    """As PixArt and Hunyuan have it: without a tokenizer.json."""
+    text = tmp_path / "text"
+    text.write_text("\n".join(["a red boat on the sea", "three cats in the snow at night"] * 60))
+    SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(tmp_path / "spiece"), vocab_size=24,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    config = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "model_max_length": 512}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = T5Tokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert tokenizer.decode(tokenizer("a red boat").input_ids, skip_special_tokens=True) == (
+        "a red boat"
+    )

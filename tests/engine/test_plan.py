@@ -140,3 +140,12 @@ def test_a_card_says_what_must_fit_where_its_parts_take_turns(card: ModelCard) -
     assert decide(gpu(free=25), large, "auto", 4).offload == "sequential"
     assert decide(gpu(free=27), large, "auto", 4).offload == "model"
     assert decide(gpu(free=53), large, "fp32", 4).offload == "model"
+
+
+def test_a_card_names_the_half_precision_it_was_made_for(card: ModelCard) -> None:
+    exact = card.model_copy(update={"half": "fp16"})
+    assert decide(gpu(), exact, "auto", 4).dtype == "fp16"
+    assert decide(gpu(), exact, "bf16", 4).dtype == "bf16"
+    on_cpu = decide(cpu("amx_bf16"), exact, "auto", 4)
+    assert on_cpu.dtype == "fp32"
+    assert "was not made for bf16" in on_cpu.reason

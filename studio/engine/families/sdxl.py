@@ -20,6 +20,7 @@ from studio.request import ImageRequest
 TINY_VAE = 5_000_000  # parameters up to which a sketch is decoded for real
 SKETCH_SIDE = 8  # latents a side of such a sketch; a CPU core takes 8 ms for it
 
+SDXL_SCALE = 0.13025  # of latents as its UNet sees them
 # From each latent channel to red, green and blue, as in the diffusers guide to callbacks.
 TO_RGB = ((60, 60, 60), (-60, -5, 10), (25, 15, -5), (-70, -50, -37))
 GREY = (150, 140, 130)
@@ -73,19 +74,26 @@ class Sdxl:
             shrink = min(1.0, SKETCH_SIDE / max(height, width))
             small = (max(1, round(height * shrink)), max(1, round(width * shrink)))
             return self._pixels(adaptive_avg_pool2d(latents, small))
-        latents = latents.float().cpu()
+        latents = self._natural(latents).float().cpu() * SDXL_SCALE
         pixels = torch.einsum("bchw,cr->brhw", latents, torch.tensor(TO_RGB, dtype=torch.float32))
         return (pixels + _channels(GREY, pixels)) / 127.5 - 1
 
     @torch.no_grad()
     def _pixels(self, latents: torch.Tensor) -> torch.Tensor:
         vae = self.pipeline.vae
-        latents = latents.to(vae.dtype) / vae.config.scaling_factor
-        mean, spread = vae.config.get("latents_mean"), vae.config.get("latents_std")
-        if mean is not None and spread is not None:
-            latents = latents * _channels(spread, latents) + _channels(mean, latents)
-        pixels: torch.Tensor = vae.decode(latents, return_dict=False)[0]
+        pixels: torch.Tensor = vae.decode(self._natural(latents.to(vae.dtype)), return_dict=False)[
+            0
+        ]
         return pixels
+
+    def _natural(self, latents: torch.Tensor) -> torch.Tensor:
+        """As the VAE made them, before they were scaled for the UNet."""
+        config = self.pipeline.vae.config
+        latents = latents / config.scaling_factor
+        mean, spread = config.get("latents_mean"), config.get("latents_std")
+        if mean is None or spread is None:
+            return latents
+        return latents * _channels(spread, latents) + _channels(mean, latents)
 
 
 def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) -> Any:

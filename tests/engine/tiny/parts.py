@@ -1,4 +1,7 @@
-"""What several families are built of."""
+"""What several families in small are built of: real classes of transformers with random weights.
+
+Each module beside this has `CARDS`, the cards that must be able to paint with it, and `build`.
+"""
 
 # mypy: disable-error-code="no-untyped-call"
 import torch

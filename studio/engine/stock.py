@@ -1,0 +1,110 @@
+"""What most families share: a stock pipeline whose words are encoded before it is called.
+
+A family says which pipeline it is, how its prompts are encoded, and where it differs from this.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers.utils.torch_utils import get_module_execution_device
+from torch.nn.functional import adaptive_avg_pool2d
+
+from studio.catalog import ModelCard
+from studio.engine.failures import PaintError
+from studio.engine.placing import load
+from studio.engine.plan import Plan
+from studio.request import ImageRequest
+
+SKETCH_SIDE = 16  # latents a side of a sketch that is decoded for real: a card takes 2 ms for it
+
+
+class Stock:
+    kind: ClassVar[Any]
+    tokenizer: ClassVar[str] = "tokenizer"  # the one that says where a prompt is cut
+    options: ClassVar[dict[str, Any]] = {}  # of from_pretrained
+
+    def __init__(
+        self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
+    ) -> None:
+        if parts:
+            raise PaintError(
+                "model_invalid",
+                f"model: {card.title}: parts.{min(parts)} cannot be replaced in this family.",
+            )
+        self.pipeline: Any = load(self.kind, folder, card, plan, **self.options)
+        self.card = card
+        self.quick = plan.device != "cpu" and plan.offload == "none"
+
+    def condition(self, request: ImageRequest, between: Callable[[], None]) -> dict[str, Any]:
+        """Its words, and where guidance makes them count, those against it."""
+        arguments = self.encode(request.prompt)
+        if "negative" not in self.card.can or (request.guidance or 0) <= 1:
+            return arguments
+        between()
+        against = self.encode(request.negative_prompt)
+        return arguments | {f"negative_{name}": value for name, value in against.items()}
+
+    def encode(self, text: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def read(self, text: str) -> str:
+        """The text as it reaches the tokenizer."""
+        return text
+
+    def notes(self, request: ImageRequest) -> list[str]:
+        """A sentence for each prompt whose end the model never reads."""
+        given = {"prompt": request.prompt}
+        if "negative" in self.card.can and (request.guidance or 0) > 1:
+            given["negative prompt"] = request.negative_prompt
+        tokenizer = getattr(self.pipeline, self.tokenizer)
+        lengths = {
+            name: len(tokenizer(self.read(text), truncation=False, verbose=False).input_ids)
+            for name, text in given.items()
+        }
+        return [
+            f"The {name} has {length} tokens; {self.card.title} reads the first {self.card.tokens}."
+            for name, length in lengths.items()
+            if length > self.card.tokens
+        ]
+
+    def arguments(self, request: ImageRequest) -> dict[str, Any]:
+        return {
+            "width": request.width,
+            "height": request.height,
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+        }
+
+    def decode(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
+        pixels = self.pixels(self.unpacked(latents, request))
+        self.pipeline.maybe_free_model_hooks()  # where parts take turns, the next needs the room
+        return pixels
+
+    def sketch(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor | None:
+        """What is left of the noise is less in the mean of several latents."""
+        if not self.quick:
+            return None
+        latents = self.unfinished(latents, request)
+        shrink = min(1.0, SKETCH_SIDE / max(latents.shape[-2:]))
+        height, width = (max(1, round(side * shrink)) for side in latents.shape[-2:])
+        return self.pixels(adaptive_avg_pool2d(latents, (height, width)))
+
+    def unpacked(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
+        """Finished latents as n x channels x height x width."""
+        return latents
+
+    def unfinished(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
+        """The same of those that are still on their way."""
+        return self.unpacked(latents, request)
+
+    @torch.no_grad()
+    def pixels(self, latents: torch.Tensor) -> torch.Tensor:
+        vae = self.pipeline.vae
+        shift = vae.config.get("shift_factor") or 0.0
+        latents = latents.to(get_module_execution_device(vae), vae.dtype)
+        latents = latents / vae.config.scaling_factor + shift
+        pixels: torch.Tensor = vae.decode(latents, return_dict=False)[0]
+        return pixels
