@@ -29,6 +29,7 @@ class Sample:
     loras: int
     alone: bool
     once: float
+    way: float
     a_step: float
     a_picture: float
     load: float
@@ -49,6 +50,7 @@ class Parts(NamedTuple):
 class Estimates:
     def __init__(self) -> None:
         self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._known: dict[tuple[str, int, int, int, int], Parts | None] = {}  # until more is
         self.passes = Passes()
 
     def learn(
@@ -62,17 +64,16 @@ class Estimates:
         painting is its way to the worker and back to the disk."""
         if "steps" not in timings:
             return
+        self._known.clear()
         way = max(0.0, took - timings["total"]) if took and "total" in timings else 0.0
         count, steps = int(request["count"]), int(request["steps"])
         pictures = sum(timings.get(part, 0.0) for part in ("decode", "upscale", "save"))
         self._samples[model].append(
             Sample(
-                pixels=_pixels(request),
-                times=_times(request),
-                passes=_passes(request),
-                loras=len(request.get("loras") or ()),
+                *_like(request),
                 alone="together" not in timings,
-                once=timings.get("encode", 0.0) + way,
+                once=timings.get("encode", 0.0),
+                way=way,
                 a_step=timings["steps"] / (count * steps),
                 a_picture=pictures / count,
                 load=timings.get("load", 0.0),
@@ -87,11 +88,20 @@ class Estimates:
 
     def parts(self, model: str, request: Mapping[str, Any]) -> Parts | None:
         """Of painting, without loading; None for a model that never painted here."""
+        like = (model, *_like(request))
+        if like not in self._known:
+            self._known[like] = self._of_one(*like)
+        one = self._known[like]
+        if one is None:
+            return None
+        count, steps = int(request["count"]), int(request["steps"])
+        return Parts(one.once, count * steps * one.steps, count * one.pictures)
+
+    def _of_one(self, model: str, pixels: int, times: int, passes: int, loras: int) -> Parts | None:
+        """Of one step, and of one picture besides."""
         samples = self._samples.get(model)
         if not samples:
             return None
-        pixels, times, passes = _pixels(request), _times(request), _passes(request)
-        loras = len(request.get("loras") or ())
         alone = [one for one in samples if one.alone] or list(samples)
         alike = [one for one in alone if (one.passes, one.loras) == (passes, loras)]
         steps = [(one.pixels, one.a_step * passes / one.passes) for one in alike or alone]
@@ -99,12 +109,10 @@ class Estimates:
         pictures = [
             (one.pixels, one.a_picture * times**2 / one.times**2) for one in as_large or samples
         ]
-        count = int(request["count"])
-        return Parts(
-            once=median(one.once for one in samples),
-            steps=count * int(request["steps"]) * _at(pixels, steps),
-            pictures=count * _at(pixels, pictures),
-        )
+        once = median(one.once for one in samples)
+        if len(samples) >= ENOUGH:  # that of the first one is no measure
+            once += median(one.way for one in samples)
+        return Parts(once, _at(pixels, steps), _at(pixels, pictures))
 
     def seconds(self, model: str, request: Mapping[str, Any]) -> float | None:
         parts = self.parts(model, request)
@@ -115,16 +123,14 @@ class Estimates:
         return median(loads) if loads else None
 
 
-def _pixels(request: Mapping[str, Any]) -> int:
-    return int(request["width"]) * int(request["height"])
-
-
-def _times(request: Mapping[str, Any]) -> int:
-    return int(request.get("upscale") or 1)
-
-
-def _passes(request: Mapping[str, Any]) -> int:
-    return GUIDED if (request.get("guidance") or 0) > 1 else 1
+def _like(request: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """What the time of a step or a picture follows: pixels, enlarged, passes for a step, LoRAs."""
+    return (
+        int(request["width"]) * int(request["height"]),
+        int(request.get("upscale") or 1),
+        GUIDED if (request.get("guidance") or 0) > 1 else 1,
+        len(request.get("loras") or ()),
+    )
 
 
 def _at(pixels: int, measured: Sequence[tuple[int, float]]) -> float:

@@ -155,12 +155,11 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
 
 
 def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[str, str]]:
+    """Those that can paint now come first."""
+    missing = {card.name: bool(absent(card, model_folder)) for card in cards}
     return [
-        (
-            f"{card.title} (not on this machine)" if absent(card, model_folder) else card.title,
-            card.name,
-        )
-        for card in cards
+        (f"{card.title} (not on this machine)" if missing[card.name] else card.title, card.name)
+        for card in sorted(cards, key=lambda card: (missing[card.name], card.title.lower()))
     ]
 
 

@@ -86,6 +86,9 @@ def test_without_guidance_a_step_is_one_pass_of_the_network() -> None:
 def test_the_way_to_the_worker_and_the_disk_counts_once() -> None:
     estimates = Estimates()
     times = {"steps": 1.0, "decode": 0.5, "total": 1.6}
+    for took_it in (9.0, 2.0):
+        estimates.learn("sdxl", asked(), times, took=took_it)
+    assert estimates.seconds("sdxl", asked()) == pytest.approx(1.5)  # not known yet
     estimates.learn("sdxl", asked(), times, took=2.0)
     assert estimates.seconds("sdxl", asked()) == pytest.approx(1.9)
 

@@ -17,9 +17,20 @@ from studio.jobs.fake import FakeSlot
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
 from studio.jobs.view import Live, View
+from studio.presets import load_catalog
+from studio.settings import Settings
 from studio.web import frame
 from studio.web.asking import ask
-from studio.web.controls import NAMES, bounds, dressed, lora_choices, usual, values_of, wish_of
+from studio.web.controls import (
+    NAMES,
+    bounds,
+    dressed,
+    lora_choices,
+    model_choices,
+    usual,
+    values_of,
+    wish_of,
+)
 from studio.web.desk import Desk
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
@@ -287,3 +298,11 @@ def test_choosing_a_model_takes_the_loras_off(studio: Studio, ink: Path) -> None
     assert shown["loras"]["value"] == [] and shown["loras"]["visible"]
     shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl")[4:], strict=True))
     assert shown["loras"]["choices"] == [] and not shown["lora_strength"]["visible"]
+
+
+def test_models_that_can_paint_now_come_first(tmp_path: Path) -> None:
+    choices = model_choices(list(load_catalog(Settings().presets).cards.values()), tmp_path)
+    assert [name for _, name in choices[:2]] == ["starter", "test-pattern"]
+    others = [title for title, _ in choices[2:]]
+    assert all(title.endswith("(not on this machine)") for title in others)
+    assert others == sorted(others, key=str.lower)
