@@ -140,7 +140,8 @@ class Chooser:
             self._unclaimed = True
         return list(filter(None, claimed)), at_once, why
 
-    def look(self) -> Now:
+    def look(self, *, paused: bool) -> Now:
+        """While it is paused nobody knows when one that waits begins."""
         now, wall = time.monotonic(), time.time()
         painting = {
             job.id: (job.owner, Times(now - (wall - (job.started_at or wall)), seat.ends_at))
@@ -148,7 +149,7 @@ class Chooser:
             for job in seat.jobs.values()
         }
         gpus, residents = self._seats.gpus(now), self._seats.residents()
-        state = self._turns.copied(now, gpus, residents, MOST)
+        state = self._turns.copied(now, gpus, residents, 0 if paused else MOST)
         return Now(state, painting, self._estimates.passes.paid)
 
     def begin(self, jobs: Sequence[Job], start: Start, slot: str, at_once: int) -> float | None:

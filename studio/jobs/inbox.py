@@ -20,6 +20,13 @@ class StopJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Rearranged:
+    """The line has another order, or goes on, or is paused."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Machines:
     """The slots of one GPU each that the cluster has now, with why they are as they are."""
 

@@ -14,11 +14,11 @@ from studio.catalog import Catalog, Settled
 from studio.errors import Refused
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
-from studio.jobs.inbox import Entered, StopJob
+from studio.jobs.inbox import Entered, Rearranged, StopJob
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
-from studio.request import ImageRequest, canonical
+from studio.request import ImageRequest, Priority, canonical
 from studio.settings import Settings
 from studio.store.rows import FINAL, Job, Room
 from studio.store.store import Store
@@ -73,12 +73,24 @@ class Line:
         self.feed.tell(job_id, self.feed.live(job_id) if job.state == "running" else None)
         return job
 
+    def reprioritise(self, job_id: str, priority: Priority) -> Job:
+        """To the end of those who wait in that class; nobody's turn is lost but its own."""
+        job = self.store.reprioritise(job_id, priority)
+        self.inbox.put(Rearranged(self.store.paused))
+        return job
+
+    def pause(self, on: bool) -> None:
+        """Nothing is begun while it is paused; what is painted is finished."""
+        self.store.pause(on)
+        self.inbox.put(Rearranged(on))
+
     def view(self, job_id: str) -> View:
         job = self.store.job(job_id)
         return View(
             job=job,
             place=self.store.place(job_id) if job.state == "queued" else None,
             live=self.feed.live(job_id),
+            paused=job.state == "queued" and self.store.paused,
             times=None if job.state in FINAL else self.forecaster.times(job_id),
             pictures=tuple(self.store.pictures(job=job_id)) if job.state == "done" else (),
         )

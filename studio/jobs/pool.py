@@ -20,7 +20,7 @@ from studio.jobs.cluster import MOST_WANTED
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
-from studio.jobs.inbox import Close, Entered, Machines, StopJob
+from studio.jobs.inbox import Close, Entered, Machines, Rearranged, StopJob
 from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
@@ -66,9 +66,11 @@ class Pool:
     _seats: Seats = field(init=False)
     _chooser: Chooser = field(init=False)
     _closing: float | None = field(default=None, init=False)
+    _paused: bool = field(init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self._paused = self.store.paused
         self._seats = Seats(self.fleet)
         self._chooser = Chooser(
             self.store, self.catalog, self.settings, self._seats, self.estimates
@@ -118,14 +120,17 @@ class Pool:
                 self._chooser.enter(jobs)
             case StopJob(job):
                 self._stop(job)
+            case Rearranged(paused):
+                self._paused = paused
+                self._chooser.lose_track()
             case Machines(slots):
                 self._become(slots)
             case Look(answer):
-                answer.set_result(self._chooser.look())
+                answer.set_result(self._chooser.look(paused=self._paused))
             case Close(deadline):
                 self._closing = deadline
         self._look_at_the_clock()
-        if self._closing is None:
+        if self._closing is None and not self._paused:
             self._assign()
             if self.fleet.cluster:
                 self.fleet.cluster.want(self._chooser.wanted(MOST_WANTED))
@@ -230,10 +235,8 @@ class Pool:
         now = time.monotonic()
         wait = 0.0 if seat.worn else seat.rest(now)
         seat.state, seat.due = "restarting", now + wait
-        seat.reason = (
-            f"the worker {seat.worn or seat.dead}; a new one starts"
-            + (wait > 0) * f" in {wait:g} s"
-        )
+        soon = f" in {wait:g} s" if wait else ""
+        seat.reason = f"the worker {seat.worn or seat.dead}; a new one starts{soon}"
         log.warning("%s: %s", seat.slot.name, seat.reason)
 
     # What is asked of the pool

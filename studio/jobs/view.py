@@ -38,6 +38,7 @@ class View:
     live: Live
     times: Times | None  # when it begins and ends, as far as that can be known
     pictures: tuple[Picture, ...]
+    paused: bool = False  # nobody who waits begins now
 
     @property
     def final(self) -> bool:
@@ -52,6 +53,8 @@ class View:
             place = (
                 f"waiting{again}, {self.place} before it" if self.place else f"next in line{again}"
             )
+            if self.paused:
+                return f"{place}: the line is paused"
             if self.times:
                 place += f", begins in about {_about(self.times.begins - time.time())}"
             return f"{place}: {self.live.doing}" if self.live.doing else place

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from studio.catalog import Settled
-from studio.errors import NotFound, TooMany
+from studio.errors import Conflict, NotFound, TooMany
 from studio.request import ImageRequest, Priority
 from studio.store.ids import new_id
 from studio.store.rows import Event, Job, Room, State
@@ -110,6 +110,18 @@ def stop(tx: Connection, job_id: str, now: float) -> Job:
         change = {"cancel_requested_at": now}
         moved = _move(tx, found, now, change, actor=found.owner, note="asked to stop")
     return moved or found
+
+
+def reprioritise(tx: Connection, job_id: str, priority: Priority, now: float) -> Job:
+    """Among those that wait. What is painted or final is refused."""
+    found = find(tx, job_id)
+    change = {"priority": RANKS[priority], "request": found.request | {"priority": priority}}
+    moved = None
+    if found.state == "queued":
+        moved = _move(tx, found, now, change, actor=found.owner, note=f"now {priority}")
+    if moved is None:
+        raise Conflict(f"The job is {found.state}; only one that waits has a place to change.")
+    return moved
 
 
 def find(tx: Connection, job_id: str) -> Job:

@@ -1,7 +1,7 @@
 """Where pictures lie in the data folder, under which names, and what is tidied up at start.
 
-pictures/<template>.<ending>, thumbs/<the same>.webp, inputs/<sha256>, and lost+found/ for what has
-no row. It knows no database: who asks says which names are taken.
+pictures/<template>.<ending>, thumbs/<the same>.webp, inputs/<sha256>, lost+found/ for what has no
+row, and `paused` while nothing is begun. It knows no database: who asks says which names are taken.
 """
 
 import logging
@@ -21,6 +21,7 @@ from studio.store.files import PART, Files, Save
 from studio.store.ids import new_id
 from studio.store.rows import Job, Picture
 
+PAUSED = "paused"
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 CLOCK_SECONDS = 60  # a file server's clock may differ from ours by this much
 
@@ -52,6 +53,24 @@ class Shelf:
                     save.rename(thumb, self._root / rows[-1].thumb)
             save.sync_folders()
         return save, tuple(rows)
+
+    @property
+    def _paused(self) -> Path:
+        return self._root / PAUSED
+
+    def paused(self) -> bool:
+        return self._paused.exists()
+
+    def pause(self, on: bool) -> None:
+        """As a file, so that a line that was stopped before a restart does not go on after it."""
+        if on and not self.paused():
+            save = Save(self._files, "pause")
+            with save.or_undo():
+                save.rename(save.write(self._root, b""), self._paused)
+                save.sync_folders()
+        elif not on:
+            self._files.remove(self._paused)
+            self._files.sync_folder(self._root)
 
     def lay_input(self, data: bytes) -> str:
         """Named by its content, so the same picture lies there once."""

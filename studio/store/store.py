@@ -17,9 +17,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from studio import messages
 from studio.catalog import Settled
-from studio.errors import CannotStart, DarkroomError
+from studio.errors import CannotStart, DarkroomError, Unavailable
 from studio.formats.read import own_recipe
-from studio.request import ImageRequest
+from studio.request import ImageRequest, Priority
 from studio.settings import Settings
 from studio.store import jobs, keys, pictures
 from studio.store.database import Database, database_url
@@ -168,6 +168,23 @@ class Store:
         """At once if it waits; if it is painted, the pool is to stop it and say `cancelled`."""
         with self.database.write() as tx:
             return jobs.stop(tx, job_id, self._clock())
+
+    def reprioritise(self, job_id: str, priority: Priority) -> Job:
+        with self.database.write() as tx:
+            return jobs.reprioritise(tx, job_id, priority, self._clock())
+
+    @property
+    def paused(self) -> bool:
+        """Then nothing is begun, until somebody says so; after a restart too."""
+        return self._shelf.paused()
+
+    def pause(self, on: bool) -> None:
+        if self.reading:
+            raise Unavailable(self.reading)
+        try:
+            self._shelf.pause(on)
+        except OSError as error:
+            raise Unavailable(f"That could not be written down: {error.strerror}.") from error
 
     def cancelled(self, job_id: str, token: int) -> bool:
         with self.database.write() as tx:

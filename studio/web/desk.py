@@ -42,6 +42,12 @@ LIVE_SECONDS, IDLE_SECONDS = 1.0, 5.0
 SMOOTH_SECONDS = 0.1  # previews closer together than this are dropped, not queued up
 
 
+def status_of(studio: Studio) -> str:
+    store = studio.store
+    waiting = store.counts().get("queued", 0)
+    return frame.status(studio.pool.views(), waiting, store.reading, store.paused)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     studio: Studio
@@ -142,11 +148,8 @@ class Desk:
         """[status, live, lately, stop, clock]"""
         view, after = self._current(state)
         alive = view is not None and not view.final
-        counts = self.studio.store.counts()
         return [
-            frame.status(
-                self.studio.pool.views(), counts.get("queued", 0), self.studio.store.reading
-            ),
+            status_of(self.studio),
             self._live(view, after) if view else frame.empty(self._examples(state)),
             self._lately(state),
             gr.update(visible=alive),

@@ -113,7 +113,7 @@ def recipe(line: Sequence[str], facts: Mapping[str, object]) -> str:
     return f"<details><summary>{short}</summary><dl>{rows}</dl></details>"
 
 
-def status(slots: Sequence[SlotView], waiting: int, reading: str = "") -> str:
+def status(slots: Sequence[SlotView], waiting: int, reading: str = "", paused: bool = False) -> str:
     """`● 2 slots · 1 painting · 3 waiting`, the dot green once something can paint.
 
     `reading` is why nothing ever will.
@@ -126,9 +126,11 @@ def status(slots: Sequence[SlotView], waiting: int, reading: str = "") -> str:
     words += [f"{starting} starting"] if starting else []
     words += [f"{painting} painting"] if painting else []
     words += [f"{waiting} waiting"] if waiting else []
-    if len(words) == 1:
+    if paused:
+        words.append("paused")
+    elif len(words) == 1:
         words.append("ready" if slots else "nothing can paint")
-    mood = "good" if len(slots) > starting else "warn"
+    mood = "good" if len(slots) > starting and not paused else "warn"
     why = "; ".join(f"{slot.name} on {slot.device}: {slot.reason}" for slot in slots)
     return (
         f'<p class="status" title="{escape(why)}"><i class="{mood}"></i>'

@@ -5,9 +5,8 @@ import secrets
 import gradio as gr
 
 from studio.jobs.studio import Studio
-from studio.web import frame
 from studio.web.create import create
-from studio.web.desk import FRESH
+from studio.web.desk import FRESH, status_of
 from studio.web.endpoints import endpoints
 
 HOUR = 3600
@@ -24,9 +23,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         state = gr.BrowserState(FRESH, storage_key="darkroom", secret=_secret(studio))
         with gr.Row(elem_id="head", equal_height=True):
             gr.HTML("<h1>Darkroom</h1>", elem_id="brand", apply_default_css=False)
-            counts = studio.store.counts()
             status = gr.HTML(
-                frame.status(studio.pool.views(), counts.get("queued", 0), studio.store.reading),
+                status_of(studio),
                 elem_id="status",
                 apply_default_css=False,
             )

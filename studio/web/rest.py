@@ -6,6 +6,7 @@ Thin: bodies become wishes in `asking`, jobs become JSON in `telling`.
 import asyncio
 import base64
 from collections.abc import Mapping, Sequence
+from typing import cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from studio.errors import NotFound, Refused
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.request import Priority
 from studio.store.rows import Picture
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.asking import ask
@@ -34,7 +36,10 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/jobs/{id}", faced(here.job), methods=["GET"]),
         Route("/api/jobs/{id}", faced(here.cancel), methods=["DELETE"]),
         Route("/api/jobs/{id}/cancel", faced(here.cancel), methods=["POST"]),
+        Route("/api/jobs/{id}", faced(here.change), methods=["PATCH"]),
         Route("/api/queue/status", faced(here.queue), methods=["GET"]),
+        Route("/api/queue/pause", faced(here.pause), methods=["POST"]),
+        Route("/api/queue/resume", faced(here.resume), methods=["POST"]),
         Route("/api/history", faced(here.history), methods=["GET"]),
         Route("/api/models", faced(here.models), methods=["GET"]),
         Route("/api/health", faced(here.health), methods=["GET"]),
@@ -100,7 +105,24 @@ class Rest:
     async def queue(self, request: Request) -> Response:
         """What waits, what is painted, and what each slot does and why."""
         counts = await asyncio.to_thread(self.studio.store.counts)
-        return JSONResponse({"jobs": counts, "slots": tell_slots(self.studio)})
+        paused = await asyncio.to_thread(lambda: self.studio.store.paused)
+        return JSONResponse({"jobs": counts, "paused": paused, "slots": tell_slots(self.studio)})
+
+    async def pause(self, request: Request) -> Response:
+        """Begin nothing more until `resume`, after a restart too. What is painted is finished."""
+        await asyncio.to_thread(self.studio.line.pause, True)
+        return await self.queue(request)
+
+    async def resume(self, request: Request) -> Response:
+        """Go on."""
+        await asyncio.to_thread(self.studio.line.pause, False)
+        return await self.queue(request)
+
+    async def change(self, request: Request) -> Response:
+        """Give a job that waits another `priority`: urgent, high, normal or low."""
+        job_id, priority = request.path_params["id"], _priority(await read_object(request))
+        await asyncio.to_thread(self.studio.line.reprioritise, job_id, priority)
+        return JSONResponse(tell_job(await asyncio.to_thread(self.studio.line.view, job_id)))
 
     async def history(self, request: Request) -> Response:
         """The newest pictures; `limit`, and `before` with the `next` of the last answer."""
@@ -211,6 +233,14 @@ def _seconds(view: View) -> float:
 
 def _models(studio: Studio) -> list[Told]:
     return [tell_model(studio, card) for card in studio.catalog.cards.values()]
+
+
+def _priority(body: Mapping[str, object]) -> Priority:
+    known = get_args(Priority)
+    if set(body) != {"priority"} or body["priority"] not in known:
+        sentence = f"priority: give one of {', '.join(known)}, and nothing else."
+        raise Refused(sentence, field="priority")
+    return cast(Priority, body["priority"])
 
 
 def _number(request: Request, name: str, usual: int, least: int, most: int) -> int:

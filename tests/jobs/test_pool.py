@@ -355,3 +355,16 @@ def test_what_follows_the_last_step_is_told_in_words(open_studio: OpenStudio) ->
     shown.set()
     assert view.words == "picture 2 of 2, enlarging, part 1 of 9"
     assert (view.live.step, view.live.preview) == (2, b"small")
+
+
+def test_a_line_that_was_paused_is_paused_after_a_restart(open_studio: OpenStudio) -> None:
+    studio = open_studio()
+    studio.line.pause(True)
+    (job,) = studio.line.submit([wish()])
+    studio.close()
+    slot = fake.FakeSlot()
+    again = open_studio(slot)
+    time.sleep(0.3)
+    assert not slot.asked
+    again.line.pause(False)
+    assert again.line.wait(job.id, 10).job.state == "done"

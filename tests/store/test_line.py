@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from studio.errors import NotFound, Refused, TooMany
+from studio.errors import Conflict, NotFound, Refused, TooMany
 from studio.settings import Settings
 from studio.store.rows import FINAL, Room
 from studio.store.store import Store
@@ -189,6 +189,22 @@ def test_cancelling_in_every_state(store: Store) -> None:
     assert (store.cancel(done.id).state, store.cancel(failed.id).state) == ("done", "failed")
     with pytest.raises(NotFound, match="no job 'nobody'"):
         store.cancel("nobody")
+
+
+def test_a_job_that_waits_changes_its_class_and_no_other_does(store: Store) -> None:
+    first, second = submit(store), submit(store)
+    moved = store.reprioritise(second[0].id, "urgent")
+    assert [job.id for job in store.waiting()] == [second[0].id, first[0].id]
+    assert moved.request["priority"] == "urgent"
+    assert store.place(first[0].id) == 1
+    assert store.events(moved.id)[-1].note == "now urgent"
+    store.reprioritise(second[0].id, "low")
+    assert [job.id for job in store.waiting()] == [first[0].id, second[0].id]
+    running = claimed(store)
+    with pytest.raises(Conflict, match="is running; only one that waits"):
+        store.reprioritise(running.id, "high")
+    with pytest.raises(NotFound):
+        store.reprioritise("nobody", "high")
 
 
 def test_a_worker_that_dies_while_it_is_to_stop_ends_the_job(store: Store) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from studio.web.desk import status_of
 from tests.web.conftest import House
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "num_inference_steps": 2}
@@ -187,6 +188,35 @@ def test_health_readiness_and_the_line_are_told(house: House) -> None:
     assert health["status"] == "ok" and len(health["slots"]) == 2
     assert any(model["default"] and model["here"] for model in health["models"])
     assert house.http.get("/api/queue/status").json()["slots"][0]["state"] == "idle"
+
+
+def test_a_paused_line_begins_nothing_until_it_goes_on(house: House) -> None:
+    assert house.http.post("/api/queue/pause").json()["paused"] is True
+    job = house.http.post("/api/jobs", json=WISH).json()["id"]
+    time.sleep(0.3)
+    told = house.http.get(f"/api/jobs/{job}").json()
+    assert told["state"] == "queued"
+    assert told["words"] == "next in line: the line is paused"
+    assert told["begins_at"] is None
+    assert "paused" in status_of(house.studio)
+    assert house.http.post("/api/queue/resume").json()["paused"] is False
+    assert house.studio.line.wait(job, 5).job.state == "done"
+    assert "paused" not in status_of(house.studio)
+
+
+def test_one_that_waits_is_moved_to_another_class(house: House) -> None:
+    house.http.post("/api/queue/pause")
+    low, high = (house.http.post("/api/jobs", json=WISH).json()["id"] for _ in range(2))
+    moved = house.http.patch(f"/api/jobs/{high}", json={"priority": "urgent"}).json()
+    assert moved["words"].startswith("next in line")
+    assert house.http.get(f"/api/jobs/{low}").json()["words"].startswith("waiting, 1 before it")
+    for body in ({"priority": "first"}, {"place": 1}, {"priority": "high", "seed": 1}):
+        refused = house.http.patch(f"/api/jobs/{high}", json=body)
+        assert refused.status_code == 422
+        assert "urgent, high, normal, low" in refused.json()["error"]["message"]
+    house.http.post("/api/queue/resume")
+    assert house.studio.line.wait(low, 5).job.state == "done"
+    assert house.http.patch(f"/api/jobs/{low}", json={"priority": "high"}).status_code == 409
 
 
 def test_what_does_not_exist_is_said_in_json(house: House) -> None:
