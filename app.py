@@ -17,7 +17,7 @@ import sys
 import threading
 from pathlib import Path
 
-from studio.errors import DarkroomError, Refused
+from studio.errors import DarkroomError, Refused, Unavailable
 from studio.settings import Settings, load_settings
 
 
@@ -68,6 +68,8 @@ def paint(settings: Settings, asked: argparse.Namespace) -> int:
     wish = read_request(_wished(asked, out))
     studio = Studio.open(settings)
     try:
+        if studio.store.paused:
+            raise Unavailable(PAUSED)
         job = studio.line.submit([wish])[0]
         view = studio.line.wait(job.id, timeout=float("inf"))
         for warning in view.job.warnings:
@@ -138,10 +140,10 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
     wrong = 0
     for card in cards:
         if asked.what == "pull":
-            hub.pull(card)
+            hub.pull(card, folder)
             print(f"{card.title} is here.")
         elif asked.what == "remove":
-            print(f"{card.title} is gone; {hub.remove(card, folder):.1f} GB are free again.")
+            print(hub.remove(card, list(catalog.cards.values()), folder))
         else:
             flaws = hub.check(card, folder)
             wrong += len(flaws)
@@ -149,6 +151,10 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+PAUSED = (
+    "The line of this data folder is paused. Start the server and POST to /api/queue/resume, or "
+    "delete the file `paused` there."
+)
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 

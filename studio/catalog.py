@@ -166,6 +166,10 @@ class Catalog:
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.cards)}."
         raise Refused(f"model: there is no model {name[:60]!r}. {hint}", field="model")
 
+    def guides(self, model: str) -> bool:
+        """By a second pass for each step. Those without it take guidance as a number, if at all."""
+        return model in self.cards and "negative" in self.cards[model].can
+
     def settle(self, wish: ImageRequest, loras: Sequence[Lora] = ()) -> Settled:
         """The wish made whole for its card. Settling what is settled changes nothing.
 
@@ -182,10 +186,12 @@ class Catalog:
             why = "paints without one" if "negative" not in card.can else "needs guidance above 1"
             warnings.append(f"The negative prompt has no effect: {card.title} {why}.")
         for field, text in (("prompt", prompt), ("negative_prompt", negative)):
-            _refuse_too_many_weights(field, text)
+            if "weighting" in card.can:
+                _refuse_too_many_weights(field, text)
             warnings += inert_syntax(text, weighting="weighting" in card.can)
         if worn and "loras" not in card.can:
-            raise Refused(f"loras: {card.title} takes no LoRAs. Take them off.", field="loras")
+            field = "loras" if wish.loras else "prompt"
+            raise Refused(f"{field}: {card.title} takes no LoRAs. Take them off.", field=field)
         warnings += check(worn, loras, card.title, card.lora_base, prompt)
         known = {*card.words, *triggers_of(worn, loras)} if card.words else ()
         unknown = unknown_words((prompt, negative if heard else ""), known) if known else ()

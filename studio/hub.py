@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
+from huggingface_hub import CachedRepoInfo, hf_hub_download, scan_cache_dir, snapshot_download
 from huggingface_hub.errors import (
     CacheNotFound,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -29,6 +30,7 @@ from studio.weights import EMBEDDED, absent, find_part, find_weights
 WORDS = ("*.json", "*.txt", "*.model")  # configurations and vocabularies
 OTHER_VARIANTS = ("*.fp16*", "*.bf16*", "*.non_ema*")
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+NO_NETWORK = ("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "Extractor")
 LONGEST_HEADER = 100 * 2**20  # bytes, as the format itself limits it
 
 
@@ -57,7 +59,7 @@ def wanted(card: ModelCard) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*WORDS, "*/*.safetensors"), OTHER_VARIANTS
 
 
-def pull(card: ModelCard) -> None:
+def pull(card: ModelCard, models: Path) -> None:
     """Fetches what is missing, with a bar for each file."""
     if not _from_hub(card):
         raise Refused(f"model: {card.title} came along; nothing has to be fetched.", field="model")
@@ -71,6 +73,8 @@ def pull(card: ModelCard) -> None:
         )
         for part in card.parts.values():
             hf_hub_download(part.repo, part.file)
+    except HFValidationError as error:
+        raise Refused(f"model: {card.repo} is no name of the hub's.", field="model") from error
     except GatedRepoError as error:
         raise CannotFetch(
             f"{card.title} is given to those who agreed to its licence. Agree at "
@@ -84,6 +88,8 @@ def pull(card: ModelCard) -> None:
         raise CannotFetch(
             f"{card.title} could not be fetched: {why} What has come so far is kept; ask again."
         ) from error
+    if missing := check(card, models):  # without a way out the hub's library is content with less
+        raise CannotFetch(f"{card.title} is not whole: {missing[0]}")
 
 
 def check(card: ModelCard, models: Path) -> list[str]:
@@ -97,6 +103,7 @@ def check(card: ModelCard, models: Path) -> list[str]:
     files = sorted(folder.glob("**/*"))
     weights = [file for file in files if file.suffix == ".safetensors"] + parts
     return [
+        *_missing_parts(folder, card),
         *_missing_shards(folder),
         *(
             f"{file.name} is pickled and never loaded; it may be deleted."
@@ -109,7 +116,10 @@ def check(card: ModelCard, models: Path) -> list[str]:
 
 def flaw(file: Path) -> str:
     """Why a file is no whole safetensors file, by its header alone; empty if it is one."""
-    size = file.stat().st_size
+    try:
+        size = file.stat().st_size
+    except OSError:
+        return "is missing; fetch it again."
     with file.open("rb") as opened:
         start = opened.read(8)
         length = int.from_bytes(start, "little")
@@ -126,52 +136,85 @@ def flaw(file: Path) -> str:
     return f"is cut short by {missing} bytes; fetch it again." if missing > 0 else ""
 
 
-def remove(card: ModelCard, models: Path) -> float:
-    """Takes it off the disk; says how many GB are free for it."""
-    standing = _standing(card, models)
-    own = models / card.name
-    if own.is_symlink():
-        own.unlink()
-    elif own.is_dir() and _from_hub(card):
-        shutil.rmtree(own)
-    elif repos := _cached(card):
-        for repo in repos:
-            shutil.rmtree(repo)
-    else:
+def remove(card: ModelCard, cards: list[ModelCard], models: Path) -> str:
+    """Takes it off the disk, in the model folder and in the hub's cache, but for what another of
+    the cards needs that is here; says what it did."""
+    own, freed = models / card.name, 0
+    others = [other for other in cards if other is not card and not absent(other, models)]
+    shared = {repo: other.title for other in others for repo in _repos(other)}
+    kept = [repo for repo in _cached(card) if repo.repo_id in shared]
+    gone = [Path(repo.repo_path) for repo in _cached(card) if repo.repo_id not in shared]
+    gone += [own] if own.is_dir() and not own.is_symlink() and _from_hub(card) else []
+    if not (gone or kept or own.is_symlink()):
         why = "is not on this machine" if _from_hub(card) else "came along and stays"
         raise Refused(f"model: {card.title} {why}.", field="model")
-    return standing.gb
+    try:
+        if own.is_symlink():
+            own.unlink()
+        for folder in gone:
+            freed += _bytes(folder)
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise CannotFetch(f"{card.title} could not be removed: {error}.") from error
+    said = f"{card.title} is gone; {freed / 1e9:.1f} GB are free again."
+    return said + "".join(
+        f" {repo.repo_id} stays, for {shared[repo.repo_id]} needs it." for repo in kept
+    )
 
 
 def _standing(card: ModelCard, models: Path) -> Standing:
     if card.repo.startswith(EMBEDDED):
         return Standing(card, "made on this machine", 0.0)
-    if absent(card, models):
-        begun = sum(_bytes(repo) for repo in _cached(card))
+    if absent(card, models) or check(card, models):
+        begun = sum(_bytes(repo.repo_path) for repo in _cached(card))
         return Standing(card, "not whole" if begun else "not here", begun / 1e9)
     folder = Path(find_weights(card, models))
     if folder.is_relative_to(ROOT) and not folder.is_relative_to(models.resolve()):
         return Standing(card, "came along", _bytes(folder) / 1e9)
     if folder.is_relative_to(models.resolve()) or (models / card.name).exists():
         return Standing(card, "in the model folder", _bytes(folder) / 1e9)
-    return Standing(card, "in the hub cache", sum(map(_bytes, _cached(card))) / 1e9)
+    return Standing(
+        card, "in the hub cache", sum(_bytes(repo.repo_path) for repo in _cached(card)) / 1e9
+    )
 
 
 def _from_hub(card: ModelCard) -> bool:
-    return not card.repo.startswith(EMBEDDED) and not (ROOT / card.repo).exists()
+    here = (ROOT / Path(card.repo).expanduser()).exists()
+    return not card.repo.startswith(EMBEDDED) and not here
 
 
-def _cached(card: ModelCard) -> list[Path]:
+def _repos(card: ModelCard) -> set[str]:
+    return {card.repo, *(part.repo for part in card.parts.values())}
+
+
+def _cached(card: ModelCard) -> list[CachedRepoInfo]:
     """Its repositories in the hub's cache, whole or not."""
-    names = {card.repo, *(part.repo for part in card.parts.values())}
     try:
-        return [repo.repo_path for repo in scan_cache_dir().repos if repo.repo_id in names]
+        repos = scan_cache_dir().repos
     except CacheNotFound:
         return []
+    return [repo for repo in repos if repo.repo_type == "model" and repo.repo_id in _repos(card)]
+
+
+def _missing_parts(folder: Path, card: ModelCard) -> Iterator[str]:
+    """Each component that the index names has a folder, and weights where it has a network."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        yield f"{folder / 'model_index.json'} cannot be read; fetch it again."
+        return
+    for name, kind in index.items():
+        if name in card.parts or not isinstance(kind, list) or not all(kind):
+            continue
+        part, network = folder / name, not kind[1].endswith(NO_NETWORK)
+        if not part.is_dir():
+            yield f"{part} is missing; fetch it again."
+        elif network and not any(part.glob("*.safetensors")):
+            yield f"{part} has no weights; fetch it again."
 
 
 def _missing_shards(folder: Path) -> Iterator[str]:
-    for index in sorted(folder.glob("**/*.safetensors.index.json")):
+    for index in sorted(folder.glob("**/*.safetensors.index*.json")):
         try:
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, LookupError, AttributeError):

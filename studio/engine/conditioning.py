@@ -59,7 +59,7 @@ class Encoders:
         parts = blends(prompt)
         whole = sum(part.share for part in parts)
         encoded = [self._encode(part.chunks, between) for part in parts]
-        if len(parts) == 1 or not whole:
+        if len(parts) == 1:
             return encoded[0]
         length = max(words.tokens.shape[1] for words in encoded)
         shares = [part.share / whole for part in parts]
@@ -97,7 +97,7 @@ class Encoders:
             [
                 provider.get_embeddings_for_weighted_prompt_fragments(
                     texts, weights, device=self.device
-                )
+                ).to(self.device)
                 for provider in self._providers
             ],
             dim=-1,

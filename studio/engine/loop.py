@@ -88,7 +88,7 @@ class Desk:
             log.exception("%s could not be loaded before the first wish", card.title)
 
     def unload(self, model: str) -> None:
-        self._residents.drop(model)
+        self._residents.leave(model)
 
     def paint(self, job: Paint, outbox: BinaryIO, too_many: int = 0) -> None:
         """So many at once were too many for the memory, and the answer shall say so."""

@@ -32,6 +32,11 @@ class Plan:
     reason: str
     spread: bool = False  # over all the cards that it has
 
+    @property
+    def whole(self) -> bool:
+        """All of it lies on one device."""
+        return self.offload == "none" and not self.spread
+
 
 def decide(hardware: Hardware, card: ModelCard, precision: str, threads: int) -> Plan:
     """`precision` is auto, fp32, bf16 or fp16. What the hardware does badly is refused in words."""
@@ -70,11 +75,15 @@ def _on_cuda(gpus: tuple[Gpu, ...], card: ModelCard, precision: str) -> Plan:
     needed = card.memory_gb * (2 if dtype == "fp32" else 1)
     why = "as asked" if _asked(precision) else f"compute capability {version}"
     reason = f"{dtype} on {gpu.name} ({why}), VAE in {vae_dtype}; "
+    if dtype == "fp16" and card.half != "fp16" and card.family != "sdxl":
+        reason += "it was made for bf16, and in fp16 its numbers may overflow; "
     device, free = f"cuda:{gpu.index}", sum(each.free_gb for each in gpus)
-    if len(gpus) > 1 and gpu.free_gb < needed <= free:
-        reason += f"{needed:.1f} GB needed, {free:.1f} GB free on {len(gpus)}: spread over them"
-        return Plan(device, dtype, vae_dtype, "none", False, reason, spread=True)
     largest = (card.turns_gb or card.memory_gb * LARGEST_PART) * needed / card.memory_gb
+    # A part is never cut: each must fit on one of them.
+    fits = len(gpus) > 1 and largest <= max(each.free_gb for each in gpus)
+    if fits and gpu.free_gb < needed <= free:
+        reason += f"{needed:.1f} GB needed, {free:.1f} GB free on {len(gpus)}: spread over them"
+        return Plan(device, dtype, vae_dtype, "none", True, reason, spread=True)
     offload, room = _offload(needed, largest, gpu.free_gb)
     return Plan(device, dtype, vae_dtype, offload, offload != "none", reason + room)
 

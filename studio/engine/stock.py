@@ -16,6 +16,7 @@ from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
 from studio.engine.placing import load
 from studio.engine.plan import Plan
+from studio.formats.prompt import unescaped
 from studio.request import ImageRequest
 
 SKETCH_SIDE = 16  # latents a side of a sketch that is decoded for real: a card takes 2 ms for it
@@ -40,11 +41,11 @@ class Stock:
 
     def condition(self, request: ImageRequest, between: Callable[[], None]) -> dict[str, Any]:
         """Its words, and where guidance makes them count, those against it."""
-        arguments = self.encode(request.prompt)
+        arguments = self.encode(unescaped(request.prompt))
         if "negative" not in self.card.can or (request.guidance or 0) <= 1:
             return arguments
         between()
-        against = self.encode(request.negative_prompt)
+        against = self.encode(unescaped(request.negative_prompt))
         return arguments | {f"negative_{name}": value for name, value in against.items()}
 
     def encode(self, text: str) -> dict[str, Any]:
@@ -61,7 +62,9 @@ class Stock:
             given["negative prompt"] = request.negative_prompt
         tokenizer = getattr(self.pipeline, self.tokenizer)
         lengths = {
-            name: len(tokenizer(self.read(text), truncation=False, verbose=False).input_ids)
+            name: len(
+                tokenizer(self.read(unescaped(text)), truncation=False, verbose=False).input_ids
+            )
             for name, text in given.items()
         }
         return [

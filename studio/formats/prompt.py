@@ -1,7 +1,8 @@
 """Prompt syntax, A1111's and compel's: weights, escapes, `BREAK`, blends with `AND`, LoRA tags.
 
 A1111: `(word:1.2)`, `((word))`, `[word]`, `a AND b:0.5`, `<lora:name:0.8>`. compel: `(word)1.2`,
-`(word)++`, `word--`, `("a", "b").blend(1, 0.5)`, `("a", "b").and()`.
+`(word)++`, `word--`, `("a", "b").blend(1, 0.5)`, `("a", "b").and()`; a number without a point and
+a single mark are text, as they mostly are meant.
 Two passes without recursion, linear in the length of the text whatever the brackets. Pure: it knows
 neither tokens nor models.
 """
@@ -36,10 +37,14 @@ class Blend(NamedTuple):
 
 
 def blends(text: str) -> tuple[Blend, ...]:
-    """The prompts between AND: mostly one. Shares are as they are written; 0 is no share."""
-    parts = _AND.split(_from_compel(text))
-    found = [_blend(part, shared=len(parts) > 1) for part in parts]
-    return tuple(one for one in found if one.chunks != ((),)) or (Blend(1.0, ((),)),)
+    """The prompts between AND: mostly one. One with no share, or less, is left out."""
+    found = [
+        Blend(share, tuple(chunk for chunk in map(_joined, _weighted(part)) if chunk) or ((),))
+        for share, part in _shares(text)
+    ]
+    found = [one for one in found if one.chunks != ((),)] or [Blend(1.0, ((),))]
+    heard = [one for one in found if one.share > 0]
+    return tuple(heard or found[:1])
 
 
 def parse(text: str) -> tuple[Chunk, ...]:
@@ -50,6 +55,11 @@ def parse(text: str) -> tuple[Chunk, ...]:
     return tuple(chunk for blend in blends(text) for chunk in blend.chunks)
 
 
+def unescaped(text: str) -> str:
+    """For a model that knows no syntax: brackets without the backslashes that A1111 wants there."""
+    return _ESCAPED.sub(lambda match: match.group()[1:], text)
+
+
 def take_loras(text: str) -> tuple[str, list[tuple[str, float]]]:
     """The text without tags such as <lora:name:0.8>, and what they name. A tag whose weight is no
     number stays where it is."""
@@ -57,7 +67,7 @@ def take_loras(text: str) -> tuple[str, list[tuple[str, float]]]:
 
     def take(match: re.Match[str]) -> str:
         weight = match["weight"]
-        if weight and not _SIGNED.fullmatch(weight):
+        if weight and not _SIGNED.fullmatch(weight.strip()):
             return match.group()
         found.append((match["name"].strip(), float(weight or 1)))
         return ""
@@ -65,30 +75,28 @@ def take_loras(text: str) -> tuple[str, list[tuple[str, float]]]:
     return _LORA.sub(take, text), found
 
 
-def _blend(part: str, shared: bool) -> Blend:
-    share, ending = 1.0, _SHARE.search(part) if shared else None
-    if ending:
-        part, share = part[: ending.start()], float(ending["share"])
-    chunks = [_joined(chunk) for chunk in _weighted(part)]
-    return Blend(share, tuple(chunk for chunk in chunks if chunk) or ((),))
-
-
-def _from_compel(text: str) -> str:
-    """`("a", "b").and()` and `.blend(…)` in the words of A1111."""
+def _shares(text: str) -> list[tuple[float, str]]:
+    """The prompts that are mixed, each with what stands behind it as its share."""
     whole = _CONJUNCTION.fullmatch(text)
-    if not whole:
-        return text
-    parts = _QUOTED.findall(whole["parts"])
-    numbers = [float(number) for number in _SIGNED.findall(whole["numbers"])]
-    numbers += [1.0] * (len(parts) - len(numbers))
-    if whole["how"] == "blend":
-        return " AND ".join(
-            f"{part} :{number}" for part, number in zip(parts, numbers, strict=False)
+    if whole:
+        parts = _QUOTED.findall(whole["parts"])
+        numbers = [float(number) for number in _SIGNED.findall(whole["numbers"])]
+        numbers = numbers[: len(parts)] + [1.0] * (len(parts) - len(numbers))
+        if whole["how"] == "blend":
+            return [(_sound_or_one(n), part) for n, part in zip(numbers, parts, strict=True)]
+        weighted = (
+            part if number == 1 else f"({part}:{number:f})"
+            for number, part in zip(numbers, parts, strict=True)
         )
-    return " BREAK ".join(
-        part if number == 1 else f"({part}:{number})"
-        for part, number in zip(parts, numbers, strict=False)
-    )
+        return [(1.0, " BREAK ".join(weighted))]
+    parts = _AND.split(text)
+    if len(parts) == 1:
+        return [(1.0, text)]
+    ends = [(part, _SHARE.search(part)) for part in parts]
+    return [
+        (_sound_or_one(float(end["share"])), part[: end.start()]) if end else (1.0, part)
+        for part, end in ends
+    ]
 
 
 def inert_syntax(text: str, *, weighting: bool) -> list[str]:
@@ -105,13 +113,24 @@ def inert_syntax(text: str, *, weighting: bool) -> list[str]:
         sentences.append(
             "Alternation such as [a|b] is not done in this version; it is painted as plain text."
         )
-    parts = _AND.split(_from_compel(text))
-    pieces = [piece for part in parts for chunk in _weighted(part) for piece in chunk]
+    parts = _shares(text)
+    chunks = [chunk for _, part in parts for chunk in _weighted(part)]
+    pieces = [piece for chunk in chunks for piece in chunk]
+    if _CALLED.search(text) and not _CONJUNCTION.fullmatch(text):
+        sentences.append(
+            'compel\'s .and() and .blend() are read as ("a", "b").blend(0.7, 0.3) and nothing '
+            "beside it; this is painted as plain text."
+        )
     if weighting:
-        sentences += _slips(pieces)
-        return sentences
+        if any(share <= 0 for share, _ in parts):
+            sentences.append("A prompt that is mixed in with no share, or less, is left out.")
+        return sentences + _slips(pieces)
     if len(parts) > 1:
         sentences.append("Blends with AND have no effect: this model reads it as a word.")
+    if len(chunks) > len(parts):
+        sentences.append("BREAK has no effect: this model reads it as a word.")
+    if _CONJUNCTION.fullmatch(text):
+        sentences.append("compel's .and() and .blend() have no effect: this model reads them.")
     if any(weight != 1 for _, weight in pieces):
         sentences.append(
             "Weights such as (word:1.2), ((word)) or [word] have no effect: this model has none."
@@ -130,7 +149,7 @@ _TOKEN = re.compile(
     rf"""
       \\(?P<escaped>[()\[\]\\])
     | :(?P<number>{_CLOSING})
-    | \)(?P<after>\++{_END} | -+{_END} | {_DIGITS}(?![\w.]))
+    | \)(?P<after>\+\++{_END} | --+{_END} | [0-9]*+\.[0-9]++(?![\w.]))
     | (?P<bracket>[()\[\]])
     | (?P<break>\bBREAK\b)
     | (?:[^\\()\[\]:B] | \\(?![()\[\]\\]) | :(?!{_CLOSING}) | B(?!REAK\b))++
@@ -142,13 +161,14 @@ _OPENS = {")": "(", "]": "["}
 _MARKED = re.compile(rf"(?<![\w+-])(?P<word>\w++)(?P<marks>\+\++|--+){_END}")
 _AND = re.compile(r"(?<=\s)AND(?=\s|$)")
 _SHARE = re.compile(rf":\s*+(?P<share>[+-]?{_DIGITS})\s*+$")
-_SIGNED = re.compile(rf"\s*+[+-]?{_DIGITS}\s*+")
+_SIGNED = re.compile(rf"[+-]?{_DIGITS}")
 _LORA = re.compile(r"<lora:(?P<name>[^<>:]++)(?::(?P<weight>[^<>:]*+))?+>", re.IGNORECASE)
 _QUOTED = re.compile(r'"([^"]*+)"')
 _CONJUNCTION = re.compile(
     r'\s*+\((?P<parts>\s*+"[^"]*+"\s*+(?:,\s*+"[^"]*+"\s*+)*+)\)\s*+'
     r"\.(?P<how>and|blend)\((?P<numbers>[\d\s.,+-]*+)\)\s*+"
 )
+_CALLED = re.compile(r"\)\.(?:and|blend)\(")
 _INERT = (
     (
         re.compile(r"<(?:lora|lyco|hypernet):[^<>]*+>", re.IGNORECASE),
@@ -240,6 +260,10 @@ def _joined(pieces: Iterable[_Piece]) -> Chunk:
         for weight, alike in groupby(pieces, lambda piece: piece[1] if _sound(piece[1]) else 1.0)
     )
     return tuple(fragment for fragment in fragments if fragment.text.strip())
+
+
+def _sound_or_one(share: float) -> float:
+    return share if _sound(share) else 1.0
 
 
 def _sound(weight: float) -> bool:

@@ -63,10 +63,13 @@ class Chooser:
 
     def wanted(self, most: int) -> list[int]:
         """GPUs for all that is painted or waits, job by job, for so many."""
-        wanted = [len(seat.gpus) for seat in self._seats if seat.jobs]
-        for model, jobs in self._turns.models().items():
-            wanted += [self._needs[model].gpus] * min(jobs, most)
-        return sorted(wanted, reverse=True)[:most]
+        painted = [len(seat.gpus) for seat in self._seats if seat.jobs]
+        waits = [
+            self._needs[model].gpus
+            for model, jobs in self._turns.models().items()
+            for _ in range(min(jobs, most))
+        ]
+        return sorted(painted + waits, reverse=True)[: max(most, len(painted))]
 
     def enter(self, jobs: Sequence[Job]) -> None:
         """What the line tells, perhaps after they were read here and one of them begun."""
@@ -85,6 +88,15 @@ class Chooser:
 
     def leave(self, job: str) -> None:
         self._turns.leave(job)
+
+    def move(self, job: Job | None) -> None:
+        """It waits in another class now."""
+        if job is None:
+            return
+        if self._turns.leave(job.id):
+            self._enter([job])
+        else:  # nobody has told of it yet, or it begins at this moment
+            self._lost_track = True
 
     def lose_track(self) -> None:
         """Something was put back in line."""
@@ -193,7 +205,7 @@ class Chooser:
     def _need(self, card: ModelCard) -> Need:
         """As few GPUs as hold it: a large one does alone what takes two small ones."""
         most = min(card.gpus, self._seats.widest or card.gpus)
-        gb = self._seats.smallest_gb
+        gb = self._seats.smallest_gb(self._reserved.get(card.name))
         width = next((few for few in range(1, most) if card.memory_gb / few <= gb), most)
         load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
         return Need(width, card.memory_gb / width, load, self._reserved.get(card.name))

@@ -7,7 +7,7 @@ for a step of a small picture takes longer than its pixels say.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
@@ -48,7 +48,10 @@ class Parts(NamedTuple):
 
 
 class Estimates:
-    def __init__(self) -> None:
+    """`guided` says of which models a step with guidance is two passes of the network."""
+
+    def __init__(self, guided: Callable[[str], bool] = lambda model: True) -> None:
+        self._guided = guided
         self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._known: dict[tuple[str, int, int, int, int], Parts | None] = {}  # until more is
         self.passes = Passes()
@@ -70,7 +73,7 @@ class Estimates:
         pictures = sum(timings.get(part, 0.0) for part in ("decode", "upscale", "save"))
         self._samples[model].append(
             Sample(
-                *_like(request),
+                *self._like(model, request),
                 alone="together" not in timings,
                 once=timings.get("encode", 0.0),
                 way=way,
@@ -88,7 +91,7 @@ class Estimates:
 
     def parts(self, model: str, request: Mapping[str, Any]) -> Parts | None:
         """Of painting, without loading; None for a model that never painted here."""
-        like = (model, *_like(request))
+        like = (model, *self._like(model, request))
         if like not in self._known:
             self._known[like] = self._of_one(*like)
         one = self._known[like]
@@ -118,19 +121,19 @@ class Estimates:
         parts = self.parts(model, request)
         return parts and parts.total
 
+    def _like(self, model: str, request: Mapping[str, Any]) -> tuple[int, int, int, int]:
+        """What the time of a step or a picture follows: pixels, enlarged, passes, LoRAs."""
+        guided = (request.get("guidance") or 0) > 1 and self._guided(model)
+        return (
+            int(request["width"]) * int(request["height"]),
+            int(request.get("upscale") or 1),
+            GUIDED if guided else 1,
+            len(request.get("loras") or ()),
+        )
+
     def load_seconds(self, model: str) -> float | None:
         loads = [one.load for one in self._samples.get(model, ()) if one.load > A_LOAD]
         return median(loads) if loads else None
-
-
-def _like(request: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """What the time of a step or a picture follows: pixels, enlarged, passes for a step, LoRAs."""
-    return (
-        int(request["width"]) * int(request["height"]),
-        int(request.get("upscale") or 1),
-        GUIDED if (request.get("guidance") or 0) > 1 else 1,
-        len(request.get("loras") or ()),
-    )
 
 
 def _at(pixels: int, measured: Sequence[tuple[int, float]]) -> float:

@@ -21,9 +21,10 @@ class StopJob:
 
 @dataclass(frozen=True, slots=True)
 class Rearranged:
-    """The line has another order, or goes on, or is paused."""
+    """This job has another place, or the line was paused, or it goes on: how it is now, the store
+    says, so that of two who say it at once the last one counts."""
 
-    paused: bool
+    job: Job | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ class Line:
     def settle(self, wish: ImageRequest) -> Settled:
         """The wish made whole, on this machine: what paints it must be here."""
         folder = self.settings.model_folder
-        settled = self.catalog.settle(wish, find_loras(folder) if wish.loras else ())
+        named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
+        settled = self.catalog.settle(wish, find_loras(folder) if named else ())
         missing = absent(settled.card, folder)
         if missing:
             raise Refused(f"model: {missing}", field="model")
@@ -74,15 +75,15 @@ class Line:
         return job
 
     def reprioritise(self, job_id: str, priority: Priority) -> Job:
-        """To the end of those who wait in that class; nobody's turn is lost but its own."""
+        """Among those who wait in that class it stands where it would if it had been of it."""
         job = self.store.reprioritise(job_id, priority)
-        self.inbox.put(Rearranged(self.store.paused))
+        self.inbox.put(Rearranged(job))
         return job
 
     def pause(self, on: bool) -> None:
         """Nothing is begun while it is paused; what is painted is finished."""
         self.store.pause(on)
-        self.inbox.put(Rearranged(on))
+        self.inbox.put(Rearranged())
 
     def view(self, job_id: str) -> View:
         job = self.store.job(job_id)

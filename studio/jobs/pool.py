@@ -120,9 +120,9 @@ class Pool:
                 self._chooser.enter(jobs)
             case StopJob(job):
                 self._stop(job)
-            case Rearranged(paused):
-                self._paused = paused
-                self._chooser.lose_track()
+            case Rearranged(job):
+                self._paused = self.store.paused
+                self._chooser.move(job)
             case Machines(slots):
                 self._become(slots)
             case Look(answer):
@@ -130,10 +130,10 @@ class Pool:
             case Close(deadline):
                 self._closing = deadline
         self._look_at_the_clock()
-        if self._closing is None and not self._paused:
+        if self._closing is None:
             self._assign()
             if self.fleet.cluster:
-                self.fleet.cluster.want(self._chooser.wanted(MOST_WANTED))
+                self.fleet.cluster.want(self._chooser.wanted(0 if self._paused else MOST_WANTED))
 
     # What the workers say
 
@@ -252,7 +252,7 @@ class Pool:
 
     def _assign(self) -> None:
         now = time.monotonic()
-        decision = self._chooser.choose(now)
+        decision = None if self._paused else self._chooser.choose(now)
         if decision is None:
             return
         for start in decision.starts:

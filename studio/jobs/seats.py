@@ -7,7 +7,7 @@ cluster are leased: a worker begins there with its first job, has them alone, an
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -135,9 +135,16 @@ class Seats:
         machines = Counter(seat.slot.machine for seat in self._seats.values() if not seat.wide)
         return max(machines.values(), default=0)
 
-    @property
-    def smallest_gb(self) -> float:
-        return min((seat.slot.gb for seat in self._seats.values() if not seat.wide), default=0.0)
+    def smallest_gb(self, only: Collection[str] | None) -> float:
+        """Of these, or of all."""
+        return min(
+            (
+                seat.slot.gb
+                for seat in self._seats.values()
+                if not seat.wide and (only is None or seat.slot.name in only)
+            ),
+            default=0.0,
+        )
 
     def __iter__(self) -> Iterator[Seat]:
         return iter(list(self._seats.values()))

@@ -50,7 +50,7 @@ class Studio:
             if not store.reading:
                 store.recover()
             feed = Feed()
-            estimates = Estimates()
+            estimates = Estimates(catalog.guides)
             estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
             inbox = inbox or Inbox()
             fleet = fleet or find_fleet(settings, inbox)

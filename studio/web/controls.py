@@ -126,10 +126,11 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         missing.append(f"{size[0]} × {size[1]} is not a shape of the list; the first is chosen.")
     if request["steps"] > card.max_steps:
         missing.append(f"{request['steps']} steps are more than {card.title} takes here.")
-    weights = [use["weight"] for use in request["loras"]] or [1]
+    loras = wish.get("loras") or ()  # those of tags are in the prompt
+    weights = [use["weight"] for use in loras] or [1]
     strength = min(max(weights[0], STRENGTHS[0]), STRENGTHS[1])
     if any(weight != strength for weight in weights):
-        own = ", ".join(f"{use['name']} {use['weight']:g}" for use in request["loras"])
+        own = ", ".join(f"{use['name']} {use['weight']:g}" for use in loras)
         missing.append(f"The LoRAs had weights that one control cannot show: {own}.")
     if request["precision"] != "auto":
         missing.append(f"It was painted in {request['precision']}, which has no control.")
@@ -148,7 +149,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "sampler": request["sampler"],
         "output_format": request["output_format"],
         "upscale": request["upscale"],
-        "loras": [use["name"] for use in request["loras"]],
+        "loras": [use["name"] for use in loras],
         "lora_strength": strength,
     }
     return values, missing

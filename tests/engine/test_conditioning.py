@@ -123,7 +123,7 @@ def test_a_blend_lies_between_its_prompts_by_their_shares(encoders: Encoders) ->
     torch.testing.assert_close(mixed.pooled, 0.75 * cat.pooled + 0.25 * boat.pooled)
     alone = encoders.encode("a cat AND a boat:0")
     torch.testing.assert_close(alone.tokens, cat.tokens)
-    nothing = encoders.encode("a cat:1 AND a boat:-1")  # no shares of nothing
+    nothing = encoders.encode("a cat:1 AND a boat:-1")
     torch.testing.assert_close(nothing.tokens, cat.tokens)
 
 

@@ -145,6 +145,23 @@ def test_a_sketch_is_a_small_picture_or_none(
     assert all(max(Image.open(io.BytesIO(one)).size) <= 256 for one in sketches)
 
 
+def test_a_sketch_that_fails_costs_no_picture(
+    atelier: Atelier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
+    family = atelier.residents.get(atelier.card, key).family
+    monkeypatch.setattr(preview, "PAUSE_SECONDS", 0.0)
+    tried: list[int] = []
+
+    def fail(latents: Any, request: Any) -> Any:
+        tried.append(1)
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(family, "sketch", fail)
+    assert paint(atelier.job(), atelier.residents, True, lambda word: None).pictures
+    assert tried == [1]
+
+
 def test_the_recipe_says_what_painted_it(atelier: Atelier) -> None:
     picture = Image.open(io.BytesIO(atelier.paint().pictures[0].data))
     recipe = read_recipe(picture.info["darkroom"])

@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from studio.catalog import ModelCard
+from studio.engine import residents as residents_module
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
 from studio.engine.painter import Painter
@@ -246,3 +248,44 @@ def test_models_stay_until_they_are_dropped_and_each_is_here_once(
     residents.drop("other")
     assert [key in residents for key in (large, half)] == [False, True]
     residents.drop("never here")
+
+
+def test_one_that_leaves_a_card_rests_in_memory_while_that_has_room(
+    models: Path, card: ModelCard, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card is played: moves are counted, and its pictures are painted here."""
+    spare = {"gb": 100.0}
+    monkeypatch.setattr(residents_module, "_spare_gb", lambda: spare["gb"])
+    residents = Residents("cpu", models, "auto")
+    key = residents.key(card, "", "auto")
+
+    def on_a_card() -> tuple[Painter, list[str]]:
+        painter, moves = residents.get(card, key), []
+        painter.plan = replace(painter.plan, device="cuda:0")
+        monkeypatch.setattr(painter.family.pipeline, "to", moves.append)
+        return painter, moves
+
+    painter, moves = on_a_card()
+    residents.leave(card.name)
+    assert key not in residents
+    assert moves == ["cpu"]
+    assert residents.get(card, key) is painter
+    assert moves == ["cpu", "cuda:0"]
+    residents.leave(card.name)
+    spare["gb"] = 0.05  # another is loaded, and there is no room for both
+    residents.get(card.model_copy(update={"name": "other"}), key._replace(model="other"))
+    spare["gb"] = 100.0
+    again, moves = on_a_card()
+    assert again is not painter
+    monkeypatch.setattr(again.family.pipeline, "to", _fails)
+    residents.leave(card.name)
+    assert residents.get(card, key) is not again
+    again, moves = on_a_card()
+    spare["gb"] = 0.0
+    residents.leave(card.name)
+    assert moves == []
+    assert residents.get(card, key) is not again
+
+
+def _fails(device: str) -> None:
+    raise RuntimeError("out of memory")

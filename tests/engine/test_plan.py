@@ -126,11 +126,13 @@ def test_a_model_too_large_for_one_card_is_spread_over_those_that_its_worker_has
     assert (plan.device, plan.offload) == ("cuda:0", "none")
     assert "36.0 GB needed, 46.0 GB free on 2: spread over them" in plan.reason
     assert not decide(several(40, 40), large, "auto", 4).spread
+    uneven = large.model_copy(update={"turns_gb": 26.0})  # no card holds its transformer
+    assert decide(several(23, 23), uneven, "auto", 4).offload == "sequential"
+    assert decide(several(23, 27), uneven, "auto", 4).spread
     small = decide(several(10, 10), large, "auto", 4)
     assert (small.spread, small.offload) == (False, "sequential")
-    tiled = lower(plan)
-    assert tiled and tiled[0].spread
-    turns = lower(tiled[0])
+    assert plan.tiling  # what is left of them is little
+    turns = lower(plan)
     assert turns
     assert (turns[0].spread, turns[0].offload) == (False, "model")
 

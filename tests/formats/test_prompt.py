@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.formats.prompt import Fragment, blends, inert_syntax, parse, take_loras
+from studio.formats.prompt import Fragment, blends, inert_syntax, parse, take_loras, unescaped
 
 LONGEST = 32_768
 
@@ -41,7 +41,9 @@ LONGEST = 32_768
         ("(a cat)1.3 sat", [("a cat", 1.3), (" sat", 1)]),
         ("(x).5", [("x", 0.5)]),
         ("(x)++", [("x", 1.21)]),
-        ("(x)-", [("x", 0.9)]),
+        ("(x)--", [("x", 0.81)]),
+        ("(x)- c", [("x", 1.1), ("- c", 1)]),
+        ("(a cat)2 dogs", [("a cat", 1.1), ("2 dogs", 1)]),
         ("((x)1.5)++", [("x", 1.815)]),
         ("a red++ car, blue--", [("a ", 1), ("red", 1.21), (" car, ", 1), ("blue", 0.81)]),
         ('("a", "b").and()', [("a ", 1), (" b", 1)]),
@@ -130,6 +132,8 @@ def test_nothing_but_syntax_is_lost_and_every_weight_is_sound(text: str) -> None
         ("[red:blue:0.5] hat", "[from:to:when]"),
         ("[hat:4] on [cat::10]", "[from:to:when]"),
         ("[red|blue] hat", "[a|b]"),
+        ("a cat AND a dog:-1", "left out"),
+        ('("a","b").blend(0.5, no_normalize)', ".blend("),
         ("(hat:11)", "'hat' is outside -10 to 10"),
     ],
 )
@@ -143,9 +147,13 @@ def test_syntax_without_effect_is_named_once(text: str, named: str) -> None:
     [
         ("a cat AND a dog", [1, 1], "a cat "),
         ("a cat :0.7 AND a dog:.3", [0.7, 0.3], "a cat "),
-        ("(a cat:1.2) AND a dog:-0.5 AND snow", [1, -0.5, 1], "a cat"),
-        ('("a cat", "a dog").blend(0.7, 0.3)', [0.7, 0.3], "a cat "),
-        (' ( "a cat","a dog" ).blend()', [1, 1], "a cat "),
+        ("(a cat:1.2) AND a dog:-0.5 AND snow", [1, 1], "a cat"),
+        ("a cat:0 AND a dog:-1", [0], "a cat"),
+        ("a cat AND a dog:" + "9" * 400, [1, 1], "a cat "),
+        ('("a","b").blend(1,0.00001)', [1, 0.00001], "a"),
+        ('("cats AND dogs","b").blend(1,1)', [1, 1], "cats AND dogs"),
+        ('("a cat", "a dog").blend(0.7, 0.3)', [0.7, 0.3], "a cat"),
+        (' ( "a cat","a dog" ).blend()', [1, 1], "a cat"),
         ("a cat AND", [1], "a cat "),
         ("ratio:2", [1], "ratio:2"),
         ("BRAND new ANDES, and", [1], "BRAND new ANDES, and"),
@@ -178,6 +186,17 @@ def test_a_model_without_weighting_says_so() -> None:
     assert inert_syntax(r"a hat \(red\)", weighting=False) == []
     (blend,) = inert_syntax("a cat AND a dog", weighting=False)
     assert "AND" in blend
+    assert "BREAK" in inert_syntax("a cat BREAK a dog", weighting=False)[0]
+    assert ".and()" in " ".join(inert_syntax('("a","b").and()', weighting=False))
+    assert unescaped(r"saber \(fate\), C:\x") == r"saber (fate), C:\x"
+
+
+def test_a_call_with_much_space_in_it_takes_no_longer() -> None:
+    start = time.thread_time()
+    for text in ('("a","b").blend(' + " " * 32_000 + ")", '("a"' + " " * 32_000 + ").and()"):
+        blends(text)
+        inert_syntax(text, weighting=True)
+    assert time.thread_time() - start < 0.15
 
 
 def _escaped(text: str) -> str:

@@ -211,6 +211,13 @@ def test_two_cards_cannot_share_a_name(tmp_path: Path) -> None:
         load_catalog(folder)
 
 
+def test_where_weights_cost_nothing_many_brackets_are_no_matter(catalog: Catalog) -> None:
+    many = "(x) " * 101
+    with pytest.raises(Refused, match="101 weighted parts are too many"):
+        catalog.settle(wish(prompt=many))
+    assert catalog.settle(wish(prompt=many, model="flux-schnell")).request.prompt == many
+
+
 def test_a_model_of_fixed_sizes_paints_no_other(catalog: Catalog) -> None:
     card = catalog.cards["test-pattern"].model_copy(update={"only_sizes": True})
     fixed = Catalog([card], [])

@@ -4,10 +4,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 import app
@@ -34,7 +36,8 @@ def folder(tmp_path: Path) -> Path:
     """SDXL in the model folder, as small as a model can be."""
     own = tmp_path / "sdxl"
     (own / "unet").mkdir(parents=True)
-    (own / "model_index.json").write_text("{}")
+    index = {"_class_name": "X", "unet": ["diffusers", "UNet"], "safety_checker": [None, None]}
+    (own / "model_index.json").write_text(json.dumps(index))
     tiny_safetensors(own / "unet" / "diffusion_pytorch_model.fp16.safetensors")
     return own
 
@@ -49,21 +52,30 @@ def test_each_model_is_listed_with_its_place(cards: dict[str, ModelCard], folder
 
 
 def test_only_what_is_loaded_is_fetched(
-    cards: dict[str, ModelCard], monkeypatch: pytest.MonkeyPatch
+    cards: dict[str, ModelCard], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    whole = hub.check
+    monkeypatch.setattr(hub, "check", lambda card, models: [])
     asked: list[tuple[str, Any]] = []
     monkeypatch.setattr(hub, "snapshot_download", lambda repo, **more: asked.append((repo, more)))
     monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)))
-    hub.pull(cards["sdxl-lightning"])
+    hub.pull(cards["sdxl-lightning"], tmp_path)
     (repo, more), part = asked
     assert repo == "stabilityai/stable-diffusion-xl-base-1.0"
     assert more["allow_patterns"] == ["*.json", "*.txt", "*.model", "*/*.fp16*.safetensors"]
     assert part == ("ByteDance/SDXL-Lightning", cards["sdxl-lightning"].parts["unet"].file)
     asked.clear()
-    hub.pull(cards["flux-schnell"])
+    hub.pull(cards["flux-schnell"], tmp_path)
     assert "*/*.safetensors" in asked[0][1]["allow_patterns"]
     with pytest.raises(Refused, match="Starter came along"):
-        hub.pull(cards["starter"])
+        hub.pull(cards["starter"], tmp_path)
+    monkeypatch.setattr(hub, "check", whole)
+    with pytest.raises(DarkroomError, match="FLUX.1 schnell is not whole"):
+        hub.pull(cards["flux-schnell"], tmp_path)  # as if nothing had come
+    elsewhere = cards["sdxl"].model_copy(update={"repo": "/nowhere/model"})
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    with pytest.raises(Refused, match="/nowhere/model is no name of the hub's"):
+        hub.pull(elsewhere, tmp_path)
 
 
 def answered(kind: type[Exception]) -> Exception:
@@ -91,7 +103,7 @@ def test_what_the_hub_refuses_is_a_sentence(
 
     monkeypatch.setattr(hub, "snapshot_download", fail)
     with pytest.raises(DarkroomError, match=sentence):
-        hub.pull(cards["flux-dev"])
+        hub.pull(cards["flux-dev"], Path("nowhere"))
 
 
 def cut(file: Path) -> None:
@@ -154,12 +166,13 @@ def test_what_is_not_here_says_how_it_comes(cards: dict[str, ModelCard], tmp_pat
 def test_it_is_taken_off_the_disk_and_what_came_along_stays(
     cards: dict[str, ModelCard], folder: Path
 ) -> None:
-    assert hub.remove(cards["sdxl"], folder.parent) > 0
+    all_of_them = list(cards.values())
+    assert hub.remove(cards["sdxl"], all_of_them, folder.parent).startswith("SDXL 1.0 is gone; 0.0")
     assert not folder.exists()
     with pytest.raises(Refused, match="is not on this machine"):
-        hub.remove(cards["sdxl"], folder.parent)
+        hub.remove(cards["sdxl"], all_of_them, folder.parent)
     with pytest.raises(Refused, match="came along and stays"):
-        hub.remove(cards["starter"], folder.parent)
+        hub.remove(cards["starter"], all_of_them, folder.parent)
     assert (ROOT / "starter" / "weights").is_dir()
 
 
@@ -169,9 +182,54 @@ def test_a_link_in_the_model_folder_is_removed_and_not_what_it_leads_to(
     elsewhere = tmp_path / "elsewhere"
     shutil.move(folder, elsewhere)
     folder.symlink_to(elsewhere)
-    hub.remove(cards["sdxl"], folder.parent)
+    hub.remove(cards["sdxl"], list(cards.values()), folder.parent)
     assert not folder.exists()
     assert (elsewhere / "model_index.json").is_file()
+
+
+def test_a_repository_that_another_model_needs_stays(
+    cards: dict[str, ModelCard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cached(name: str, kind: str = "model") -> SimpleNamespace:
+        path = tmp_path / kind / name.replace("/", "--")
+        path.mkdir(parents=True)
+        return SimpleNamespace(repo_id=name, repo_type=kind, repo_path=path)
+
+    sdxl, fast = cards["sdxl"], cards["sdxl-lightning"]
+    base, part = cached(sdxl.repo), cached(fast.parts["unet"].repo)
+    data = cached(sdxl.repo, "dataset")
+    there = SimpleNamespace(repos=[base, part, data])
+    monkeypatch.setattr(hub, "scan_cache_dir", lambda: there)
+    here = {"sdxl", "sdxl-lightning"}
+    monkeypatch.setattr(hub, "absent", lambda card, models: "" if card.name in here else "no")
+    said = hub.remove(fast, [sdxl, fast], tmp_path / "models")
+    assert f"{sdxl.repo} stays, for SDXL 1.0 needs it" in said
+    assert (base.repo_path.exists(), part.repo_path.exists()) == (True, False)
+    here.discard("sdxl-lightning")
+    hub.remove(sdxl, [sdxl, fast], tmp_path / "models")
+    assert (base.repo_path.exists(), data.repo_path.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("spoil", ["unet", "weights", "index", "link", "variant"])
+def test_what_is_not_there_is_named_too(
+    cards: dict[str, ModelCard], folder: Path, spoil: str
+) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    if spoil == "unet":
+        shutil.rmtree(folder / "unet")
+    elif spoil == "weights":
+        file.unlink()
+    elif spoil == "index":
+        (folder / "model_index.json").write_text("{")
+    elif spoil == "link":
+        (folder / "unet" / "other.safetensors").symlink_to("nowhere")
+    else:
+        index = json.dumps({"weight_map": {"a": "x.fp16-00001-of-00002.safetensors"}})
+        (folder / "unet" / "diffusion_pytorch_model.safetensors.index.fp16.json").write_text(index)
+    (said,) = hub.check(cards["sdxl"], folder.parent)
+    assert "fetch it again" in said
+    (standing,) = hub.survey([cards["sdxl"]], folder.parent)
+    assert standing.place != "in the model folder"
 
 
 def test_a_part_is_checked_too(cards: dict[str, ModelCard], folder: Path) -> None:

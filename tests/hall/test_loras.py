@@ -227,7 +227,7 @@ def test_a_tag_in_the_prompt_is_worn_and_leaves_the_words() -> None:
     assert again.request == whole.request
     with pytest.raises(Refused, match="^loras: there is no LoRA 'inc'"):
         settled("a boat <lora:inc:1>")
-    with pytest.raises(Refused, match="^loras: Painter takes no LoRAs"):
+    with pytest.raises(Refused, match="^prompt: Painter takes no LoRAs"):
         settled("a boat <lora:ink:1>", deaf=True)
     with pytest.raises(Refused, match="^prompt: <lora:ink:99>"):
         settled("a boat <lora:ink:99>")

@@ -81,6 +81,9 @@ def test_without_guidance_a_step_is_one_pass_of_the_network() -> None:
     estimates = Estimates()
     estimates.learn("sdxl", asked() | {"guidance": 5.0}, {"steps": 2.0, "encode": 0.5})
     assert estimates.seconds("sdxl", asked() | {"guidance": 1.0}) == pytest.approx(1.5)
+    flux = Estimates(guided=lambda model: False)  # to it guidance is a number like any other
+    flux.learn("flux", asked() | {"guidance": 5.0}, {"steps": 2.0, "encode": 0.5})
+    assert flux.seconds("flux", asked() | {"guidance": 1.0}) == pytest.approx(2.5)
 
 
 def test_the_way_to_the_worker_and_the_disk_counts_once() -> None:

@@ -8,6 +8,7 @@ import torch
 from diffusers import SanaPipeline
 
 from studio.engine.stock import Stock
+from studio.formats.prompt import unescaped
 from studio.request import ImageRequest
 
 # What Gemma is told to do with a prompt. Only the pipeline's call has it, as a default.
@@ -22,9 +23,9 @@ class Sana(Stock):
         """Both at once: what is against it is read without the instruction."""
         guided = (request.guidance or 0) > 1
         words, mask, against, against_mask = self.pipeline.encode_prompt(
-            request.prompt,
+            unescaped(request.prompt),
             guided,
-            request.negative_prompt,
+            unescaped(request.negative_prompt),
             max_sequence_length=self.card.tokens,
             complex_human_instruction=INSTRUCTION,
         )
