@@ -79,8 +79,8 @@ def test_a_lora_changes_the_style_by_its_weight_and_keeps_the_content(
     assert judge.believe(whole, "style", "flat") < judge.believe(plain, "style", "flat")
     # The judge never saw this style, and hardly reads its teacher's own drawings (mushrooms in
     # blueprints with 0.17). But edges stay where they were, and not where other words put them.
-    other = painted(easel, wish.replace("large red mushroom in a meadow", "small blue boat on the left"),
-                    loras=[{"name": name, "weight": 1}])  # fmt: skip
+    words = wish.replace("large red mushroom in a meadow", "small blue boat on the left")
+    other = painted(easel, words, loras=[{"name": name, "weight": 1}])
     assert alike(plain, whole) > 0.3
     assert alike(plain, whole) > 2 * alike(plain, other)
 
