@@ -15,6 +15,7 @@ from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM
 from tests.engine.tiny.parts import WIDTH, qwen_tokenizer, seeded
 
 CARDS = ("flux2-klein-4b", "flux2-klein-9b")
+ALIKE = ("flux2-klein-9b",)
 LAYERS = 28  # the pipeline reads the 9th, the 18th and the 27th
 # Qwen3's own, of one message and without thinking.
 CHAT = (

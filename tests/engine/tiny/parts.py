@@ -1,6 +1,7 @@
 """What several families in small are built of: real classes of transformers with random weights.
 
-Each module beside this has `CARDS`, the cards that must be able to paint with it, and `build`.
+Each module beside this has `CARDS`, the cards that must be able to paint with it, `build`, and
+`ALIKE` for cards that differ from others there in numbers alone.
 """
 
 # mypy: disable-error-code="no-untyped-call"

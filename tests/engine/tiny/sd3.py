@@ -13,6 +13,7 @@ from transformers import T5EncoderModel
 from tests.engine.tiny.parts import WIDTH, clip, clip_tokenizer, seeded, t5, t5_tokenizer, vae
 
 CARDS = ("sd3.5-medium", "sd3.5-large", "sd3.5-large-turbo")
+ALIKE = ("sd3.5-large",)
 
 
 def build(card: str) -> Any:

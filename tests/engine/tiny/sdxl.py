@@ -19,6 +19,7 @@ CARDS = (
     "dreamshaper-xl",
     "playground",
 )
+ALIKE = CARDS[3:-1]
 
 
 def build(card: str) -> Any:
