@@ -102,10 +102,12 @@ class Residents:
             torch.mps.empty_cache()
 
     def drop(self, model: str) -> None:
-        for kept in (self._painters, self._resting):
-            for key in [key for key in kept if key.model == model]:
-                del kept[key]
-        self.free()
+        held = [key for key in (*self._painters, *self._resting) if key.model == model]
+        for key in held:
+            self._painters.pop(key, None)
+            self._resting.pop(key, None)
+        if held:
+            self.free()
 
     def leave(self, model: str) -> None:
         """Off the card, and into the machine's own memory if that has room."""
