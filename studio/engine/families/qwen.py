@@ -27,13 +27,9 @@ class Qwen(Stock):
         return {"prompt_embeds": words, "prompt_embeds_mask": read}
 
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
-        return {
-            "width": request.width,
-            "height": request.height,
-            "num_inference_steps": request.steps,
-            "true_cfg_scale": request.guidance,
-            "max_sequence_length": self.card.tokens,
-        }
+        given = super().arguments(request)
+        given["true_cfg_scale"] = given.pop("guidance_scale")
+        return given | {"max_sequence_length": self.card.tokens}
 
     def unpacked(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         film: torch.Tensor = self.pipeline._unpack_latents(
