@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from studio.engine.failures import PaintError, is_the_devices
-from studio.engine.weights import LOCAL, file_hash, there
+from studio.engine.weights import LOCAL, there
+from studio.hashes import file_hash
 from studio.request import LoraUse
 
 COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2")

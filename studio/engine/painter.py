@@ -13,7 +13,7 @@ from studio.engine.fingerprint import fingerprint
 from studio.engine.loras import Loras
 from studio.engine.plan import Plan
 from studio.engine.samplers import build_sampler
-from studio.engine.weights import content_hash
+from studio.hashes import content_hash
 
 
 class Painter:

@@ -8,7 +8,8 @@ import torch
 
 from studio.catalog import ModelCard
 from studio.engine.plan import Plan
-from studio.engine.weights import LOCAL, variant
+from studio.engine.weights import LOCAL
+from studio.hashes import variant
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -22,8 +22,9 @@ from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.painter import Painter
 from studio.engine.plan import Plan, decide, lower
 from studio.engine.upscale import Upscaler
-from studio.engine.weights import check_folder, file_hash, there
+from studio.engine.weights import check_folder, there
 from studio.errors import Refused
+from studio.hashes import file_hash
 from studio.weights import EMBEDDED, find_part
 
 SPARED = 0.2  # of the machine's memory, for all else that runs on it

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from studio.engine.failures import PaintError, is_the_devices
-from studio.engine.weights import file_hash
+from studio.hashes import file_hash
 
 TILE = 256  # pixels a side of what goes in: a CPU core takes under a second for it
 MOST_OFF = 2 / 255  # what bf16 may change; a network that it changes more runs in fp32

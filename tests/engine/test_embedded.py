@@ -10,7 +10,7 @@ from studio.catalog import ModelCard
 from studio.engine.embedded import build, ensure
 from studio.engine.failures import PaintError
 from studio.engine.painter import Painter
-from studio.engine.weights import content_hash
+from studio.hashes import content_hash
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 

@@ -16,7 +16,7 @@ from studio.engine.family import find_family
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.engine.samplers import SAMPLERS, build_sampler
-from studio.engine.weights import content_hash
+from studio.hashes import content_hash
 from tests.engine.conftest import NUMPY_COPY
 
 
