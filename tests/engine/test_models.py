@@ -9,14 +9,14 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from studio.catalog import ModelCard, OtherPart, Sampler
-from studio.engine import residents, weights
+from studio.engine import residents
 from studio.engine.device import Hardware
 from studio.engine.failures import PaintError, explain, is_poisoned, is_the_devices
 from studio.engine.family import find_family
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.engine.samplers import SAMPLERS, build_sampler
-from studio.hashes import content_hash
+from studio.hashes import content_hash, variant
 from tests.engine.conftest import NUMPY_COPY
 
 
@@ -131,13 +131,13 @@ def test_the_hash_follows_the_content_and_not_the_place(
 
 def test_the_variant_is_taken_where_it_is_there(card: ModelCard, folder: Path) -> None:
     half = card.model_copy(update={"variant": "fp16"})
-    assert weights.variant(folder, half) is None
+    assert variant(folder, half) is None
     unet = folder / "unet"
     shutil.copy(
         unet / "diffusion_pytorch_model.safetensors",
         unet / "diffusion_pytorch_model.fp16.safetensors",
     )
-    assert weights.variant(folder, half) == "fp16"
+    assert variant(folder, half) == "fp16"
     assert content_hash(folder, half, {}) != content_hash(folder, card, {})
 
 
