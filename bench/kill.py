@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.databases import HELP, database, results_name
 from bench.report import report
 from studio.jobs.fake import widen
 from studio.jobs.local import LocalSlot, python_command
@@ -35,18 +36,16 @@ BAD = ("lost", "doubled", "broken", "orphans")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cycles", type=int, default=50)
-    parser.add_argument("--database", default="sqlite", help="sqlite, or a SQLAlchemy URL")
+    parser.add_argument("--database", default="sqlite", help=HELP)
     parser.add_argument("--seed", type=int, default=None)
 
 
 def main(asked: argparse.Namespace) -> int:
     seed = random.randrange(2**32) if asked.seed is None else asked.seed
     print(f"seed {seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        figures = rounds(
-            Path(folder), asked.cycles, seed, "" if asked.database == "sqlite" else asked.database
-        )
-    report("kill", figures, save=asked.save)
+    with tempfile.TemporaryDirectory() as folder, database(asked.database) as url:
+        figures = rounds(Path(folder), asked.cycles, seed, url)
+    report(results_name("kill", asked.database), figures, save=asked.save)
     return int(any(figures[name] for name in BAD))
 
 

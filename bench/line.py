@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.databases import HELP, database, results_name
 from bench.report import report
 from studio.catalog import Settled
 from studio.messages import Painted, Picture
@@ -32,20 +33,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deep", type=int, default=100_000, help="jobs that wait at claims")
     parser.add_argument("--rate", type=float, default=50.0, help="submissions a second")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--database", default="sqlite", help="sqlite, or a SQLAlchemy URL")
+    parser.add_argument("--database", default="sqlite", help=HELP)
 
 
 def main(asked: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(
-            data=Path(folder), database="" if asked.database == "sqlite" else asked.database
-        )
+    with tempfile.TemporaryDirectory() as folder, database(asked.database) as url:
+        settings = Settings(data=Path(folder), database=url)
         store = Store.open(settings)
         try:
             figures = measure(store, asked.depth, asked.deep, asked.rate, asked.seconds)
         finally:
             store.close()
-    report("line", figures, save=asked.save)
+    report(results_name("line", asked.database), figures, save=asked.save)
     return 0
 
 

@@ -52,7 +52,11 @@ def main(asked: argparse.Namespace) -> int:
         del rounds[0]  # models were loaded in it, and numbers at once tried
         online, offline = (median(each) for each in zip(*rounds, strict=True))
         sizes = [job["timings"].get("together", 1) for job in _newest(server, asked.pictures)]
-        waits = _at_random(server, asked, LOAD * offline)
+        waits = [
+            seconds
+            for seed in range(2 * asked.rounds)
+            for seconds in _at_random(server, asked, LOAD * offline, seed)
+        ]
     cuts = quantiles(waits, n=100, method="inclusive")
     figures = {
         "slots": asked.slots,
@@ -87,9 +91,11 @@ def _saturate(server: httpx.Client, asked: argparse.Namespace) -> float:
     return _rate([job["finished_at"] for job in _newest(server, asked.pictures)], asked.slots)
 
 
-def _at_random(server: httpx.Client, asked: argparse.Namespace, a_second: float) -> list[float]:
+def _at_random(
+    server: httpx.Client, asked: argparse.Namespace, a_second: float, seed: int
+) -> list[float]:
     """Seconds from wish to picture."""
-    dice = random.Random(1)
+    dice = random.Random(seed)
     at = time.monotonic()
     for _ in range(asked.pictures):
         at += dice.expovariate(a_second)

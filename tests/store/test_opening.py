@@ -15,12 +15,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
+from bench.databases import new_database
 from studio.errors import CannotStart, Unavailable
 from studio.settings import Settings
 from studio.store.database import OUR_LOCK, Database, database_url
 from studio.store.schema import MIGRATIONS, prepare
 from studio.store.tables import metadata
-from tests.store.conftest import OpenStore, new_database
+from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, files_in, painted, submit, wish
 
 HOLDER = """
