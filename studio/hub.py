@@ -7,11 +7,20 @@ variant. What was begun goes on where it broke off; remote code and pickled weig
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import CachedRepoInfo, hf_hub_download, scan_cache_dir, snapshot_download
+from huggingface_hub import (
+    CachedRepoInfo,
+    HfApi,
+    hf_hub_download,
+    scan_cache_dir,
+    snapshot_download,
+)
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     CacheNotFound,
     GatedRepoError,
@@ -21,6 +30,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 
 from studio.catalog import ModelCard
 from studio.errors import DarkroomError, Refused
@@ -90,6 +100,37 @@ def pull(card: ModelCard, models: Path) -> None:
         ) from error
     if missing := check(card, models):  # without a way out the hub's library is content with less
         raise CannotFetch(f"{card.title} is not whole: {missing[0]}")
+
+
+def whole(card: ModelCard) -> int | None:
+    """Bytes of all that `pull` would fetch; None if the hub does not say."""
+    allowed, ignored = wanted(card)
+    total = 0
+    try:
+        for file in _offered(card.repo, card.revision):
+            wants = any(fnmatch(file.rfilename, pattern) for pattern in allowed)
+            if wants and not any(fnmatch(file.rfilename, pattern) for pattern in ignored):
+                total += file.size or 0
+        for part in card.parts.values():
+            offered = _offered(part.repo, None)
+            total += sum(file.size or 0 for file in offered if file.rfilename == part.file)
+    except (HfHubHTTPError, HFValidationError, OSError):
+        return None
+    return total
+
+
+def _offered(repo: str, revision: str | None) -> Sequence[Any]:
+    asked = HfApi().model_info(repo, revision=revision, timeout=10, files_metadata=True)
+    return asked.siblings or ()
+
+
+def begun(card: ModelCard) -> int:
+    """Bytes of its repositories on this disk, whole or not."""
+    folders = (
+        Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+        for repo in _repos(card)
+    )
+    return sum(_bytes(folder) for folder in folders)
 
 
 def check(card: ModelCard, models: Path) -> list[str]:

@@ -94,6 +94,15 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """The answer to `Load`; `why` it could not be, if so."""
+
+    kind: ClassVar[str] = "loaded"
+    model: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """One step of one picture is done. `preview` is a small WebP, or empty.
 
@@ -164,12 +173,12 @@ class Worn:
 
 
 ToWorker = Paint | Together | Load | Unload | Cancel | Leave
-FromWorker = Hello | Loading | Progress | Painted | Failed | Cancelled | Worn
+FromWorker = Hello | Loading | Loaded | Progress | Painted | Failed | Cancelled | Worn
 _TYPES = {
     kind.kind: kind
     for kind in (
         *(Paint, Together, Load, Unload, Cancel, Leave),
-        *(Hello, Loading, Progress, Painted, Failed, Cancelled, Worn),
+        *(Hello, Loading, Loaded, Progress, Painted, Failed, Cancelled, Worn),
     )
 }
 

@@ -30,6 +30,7 @@ from studio.messages import (
     Hello,
     Leave,
     Load,
+    Loaded,
     Loading,
     Paint,
     Painted,
@@ -61,7 +62,7 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
     while True:
         match desk.jobs.get():
             case Load() as wanted:
-                desk.load(wanted)
+                desk.load(wanted, outbox)
             case Unload(model):
                 desk.unload(model)
             case Together(jobs):
@@ -80,12 +81,17 @@ class Desk:
         self._ladder = Ladder(residents)
         self._previews = previews
 
-    def load(self, wanted: Load) -> None:
-        card = ModelCard.model_validate(wanted.card)
+    def load(self, wanted: Load, outbox: BinaryIO) -> None:
+        card, why = ModelCard.model_validate(wanted.card), ""
         try:
             self._residents.get(card, self._residents.key(card, wanted.folder, "auto"))
-        except Exception:  # noqa: BLE001 - a job that needs the model will say what is wrong
+        except Exception as error:  # noqa: BLE001 - a job that needs the model will say it again
             log.exception("%s could not be loaded before the first wish", card.title)
+            why = str(explain(error, "any size"))
+        try:
+            write_frame(outbox, Loaded(card.name, why))
+        except BrokenPipeError:
+            os._exit(0)
 
     def unload(self, model: str) -> None:
         self._residents.leave(model)

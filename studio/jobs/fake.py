@@ -23,6 +23,7 @@ from studio.messages import (
     Hello,
     Leave,
     Load,
+    Loaded,
     Loading,
     Paint,
     Painted,
@@ -87,6 +88,7 @@ class FakeSlot:
         self.script = script
         self.gb = gb
         self.unloaded: list[str] = []
+        self.refuses = ""  # why it loads no model before a picture needs it
         self.asked: list[Paint] = []
         self.loaded: list[Load] = []
         self._inbox: Inbox | None = None
@@ -109,6 +111,7 @@ class FakeSlot:
             self._cancelled[message.job, message.token].set()
         elif isinstance(message, Load):
             self.loaded.append(message)
+            self._say(self._life, Loaded(message.card["name"], self.refuses))
         elif isinstance(message, Unload):
             self.unloaded.append(message.model)
         elif isinstance(message, Leave):

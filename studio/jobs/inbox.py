@@ -35,5 +35,13 @@ class Machines:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """This model shall be in memory, or shall leave it."""
+
+    model: str
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     deadline: float

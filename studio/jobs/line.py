@@ -6,15 +6,17 @@ when, is the pool's business.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from studio.catalog import Catalog, Settled
-from studio.errors import Refused
+from studio.errors import Refused, Unavailable
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
-from studio.jobs.inbox import Entered, Rearranged, StopJob
+from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
+from studio.jobs.keeping import why_not
+from studio.jobs.seats import SlotView
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
@@ -35,6 +37,7 @@ class Line:
     feed: Feed
     inbox: Inbox
     forecaster: Forecaster
+    slots: Callable[[], list[SlotView]]
 
     def submit(
         self,
@@ -84,6 +87,16 @@ class Line:
         """Nothing is begun while it is paused; what is painted is finished."""
         self.store.pause(on)
         self.inbox.put(Rearranged())
+
+    def keep_loaded(self, model: str, here: bool) -> None:
+        """In memory before a picture asks for it, or out of it."""
+        if self.store.reading:
+            raise Unavailable(self.store.reading)
+        card = self.catalog.find(model)
+        missing = absent(card, self.settings.model_folder) if here else ""
+        if why := missing or why_not(card, self.slots(), here=here):
+            raise Refused(f"model: {why}", field="model")
+        self.inbox.put(Kept(card.name, here))
 
     def view(self, job_id: str) -> View:
         job = self.store.job(job_id)

@@ -20,7 +20,8 @@ from studio.jobs.cluster import MOST_WANTED
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
-from studio.jobs.inbox import Close, Entered, Machines, Rearranged, StopJob
+from studio.jobs.inbox import Close, Entered, Kept, Machines, Rearranged, StopJob
+from studio.jobs.keeping import Keeper
 from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
@@ -33,7 +34,7 @@ from studio.messages import (
     FromWorker,
     Hello,
     Leave,
-    Load,
+    Loaded,
     Loading,
     Paint,
     Painted,
@@ -45,7 +46,7 @@ from studio.messages import (
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import absent, find_upscaler, find_weights
+from studio.weights import find_upscaler, find_weights
 
 MAX_CRASHES = 2  # a job is put back after the death of its worker, not a second time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
@@ -64,6 +65,7 @@ class Pool:
     estimates: Estimates = field(default_factory=Estimates)
     inbox: Inbox = field(default_factory=Inbox)
     _seats: Seats = field(init=False)
+    _keeper: Keeper = field(init=False)
     _chooser: Chooser = field(init=False)
     _closing: float | None = field(default=None, init=False)
     _paused: bool = field(init=False)
@@ -72,6 +74,7 @@ class Pool:
     def __post_init__(self) -> None:
         self._paused = self.store.paused
         self._seats = Seats(self.fleet)
+        self._keeper = Keeper(self.catalog, self.settings, self._seats)
         self._chooser = Chooser(
             self.store, self.catalog, self.settings, self._seats, self.estimates
         )
@@ -125,6 +128,10 @@ class Pool:
                 self._chooser.move(job)
             case Machines(slots):
                 self._become(slots)
+            case Kept(model, True):
+                self._keeper.load(model)
+            case Kept(model, False):
+                self._keeper.release(model)
             case Look(answer):
                 answer.set_result(self._chooser.look(paused=self._paused))
             case Close(deadline):
@@ -146,7 +153,7 @@ class Pool:
                 seat.reason = f"{message.device}: {message.reason}"
                 log.info("%s is ready: %s", seat.slot.name, seat.reason)
                 if not (seat.wide or seat.slot.leased):
-                    self._preload(seat)
+                    self._keeper.preload(seat)
             case Gone(how):
                 seat.dead, seat.loaded = how, []
                 if not seat.jobs:
@@ -156,6 +163,10 @@ class Pool:
                 self._end_all(seat)
             case Worn(why):
                 seat.worn = why
+            case Loaded(model, why):
+                if why and model in seat.loaded:
+                    seat.loaded.remove(model)
+                    seat.reason = f"{model} was not loaded: {why}"
             case Loading() | Progress() | Painted() | Failed() | Cancelled():
                 its = seat.jobs.get(message.job)
                 if its and its.token == message.token:
@@ -330,18 +341,6 @@ class Pool:
             wish=job.wish,
             warnings=job.warnings,
         )
-
-    def _preload(self, seat: Seat) -> None:
-        """A model that is not here yet is no reason to stop: the wish for it will be told why."""
-        for name in self.settings.preload:
-            card = self.catalog.find(name)
-            missing = absent(card, self.settings.model_folder)
-            if missing:
-                log.warning("not preloaded: %s", missing)
-            else:
-                folder = find_weights(card, self.settings.model_folder)
-                seat.slot.send(Load(card.model_dump(mode="json"), folder))
-                seat.holds(card.name)
 
     # The clock
 

@@ -81,6 +81,7 @@ class SlotView:
     state: SeatState
     job: str | None
     model: str | None
+    loaded: tuple[str, ...]
     painted: int
     pid: int | None
     reason: str
@@ -219,6 +220,7 @@ class Seats:
                 seat.state,
                 next(iter(seat.jobs), None),
                 seat.loaded[-1] if seat.loaded else None,
+                tuple(seat.loaded),
                 seat.painted,
                 seat.slot.pid(),
                 seat.reason,

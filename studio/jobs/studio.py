@@ -10,6 +10,7 @@ from studio.jobs.cluster import Cluster
 from studio.jobs.devices import Offer, find_offers, join
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
+from studio.jobs.fetching import Fetching
 from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.local import LocalSlot, python_command
@@ -31,6 +32,7 @@ class Studio:
     store: Store
     line: Line
     pool: Pool
+    fetching: Fetching
 
     @classmethod
     def open(
@@ -57,13 +59,15 @@ class Studio:
             if fleet.cluster:
                 opened.callback(fleet.cluster.close)
             pool = Pool(store, catalog, feed, settings, fleet, estimates, inbox)
-            line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
+            forecaster = Forecaster(pool.inbox)
+            line = Line(store, catalog, settings, feed, pool.inbox, forecaster, pool.views)
             if not store.reading:
                 pool.start()
             opened.pop_all()
-            return cls(settings, catalog, store, line, pool)
+            return cls(settings, catalog, store, line, pool, Fetching(settings))
 
     def close(self) -> None:
+        self.fetching.close()
         self.pool.close(self.settings.drain_seconds)
         self.store.close()
 

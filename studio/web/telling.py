@@ -110,6 +110,7 @@ def tell_slots(studio: Studio) -> list[Told]:
             "state": slot.state,
             "job": slot.job,
             "model": slot.model,
+            "loaded": list(slot.loaded),
             "painted": slot.painted,
             "pid": slot.pid,
             "reason": slot.reason,

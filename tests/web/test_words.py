@@ -159,7 +159,7 @@ def test_the_empty_page_offers_the_examples_of_the_chosen_model(studio: Studio) 
 
 
 def test_the_status_says_slots_painting_and_waiting() -> None:
-    idle = SlotView("a", "cpu", "idle", None, None, 0, None, "no GPU", "")
+    idle = SlotView("a", "cpu", "idle", None, None, (), 0, None, "no GPU", "")
     busy = replace(idle, name="b", state="painting")
     assert "2 slots · 1 painting · 3 waiting" in frame.status([idle, busy], 3)
     assert "1 slot · ready" in frame.status([idle], 0)
