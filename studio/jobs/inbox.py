@@ -1,7 +1,8 @@
 """What the pool is told beside the words of workers: by the line, by the cluster, by the end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 from studio.jobs.slot import Slot
 from studio.store.rows import Job
@@ -36,10 +37,11 @@ class Machines:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """This model shall be in memory, or shall leave it."""
+    """This model shall be in memory, or shall leave it. The answer is why it cannot be, if so."""
 
     model: str
     here: bool
+    answer: "Future[str]" = field(default_factory=Future)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ What a picture needs is brought by its own job; this is for those who want no wa
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from studio.catalog import Catalog, ModelCard
 from studio.errors import Refused
-from studio.jobs.seats import Seat, Seats, SlotView
+from studio.jobs.seats import Seat, Seats
 from studio.messages import Load, Unload
 from studio.settings import Settings
 from studio.weights import absent, find_weights
@@ -16,48 +16,51 @@ from studio.weights import absent, find_weights
 log = logging.getLogger("darkroom.pool")
 
 
-def why_not(card: ModelCard, slots: Sequence[SlotView], *, here: bool) -> str:
-    """Why it cannot be loaded now, or let go, in a sentence; empty if it can."""
-    holding = [slot for slot in slots if card.name in slot.loaded]
-    if not here:
-        if not holding:
-            return f"{card.title} is in no slot's memory."
-        if any(slot.job and slot.model == card.name for slot in holding):
-            return f"{card.title} is painting just now; let it go when it is done."
-        return ""
-    if holding:
-        return f"{card.title} is in memory already."
-    if card.gpus > 1:
-        return f"{card.title} may take {card.gpus} GPUs; it is loaded with its first picture."
-    if not any(slot.state == "idle" for slot in slots):
-        return "No slot is idle just now; ask again in a moment."
-    return ""
-
-
 class Keeper:
-    def __init__(self, catalog: Catalog, settings: Settings, seats: Seats) -> None:
+    """`dismiss` ends the worker of a seat on several GPUs, whose last model has left."""
+
+    def __init__(
+        self, catalog: Catalog, settings: Settings, seats: Seats, dismiss: Callable[[Seat], None]
+    ) -> None:
         self._catalog, self._settings, self._seats = catalog, settings, seats
+        self._dismiss = dismiss
 
     def preload(self, seat: Seat) -> None:
         """A model that is not here yet is no reason to stop: the wish for it will be told why."""
         for name in self._settings.preload:
             self._load(self._catalog.find(name), seat)
 
-    def load(self, model: str) -> None:
-        """Into the idle slot that holds least; what is longest there makes room."""
+    def keep(self, model: str, here: bool) -> str:
+        """In memory from now on, or no longer. Gives back why not, in a sentence, if so."""
         card = self._catalog.find(model)
+        holding = [seat for seat in self._seats if card.name in seat.loaded]
+        return self._bring(card, holding) if here else self._let_go(card, holding)
+
+    def _bring(self, card: ModelCard, holding: Sequence[Seat]) -> str:
+        """Into the idle slot that holds least; what is longest there makes room."""
+        if holding:
+            return f"{card.title} is in memory already."
+        if card.gpus > 1:
+            return f"{card.title} may take {card.gpus} GPUs; it is loaded with its first picture."
         idle = [s for s in self._seats if s.state == "idle" and not (s.wide or s.slot.leased)]
         if not idle:
-            return
+            return "No slot is idle just now; ask again in a moment."
         seat = min(idle, key=lambda seat: len(seat.loaded))
         while seat.loaded and self._gb(seat) + card.memory_gb > seat.slot.gb:
             self._unload(seat, seat.loaded[0])
         self._load(card, seat)
+        return ""
 
-    def release(self, model: str) -> None:
-        for seat in self._seats:
-            if model in seat.loaded and not seat.jobs and not seat.wide:
-                self._unload(seat, model)
+    def _let_go(self, card: ModelCard, holding: Sequence[Seat]) -> str:
+        if not holding:
+            return f"{card.title} is in no slot's memory."
+        if any(seat.jobs for seat in holding):
+            return f"A slot that holds {card.title} paints just now; ask again when it is done."
+        for seat in holding:
+            self._unload(seat, card.name)
+            if seat.wide and not seat.loaded:
+                self._dismiss(seat)
+        return ""
 
     def _load(self, card: ModelCard, seat: Seat) -> None:
         try:

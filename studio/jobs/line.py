@@ -6,7 +6,7 @@ when, is the pool's business.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -15,8 +15,6 @@ from studio.errors import Refused, Unavailable
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
-from studio.jobs.keeping import why_not
-from studio.jobs.seats import SlotView
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
@@ -26,6 +24,7 @@ from studio.store.rows import FINAL, Job, Room
 from studio.store.store import Store
 from studio.weights import absent, find_upscaler
 
+ANSWER_SECONDS = 10.0  # for the pool to answer, between two messages
 LISTEN_SECONDS = 30.0  # then the row itself is looked at again
 
 
@@ -37,7 +36,6 @@ class Line:
     feed: Feed
     inbox: Inbox
     forecaster: Forecaster
-    slots: Callable[[], list[SlotView]]
 
     def submit(
         self,
@@ -93,10 +91,11 @@ class Line:
         if self.store.reading:
             raise Unavailable(self.store.reading)
         card = self.catalog.find(model)
-        missing = absent(card, self.settings.model_folder) if here else ""
-        if why := missing or why_not(card, self.slots(), here=here):
+        if here and (missing := absent(card, self.settings.model_folder)):
+            raise Refused(f"model: {missing}", field="model")
+        self.inbox.put(wish := Kept(card.name, here))
+        if why := wish.answer.result(ANSWER_SECONDS):
             raise Refused(f"model: {why}", field="model")
-        self.inbox.put(Kept(card.name, here))
 
     def view(self, job_id: str) -> View:
         job = self.store.job(job_id)

@@ -74,7 +74,7 @@ class Pool:
     def __post_init__(self) -> None:
         self._paused = self.store.paused
         self._seats = Seats(self.fleet)
-        self._keeper = Keeper(self.catalog, self.settings, self._seats)
+        self._keeper = Keeper(self.catalog, self.settings, self._seats, self._dismiss)
         self._chooser = Chooser(
             self.store, self.catalog, self.settings, self._seats, self.estimates
         )
@@ -128,10 +128,8 @@ class Pool:
                 self._chooser.move(job)
             case Machines(slots):
                 self._become(slots)
-            case Kept(model, True):
-                self._keeper.load(model)
-            case Kept(model, False):
-                self._keeper.release(model)
+            case Kept(model, here, answer):
+                answer.set_result(self._keeper.keep(model, here))
             case Look(answer):
                 answer.set_result(self._chooser.look(paused=self._paused))
             case Close(deadline):

@@ -59,8 +59,7 @@ class Studio:
             if fleet.cluster:
                 opened.callback(fleet.cluster.close)
             pool = Pool(store, catalog, feed, settings, fleet, estimates, inbox)
-            forecaster = Forecaster(pool.inbox)
-            line = Line(store, catalog, settings, feed, pool.inbox, forecaster, pool.views)
+            line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
             if not store.reading:
                 pool.start()
             opened.pop_all()

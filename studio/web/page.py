@@ -1,4 +1,4 @@
-"""The whole page: the header with its status, the Create page, and the endpoints behind it."""
+"""The whole page: the header with its status, the tabs, and the endpoints behind them."""
 
 import secrets
 
@@ -8,6 +8,7 @@ from studio.jobs.studio import Studio
 from studio.web.create import create
 from studio.web.desk import FRESH, status_of
 from studio.web.endpoints import endpoints
+from studio.web.library import library
 
 HOUR = 3600
 
@@ -28,8 +29,12 @@ def build_page(studio: Studio) -> gr.Blocks:
                 elem_id="status",
                 apply_default_css=False,
             )
-        for opened in create(studio, state, status, painting):
-            page.load(**opened)
+        with gr.Tabs(elem_id="rooms"):
+            with gr.Tab("Create"):
+                for opened in create(studio, state, status, painting):
+                    page.load(**opened)
+            with gr.Tab("Models") as models:
+                library(studio, models)
     return page
 
 

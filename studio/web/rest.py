@@ -5,13 +5,14 @@ Thin: bodies become wishes in `asking`, jobs become JSON in `telling`.
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from studio.catalog import ModelCard
 from studio.errors import NotFound, Refused
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
@@ -42,6 +43,10 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/queue/resume", faced(here.resume), methods=["POST"]),
         Route("/api/history", faced(here.history), methods=["GET"]),
         Route("/api/models", faced(here.models), methods=["GET"]),
+        Route("/api/models/{name}/pull", faced(here.pull), methods=["POST"]),
+        Route("/api/models/{name}/pull", faced(here.stop_pull), methods=["DELETE"]),
+        Route("/api/models/{name}/load", faced(here.load), methods=["POST"]),
+        Route("/api/models/{name}/release", faced(here.release), methods=["POST"]),
         Route("/api/health", faced(here.health), methods=["GET"]),
         Route("/api/ready", faced(here.ready), methods=["GET"]),
         Route(
@@ -137,6 +142,31 @@ class Rest:
     async def models(self, request: Request) -> Response:
         """Every model: what it can do, its sizes, and whether it is on this machine."""
         return JSONResponse({"models": await asyncio.to_thread(_models, self.studio)})
+
+    async def pull(self, request: Request) -> Response:
+        """Fetch a model from the hub. Answers at once; its `fetching` tells how far it is."""
+        return await self._of_model(request, self.studio.fetching.begin)
+
+    async def stop_pull(self, request: Request) -> Response:
+        """Fetch it no further. What has come is kept for the next time."""
+        return await self._of_model(request, self.studio.fetching.stop)
+
+    async def load(self, request: Request) -> Response:
+        """Load a model into an idle slot before a picture asks for it."""
+        return await self._of_model(
+            request, lambda card: self.studio.line.keep_loaded(card.name, here=True)
+        )
+
+    async def release(self, request: Request) -> Response:
+        """Let a model out of every slot's memory."""
+        return await self._of_model(
+            request, lambda card: self.studio.line.keep_loaded(card.name, here=False)
+        )
+
+    async def _of_model(self, request: Request, act: Callable[[ModelCard], None]) -> Response:
+        card = self.studio.catalog.find(request.path_params["name"])
+        await asyncio.to_thread(act, card)
+        return JSONResponse(await asyncio.to_thread(tell_model, self.studio, card), 202)
 
     async def health(self, request: Request) -> Response:
         """That the studio answers, with its slots, its line and its models."""

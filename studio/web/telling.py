@@ -1,5 +1,6 @@
 """Jobs, pictures, models and slots as plain data for programs. Both APIs say the same words."""
 
+from dataclasses import asdict
 from typing import Any
 
 from studio.catalog import ModelCard
@@ -68,12 +69,15 @@ def tell_picture(picture: Picture) -> Told:
 
 def tell_model(studio: Studio, card: ModelCard) -> Told:
     loras = find_loras(studio.settings.model_folder) if "loras" in card.can else ()
+    fetch = studio.fetching.views().get(card.name)
     return {
         "name": card.name,
         "title": card.title,
         "about": card.about,
         "default": card is studio.catalog.default,
         "here": not absent(card, studio.settings.model_folder),
+        "loaded": [slot.name for slot in studio.pool.views() if card.name in slot.loaded],
+        "fetching": fetch and asdict(fetch),
         "can": sorted(card.can),
         "aliases": list(card.aliases),
         "sizes": {name: [size.width, size.height] for name, size in card.sizes.items()},

@@ -236,6 +236,22 @@ def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
     expect(page.locator("#note")).to_contain_text("not whole on this machine")
 
 
+def test_the_models_page_loads_a_model_and_lets_it_go(house: House, open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("tab", name="Models").click()
+    row = page.locator("#library article", has_text="Test pattern")
+    expect(page.locator("#library article", has_text="FLUX.1 dev")).to_contain_text("Fetch")
+    expect(row.get_by_role("button")).to_be_visible()
+    if row.get_by_role("button", name="Let go").is_visible():
+        row.get_by_role("button", name="Let go").click()
+    row.get_by_role("button", name="Load").click()
+    expect(row).to_contain_text("in the memory of fake")
+    row.get_by_role("button", name="Let go").click()
+    expect(row).not_to_contain_text("in the memory of")
+    page.get_by_role("tab", name="Create").click()
+    expect(page.locator("#generate")).to_be_visible()
+
+
 def test_a_phone_shows_the_picture_first_and_never_scrolls_sideways(open_page: OpenPage) -> None:
     page = open_page(width=390)
     page.locator("[data-try]").first.click()

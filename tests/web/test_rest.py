@@ -204,6 +204,23 @@ def test_a_paused_line_begins_nothing_until_it_goes_on(house: House) -> None:
     assert "paused" not in status_of(house.studio)
 
 
+def test_a_model_is_loaded_let_go_and_fetched_by_its_name(house: House) -> None:
+    def ask(act: str, model: str = "test-pattern", method: str = "POST") -> httpx.Response:
+        return house.http.request(method, f"/api/models/{model}/{act}")
+
+    if any(
+        "test-pattern" in slot["loaded"] for slot in house.http.get("/api/health").json()["slots"]
+    ):
+        assert ask("release").status_code == 202
+    assert ask("load").status_code == 202
+    assert "in memory already" in ask("load").json()["error"]["message"]
+    assert len(ask("release").json()["loaded"]) == 0
+    assert "in no slot's memory" in ask("release").json()["error"]["message"]
+    assert "on this machine already" in ask("pull").json()["error"]["message"]
+    assert "not on its way" in ask("pull", method="DELETE").json()["error"]["message"]
+    assert ask("load", "nonesuch").status_code == 422
+
+
 def test_one_that_waits_is_moved_to_another_class(house: House) -> None:
     house.http.post("/api/queue/pause")
     low, high = (house.http.post("/api/jobs", json=WISH).json()["id"] for _ in range(2))
