@@ -6,27 +6,30 @@ It knows neither weights nor devices.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from studio.canvas import Input
 from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax, take_loras
 from studio.loras import Lora, check, triggers_of
 from studio.request import MAX_SEED, ImageRequest, LoraUse, Part, Quality, Upscale, read_request
+from studio.starts import begin, shape
 from studio.vocabulary import unknown_sentence, unknown_words
 
-Ability = Literal["negative", "weighting", "long_prompts", "guidance", "loras"]
+# fmt: off
+Ability = Literal[
+    "negative", "weighting", "long_prompts", "guidance", "loras",
+    "start_image", "mask", "references",
+]
+# fmt: on
 
 # Fields whose engine is not built yet. They are refused in words, never swallowed.
 NOT_YET = {
-    "references": "reference pictures",
-    "start_image": "painting from a start image",
-    "mask": "inpainting with a mask",
-    "strength": "painting from a start image",
     "upload_urls": "sending pictures to upload URLs",
 }
 MAX_WEIGHTED = 100
@@ -76,6 +79,10 @@ class ModelCard(Part):
     max_side: int = Field(le=4096)
     quality: dict[Quality, int] = Field(default_factory=dict)
     lora_base: str = Field("", description="What its LoRAs must state they were made for.")
+    strength: float = Field(
+        0.6, gt=0, le=1, description="How far from a start image if none says, without a mask."
+    )
+    max_references: int = Field(0, ge=0, le=16)
     upscale: Upscale = Field(1, description="How much its pictures are enlarged if none says.")
     half: Literal["bf16", "fp16"] = Field("bf16", description="The half precision it was made for.")
     gpus: int = Field(1, ge=1, le=8)
@@ -99,6 +106,8 @@ class ModelCard(Part):
                 raise ValueError(f"sizes.{name}: {why_not}")
         if not self.sizes:
             raise ValueError("sizes: a card needs at least one.")
+        if ("references" in self.can) != (self.max_references > 0):
+            raise ValueError("max_references: it goes together with the ability references.")
         return self
 
     def sampler(self, name: str) -> Sampler:
@@ -170,15 +179,23 @@ class Catalog:
         """By a second pass for each step. Those without it take guidance as a number, if at all."""
         return model in self.cards and "negative" in self.cards[model].can
 
-    def settle(self, wish: ImageRequest, loras: Sequence[Lora] = ()) -> Settled:
+    def settle(
+        self,
+        wish: ImageRequest,
+        loras: Sequence[Lora] = (),
+        inputs: Mapping[str, Input] | None = None,
+    ) -> Settled:
         """The wish made whole for its card. Settling what is settled changes nothing.
 
-        `loras` are those of this machine.
+        `loras` are those of this machine, `inputs` the pictures of the wish, by their hashes.
         """
-        card = self.find(wish.model)
+        card, inputs = self.find(wish.model), inputs or {}
         _refuse_what_is_not_built(wish)
-        width, height = _size(wish, card)
-        guidance, warnings = _guidance(wish, card)
+        width, height = _size(wish, card, inputs)
+        steps = _steps(wish, card)
+        start, warnings = begin(wish, card, inputs, (width, height), steps)
+        guidance, unguided = _guidance(wish, card)
+        warnings += unguided
         prompt, negative = self._dressed(wish)
         prompt, worn = _loras(prompt, wish)
         heard = "negative" in card.can and guidance > 1
@@ -209,10 +226,11 @@ class Catalog:
             "loras": [use.model_dump() for use in worn],
             "look": None,
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
-            "steps": _steps(wish, card),
+            "steps": steps,
             "guidance": guidance,
             "upscale": _upscale(wish, card, max(width, height)),
             "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
+            **start,
         }
         return Settled(wish, read_request(whole), card, tuple(dict.fromkeys(warnings)))
 
@@ -272,14 +290,14 @@ def _refuse_what_is_not_built(wish: ImageRequest) -> None:
         )
 
 
-def _size(wish: ImageRequest, card: ModelCard) -> tuple[int, int]:
+def _size(wish: ImageRequest, card: ModelCard, inputs: Mapping[str, Input]) -> tuple[int, int]:
     if wish.width is not None and wish.height is not None:
         objection = card.size_objection(wish.width, wish.height)
         if objection:
             field, sentence = objection
             raise Refused(f"{field}: {sentence} That is what {card.title} paints.", field=field)
         return wish.width, wish.height
-    name = wish.aspect or next(iter(card.sizes))
+    name = wish.aspect or shape(wish, card, inputs)
     size = card.sizes.get(name)
     if size is None:
         offered = ", ".join(card.sizes)

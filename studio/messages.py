@@ -16,7 +16,8 @@ class Paint:
     """To the worker: paint this. `request` and `card` are JSON; `folder` holds the weights.
 
     `upscaler` is the file of the network that enlarges, if the picture is to be enlarged; `loras`
-    are the files of the LoRAs by name. So many of its pictures as `at_once` enter one pass.
+    are the files of the LoRAs by name, `inputs` the pictures it is painted from, as PNG by their
+    hashes. So many of its pictures as `at_once` enter one pass.
     """
 
     kind: ClassVar[str] = "paint"
@@ -27,6 +28,7 @@ class Paint:
     folder: str
     upscaler: str = ""
     loras: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, bytes] = field(default_factory=dict)
     at_once: int = 1
     wish: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

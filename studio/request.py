@@ -5,7 +5,8 @@ them. It knows no model: what a model can do is on its card, and `catalog.settle
 """
 
 import json
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,11 +16,13 @@ Priority = Literal["urgent", "high", "normal", "low"]
 OutputFormat = Literal["png", "jpeg", "webp"]
 Quality = Literal["draft", "balanced", "best"]
 Upscale = Literal[1, 2, 4]
+Fit = Literal["cover", "contain"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "fp8", "int8", "fp4"]
 
 MAX_PROMPT = 32_768
 MAX_SEED = 2**32 - 1  # JavaScript keeps integers to 2^53; the old systems stopped at 2^32 - 1
 MAX_COUNT = 10  # OpenAI's bound
+MAX_REFERENCES = 16
 
 
 def _sound_text(text: str) -> str:
@@ -34,7 +37,8 @@ def _sound_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_sound_text)]
 Word = Annotated[Text, Field(min_length=1, max_length=64)]
-ContentHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+HASH = r"^[0-9a-f]{64}$"
+ContentHash = Annotated[str, Field(pattern=HASH)]
 
 
 class Part(BaseModel):
@@ -57,7 +61,10 @@ class InputPicture(Part):
 
 class ImageRequest(Part):
     version: Literal[1] = Field(1, description="Version of this form.")
-    prompt: Text = Field(min_length=1, max_length=MAX_PROMPT, description="What should it show?")
+    prompt: Text = Field(
+        max_length=MAX_PROMPT,
+        description="What should it show? May be empty where a picture is given.",
+    )
     negative_prompt: Text = Field(
         "", max_length=MAX_PROMPT, description="What should not be in it. Not every model can."
     )
@@ -87,12 +94,22 @@ class ImageRequest(Part):
     )
     look: Text | None = Field(None, max_length=64, description="A preset that dresses the prompt.")
     references: tuple[InputPicture, ...] = Field(
-        (), max_length=16, strict=False, description="Pictures to take content or style from."
+        (),
+        max_length=MAX_REFERENCES,
+        strict=False,
+        description="Pictures to take content or style from, in their order.",
     )
     start_image: ContentHash | None = Field(None, description="Picture to begin from.")
-    mask: ContentHash | None = Field(None, description="White where the start image may change.")
+    mask: ContentHash | None = Field(
+        None, description="White where the start image may change, of its shape."
+    )
     strength: float | None = Field(
         None, ge=0, le=1, description="How far from the start image: 0 keeps it, 1 forgets it."
+    )
+    fit: Fit | None = Field(
+        None,
+        description="Where the start image has another shape than the picture: cover cuts what "
+        "is too much, contain keeps all of it and paints what is missing around it.",
     )
     upscale: Upscale | None = Field(
         None, description="Enlarge the finished picture; empty: as the model's card says."
@@ -120,9 +137,23 @@ class ImageRequest(Part):
             raise ValueError("width and height go together; give both, or an aspect.")
         if self.width is not None and self.aspect is not None:
             raise ValueError("give either an aspect or width and height, not both.")
-        if not self.prompt.strip():
+        if not (self.prompt.strip() or self.start_image or self.references):
             raise ValueError("the prompt is empty; say what the picture should show.")
         return self
+
+    def pictures(self) -> Iterator[tuple[str, str]]:
+        """Field and hash of each picture that it is painted from."""
+        if self.start_image:
+            yield "start_image", self.start_image
+        if self.mask:
+            yield "mask", self.mask
+        for place, reference in enumerate(self.references):
+            yield f"references.{place}.id", reference.id
+
+    def steps_taken(self) -> int:
+        return steps_taken(
+            {name: getattr(self, name) for name in ("steps", "strength", "start_image")}
+        )
 
     def seeds(self) -> list[int]:
         """The seed of each picture. Only a settled request has one."""
@@ -138,6 +169,14 @@ def read_request(fields: dict[str, object]) -> ImageRequest:
     except ValidationError as error:
         path, sentence = field_sentence(error)
         raise Refused(sentence, field=path or None) from None
+
+
+def steps_taken(request: Mapping[str, Any]) -> int:
+    """Of a settled request in JSON. From a start image it is a shorter way."""
+    steps = int(request["steps"])
+    if request.get("start_image") is None:
+        return steps
+    return int(steps * float(request["strength"]) + 1e-6)  # 0.29 * 100 is a little less than 29
 
 
 def canonical(request: ImageRequest) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from PIL import Image
 
 from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
+from studio.engine.inputs import Inputs
 from studio.engine.plan import Plan
+from studio.engine.stepping import AfterStep
 from studio.request import ImageRequest
 
 
@@ -22,8 +25,16 @@ class Family(Protocol):
     def condition(self, request: ImageRequest, between: Callable[[], None]) -> dict[str, Any]:
         """Pipeline arguments that follow from the prompts; computed once per job."""
 
+    def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
+        """A start image as latents, and where they may change; computed once per job."""
+
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
         """All other pipeline arguments, but the generator."""
+
+    def paint(
+        self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep
+    ) -> torch.Tensor:
+        """The finished latents, from all arguments together; `tell` hears of each step."""
 
     def notes(self, request: ImageRequest) -> list[str]:
         """What of the wish this model does not take in, each in a sentence."""

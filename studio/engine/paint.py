@@ -15,11 +15,11 @@ import torch
 
 from studio.catalog import ModelCard
 from studio.engine.encode import encode, thumbnail, to_image
+from studio.engine.inputs import Inputs
 from studio.engine.loras import marks
 from studio.engine.painter import Painter
 from studio.engine.preview import Previews
 from studio.engine.residents import Residents
-from studio.engine.stepping import run_steps
 from studio.engine.upscale import Upscaler
 from studio.formats.metadata import parameters_text, recipe_text
 from studio.messages import Cancelled, Loading, Paint, Painted, Picture, Progress
@@ -82,6 +82,7 @@ class _Job:
     def __init__(self, message: Paint, previews: bool, tell: Tell, finish: Finish) -> None:
         self.message, self._tell, self._finish = message, tell, finish
         self.request = read_request(message.request)
+        self.inputs = Inputs.read(self.request, message.inputs)
         self.sketches = Previews(previews)
         self.conditions: dict[str, torch.Tensor] = {}
         self.recipe: dict[str, Any] = {}
@@ -102,17 +103,24 @@ class _Job:
             self._finish(Cancelled(self.message.job, self.message.token))
 
     def progress(self, index: int, step: int, preview: bytes = b"", stage: str = "") -> None:
-        job, token, steps = self.message.job, self.message.token, self.request.steps or 0
+        job, token, steps = self.message.job, self.message.token, self.request.steps_taken()
         self.say(Progress(job, token, index, step, steps, preview, stage))
 
     def prepare(self, painter: Painter, fingerprint: dict[str, Any], said: list[str]) -> None:
-        said = [*said, *painter.family.notes(self.request)]
+        said = [*said, *self.inputs.notes, *painter.family.notes(self.request)]
         self.recipe = _recipe(self.message, self.request, fingerprint)
         self.recipe["warnings"] += said
         self.warnings = dict.fromkeys(said)
-        if not self.stopped:
-            with suppress(Stopped):
-                self.conditions = painter.family.condition(self.request, self._breathe)
+        if self.stopped or not self.request.steps_taken():
+            return
+        with suppress(Stopped):
+            conditions = painter.family.condition(self.request, self._breathe)
+            if self.inputs.start:
+                self._breathe()
+                canvas = self.request.width or 0, self.request.height or 0
+                begun = self.inputs.begin(canvas), self.inputs.free(canvas)
+                conditions |= painter.family.begin(*begun)
+            self.conditions = conditions
 
     def _breathe(self) -> None:
         """A sign of life, and the moment to hear a cancel."""
@@ -159,7 +167,12 @@ def _passes(jobs: Sequence[_Job], at_once: int) -> Iterator[list[_Shot]]:
 
 def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> None:
     """One pass, and what follows for each of its pictures, one after another."""
-    family, request = painter.family, shots[0].job.request
+    family, first = painter.family, shots[0].job
+    request = first.request
+    if not request.steps_taken():
+        for shot in shots:
+            _develop(painter, upscaler, shot, None, 1)
+        return
     jobs = list(dict.fromkeys(shot.job for shot in shots))
     for job in jobs:
         job.together = max(job.together, len(shots))
@@ -171,7 +184,7 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
     }
 
     def after_step(number: int, latents: torch.Tensor) -> None:
-        last = number == request.steps  # the picture itself follows at once
+        last = number == request.steps_taken()  # the picture itself follows at once
         for place, shot in enumerate(shots):
             if not shot.job.stopped:
                 own = latents[place : place + 1]
@@ -182,7 +195,7 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
 
     start = time.perf_counter()
     try:
-        latents = run_steps(family.pipeline, arguments, after_step)
+        latents = family.paint(arguments, first.inputs, request, after_step)
     except Stopped:
         return
     each = (time.perf_counter() - start) / len(shots)
@@ -194,22 +207,32 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
 
 
 def _develop(
-    painter: Painter, upscaler: Upscaler | None, shot: _Shot, latents: torch.Tensor, together: int
+    painter: Painter,
+    upscaler: Upscaler | None,
+    shot: _Shot,
+    latents: torch.Tensor | None,
+    together: int,
 ) -> None:
-    job, request = shot.job, shot.job.request
+    """Without latents nothing was painted, and the picture is its start image."""
+    job, request, inputs = shot.job, shot.job.request, shot.job.inputs
     with _timed("decode", [job]):
-        image = to_image(painter.family.decode(latents, request))
+        if latents is None:
+            image = inputs.begin((request.width or 0, request.height or 0))
+        else:
+            image = inputs.keep(to_image(painter.family.decode(latents, request)))
     if upscaler:
 
         def before_tile(done: int, tiles: int) -> None:
             part = f", part {done + 1} of {tiles}" if tiles > 1 else ""
-            job.progress(shot.index, request.steps or 0, stage=f"enlarging{part}")
+            job.progress(shot.index, request.steps_taken(), stage=f"enlarging{part}")
             if job.stopped:
                 raise Stopped
 
         try:
             with _timed("upscale", [job]):
                 image = upscaler.enlarge(image, request.upscale or 1, before_tile)
+                if inputs.fine(image.size):
+                    image = inputs.keep(image)
         except Stopped:
             return
     with _timed("save", [job]):

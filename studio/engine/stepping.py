@@ -11,17 +11,22 @@ from typing import Any
 import torch
 
 AfterStep = Callable[[int, torch.Tensor], None]
+Change = Callable[[torch.Tensor], torch.Tensor]
 
 
-def run_steps(pipeline: Any, arguments: dict[str, Any], after_step: AfterStep) -> torch.Tensor:
-    """The final latents. `after_step` gets the count of finished steps and the latents so far.
+def run_steps(
+    pipeline: Any, arguments: dict[str, Any], after_step: AfterStep, change: Change | None = None
+) -> torch.Tensor:
+    """The final latents. `after_step` gets the count of finished steps and the latents so far,
+    as `change` made them.
 
     What it raises unwinds the pipeline at once, which is how a picture is stopped.
     """
 
     def callback(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        after_step(index + 1, tensors["latents"])
-        return {}
+        latents = change(tensors["latents"]) if change else tensors["latents"]
+        after_step(index + 1, latents)
+        return {"latents": latents} if change else {}
 
     def older(index: int, _: Any, latents: torch.Tensor) -> None:
         after_step(index + 1, latents)

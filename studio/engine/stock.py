@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
 from diffusers.utils.torch_utils import get_module_execution_device
+from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
 from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
+from studio.engine.inputs import Inputs
 from studio.engine.placing import load
 from studio.engine.plan import Plan
+from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
+from studio.engine.stepping import AfterStep, run_steps
 from studio.formats.prompt import unescaped
 from studio.request import ImageRequest
 
@@ -24,6 +29,7 @@ SKETCH_SIDE = 16  # latents a side of a sketch that is decoded for real: a card 
 
 class Stock:
     kind: ClassVar[Any]
+    redraws: ClassVar[Any] = None  # its pipeline for start images, where there is one
     tokenizer: ClassVar[str] = "tokenizer"  # the one that says where a prompt is cut
     options: ClassVar[dict[str, Any]] = {}  # of from_pretrained
 
@@ -73,6 +79,24 @@ class Stock:
             if length > self.card.tokens
         ]
 
+    def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
+        """A start image and its mask as the network sees them."""
+        latents = self.latents(pixels_of(start))
+        self.pipeline.maybe_free_model_hooks()
+        return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})
+
+    def paint(
+        self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep
+    ) -> torch.Tensor:
+        """The finished latents."""
+        start, free = arguments.pop("start", None), arguments.pop("free", None)
+        if start is None:
+            return run_steps(self.pipeline, arguments, tell)
+        # A little less: from how much is left to be done diffusers counts upwards.
+        arguments["strength"] = strength(request, -MARGIN)
+        way = another_way(self.pipeline, self.redraws)
+        return redraw(way, arguments, start, free, tell, self.packed)
+
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
         return {
             "width": request.width,
@@ -99,6 +123,10 @@ class Stock:
         """Finished latents as n x channels x height x width."""
         return latents
 
+    def packed(self, latents: torch.Tensor) -> torch.Tensor:
+        """The way back."""
+        return latents
+
     def unfinished(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         """The same of those that are still on their way."""
         return self.unpacked(latents, request)
@@ -111,3 +139,13 @@ class Stock:
         latents = latents / vae.config.scaling_factor + shift
         pixels: torch.Tensor = vae.decode(latents, return_dict=False)[0]
         return pixels
+
+    @torch.no_grad()
+    def latents(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Of pixels, and as the VAE means them: no dice are thrown."""
+        vae = self.pipeline.vae
+        pixels = pixels.to(get_module_execution_device(vae), vae.dtype)
+        latents: torch.Tensor = retrieve_latents(vae.encode(pixels), sample_mode="argmax")
+        shift = vae.config.get("shift_factor") or 0.0
+        latents = (latents - shift) * vae.config.scaling_factor
+        return latents

@@ -37,6 +37,7 @@ def parameters_text(
         "CFG scale": f"{request.guidance:g}",
         "Seed": seed,
         "Size": f"{request.width}x{request.height}",
+        "Denoising strength": None if request.strength is None else f"{request.strength:g}",
         "Model hash": str(fingerprint.get("model_hash", ""))[:10] or None,
         "Model": card.name,
         "Lora hashes": _lora_hashes(fingerprint.get("loras", ())),

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from studio.jobs.together import Passes
+from studio.request import steps_taken
 from studio.store.rows import Job
 
 KEPT = 60  # jobs of each model
@@ -27,6 +28,7 @@ class Sample:
     times: int  # enlarged
     passes: int
     loras: int
+    references: int
     alone: bool
     once: float
     way: float
@@ -53,7 +55,7 @@ class Estimates:
     def __init__(self, guided: Callable[[str], bool] = lambda model: True) -> None:
         self._guided = guided
         self._samples: dict[str, deque[Sample]] = defaultdict(lambda: deque(maxlen=KEPT))
-        self._known: dict[tuple[str, int, int, int, int], Parts | None] = {}  # until more is
+        self._known: dict[tuple[str, int, int, int, int, int], Parts | None] = {}  # until more is
         self.passes = Passes()
 
     def learn(
@@ -63,13 +65,14 @@ class Estimates:
         timings: Mapping[str, float],
         took: float | None = None,
     ) -> None:
-        """What lacks its timings teaches nothing. Of all the time that it took, what was not
-        painting is its way to the worker and back to the disk."""
-        if "steps" not in timings:
+        """What lacks its timings, or took no step, teaches nothing. Of all the time that it took,
+        what was not painting is its way to the worker and back to the disk."""
+        taken = steps_taken(request)
+        if "steps" not in timings or not taken:
             return
         self._known.clear()
         way = max(0.0, took - timings["total"]) if took and "total" in timings else 0.0
-        count, steps = int(request["count"]), int(request["steps"])
+        count = int(request["count"])
         pictures = sum(timings.get(part, 0.0) for part in ("decode", "upscale", "save"))
         self._samples[model].append(
             Sample(
@@ -77,7 +80,7 @@ class Estimates:
                 alone="together" not in timings,
                 once=timings.get("encode", 0.0),
                 way=way,
-                a_step=timings["steps"] / (count * steps),
+                a_step=timings["steps"] / (count * taken),
                 a_picture=pictures / count,
                 load=timings.get("load", 0.0),
             )
@@ -97,16 +100,19 @@ class Estimates:
         one = self._known[like]
         if one is None:
             return None
-        count, steps = int(request["count"]), int(request["steps"])
+        count, steps = int(request["count"]), steps_taken(request)
         return Parts(one.once, count * steps * one.steps, count * one.pictures)
 
-    def _of_one(self, model: str, pixels: int, times: int, passes: int, loras: int) -> Parts | None:
+    def _of_one(
+        self, model: str, pixels: int, times: int, passes: int, loras: int, references: int
+    ) -> Parts | None:
         """Of one step, and of one picture besides."""
         samples = self._samples.get(model)
         if not samples:
             return None
         alone = [one for one in samples if one.alone] or list(samples)
-        alike = [one for one in alone if (one.passes, one.loras) == (passes, loras)]
+        like = (passes, loras, references)
+        alike = [one for one in alone if (one.passes, one.loras, one.references) == like]
         steps = [(one.pixels, one.a_step * passes / one.passes) for one in alike or alone]
         as_large = [one for one in samples if one.times == times]
         pictures = [
@@ -121,14 +127,16 @@ class Estimates:
         parts = self.parts(model, request)
         return parts and parts.total
 
-    def _like(self, model: str, request: Mapping[str, Any]) -> tuple[int, int, int, int]:
-        """What the time of a step or a picture follows: pixels, enlarged, passes, LoRAs."""
+    def _like(self, model: str, request: Mapping[str, Any]) -> tuple[int, int, int, int, int]:
+        """What the time of a step or a picture follows: pixels, enlarged, passes, LoRAs,
+        references."""
         guided = (request.get("guidance") or 0) > 1 and self._guided(model)
         return (
             int(request["width"]) * int(request["height"]),
             int(request.get("upscale") or 1),
             GUIDED if guided else 1,
             len(request.get("loras") or ()),
+            len(request.get("references") or ()),
         )
 
     def load_seconds(self, model: str) -> float | None:

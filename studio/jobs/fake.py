@@ -35,7 +35,7 @@ from studio.messages import (
     read_frame,
     write_frame,
 )
-from studio.request import ImageRequest
+from studio.request import ImageRequest, steps_taken
 
 Script = Callable[[Paint, threading.Event], Iterator[FromWorker | Gone]]
 
@@ -46,13 +46,14 @@ def paint(
     request = ImageRequest.model_validate(message.request)
     yield Loading(message.job, message.token, "loading nothing")
     pictures = []
+    steps = steps_taken(message.request)
     for index, seed in enumerate(request.seeds()):
-        for step in range(1, (request.steps or 1) + 1):
+        for step in range(1, steps + 1):
             time.sleep(step_seconds)
             if cancelled.is_set():
                 yield Cancelled(message.job, message.token)
                 return
-            yield Progress(message.job, message.token, index, step, request.steps or 1)
+            yield Progress(message.job, message.token, index, step, steps)
         pictures.append(_flat(request, index, seed))
     yield Painted(
         message.job, message.token, tuple(pictures), {"request": message.request}, {"total": 0.0}

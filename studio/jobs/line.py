@@ -7,11 +7,13 @@ when, is the pool's business.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from time import monotonic
 
+from studio.canvas import Input
 from studio.catalog import Catalog, Settled
-from studio.errors import Refused, Unavailable
+from studio.errors import NotFound, Refused, Unavailable
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
@@ -43,9 +45,16 @@ class Line:
         *,
         key: str | None = None,
         batch: str | None = None,
+        notes: Sequence[Sequence[str]] | None = None,
     ) -> list[Job]:
-        """All of them or none. The same key with the same wishes gives the same jobs again."""
-        settled = [self.settle(wish) for wish in wishes]
+        """All of them or none. The same key with the same wishes gives the same jobs again.
+
+        `notes` are what there was to say of each before it was a wish.
+        """
+        settled = [
+            replace(one, warnings=(*said, *one.warnings))
+            for one, said in zip(map(self.settle, wishes), notes or repeat(()), strict=False)
+        ]
         body = "\n".join(canonical(wish) for wish in wishes)
         jobs = self.store.submit(
             settled,
@@ -61,13 +70,23 @@ class Line:
         """The wish made whole, on this machine: what paints it must be here."""
         folder = self.settings.model_folder
         named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
-        settled = self.catalog.settle(wish, find_loras(folder) if named else ())
+        inputs = {name: self._look(field, name) for field, name in wish.pictures()}
+        settled = self.catalog.settle(wish, find_loras(folder) if named else (), inputs)
         missing = absent(settled.card, folder)
         if missing:
             raise Refused(f"model: {missing}", field="model")
         if settled.request.upscale != 1:
             find_upscaler(folder)
         return settled
+
+    def _look(self, field: str, content_hash: str) -> Input:
+        try:
+            return self.store.look(content_hash)
+        except NotFound:
+            sentence = (
+                f"{field}: there is no picture {content_hash[:12]}... here; hand it in first."
+            )
+            raise Refused(sentence, field=field) from None
 
     def cancel(self, job_id: str) -> Job:
         job = self.store.cancel(job_id)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from queue import Empty
 
 from studio.catalog import Catalog
-from studio.errors import Refused, Unavailable
+from studio.errors import NotFound, Refused, Unavailable
 from studio.jobs.chooser import Chooser
 from studio.jobs.cluster import MOST_WANTED
+from studio.jobs.errand import errand
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
@@ -26,7 +27,6 @@ from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.jobs.view import Live, progressed
-from studio.loras import lora_files
 from studio.messages import (
     Cancel,
     Cancelled,
@@ -46,7 +46,6 @@ from studio.messages import (
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import find_upscaler, find_weights
 
 MAX_CRASHES = 2  # a job is put back after the death of its worker, not a second time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
@@ -317,28 +316,12 @@ class Pool:
 
     def _asked(self, job: Job, at_once: int) -> Paint | None:
         try:
-            card = self.catalog.find(job.model)
-            folder = find_weights(card, self.settings.model_folder)
-            enlarged = job.request["upscale"] not in (None, 1)
-            upscaler = find_upscaler(self.settings.model_folder) if enlarged else ""
-            names = [use["name"] for use in job.request["loras"]]
-            loras = lora_files(names, self.settings.model_folder) if names else {}
-        except Refused as error:  # the card or the files went away while it waited
-            self.store.fail(job.id, job.token, "model_missing", str(error))
+            return errand(job, self.catalog, self.settings, self.store, at_once)
+        except (Refused, NotFound) as error:
+            code = "model_missing" if isinstance(error, Refused) else "input_missing"
+            self.store.fail(job.id, job.token, code, str(error))
             self.feed.tell(job.id, None)
             return None
-        return Paint(
-            job=job.id,
-            token=job.token,
-            request=job.request,
-            card=card.model_dump(mode="json"),
-            folder=folder,
-            upscaler=upscaler,
-            loras=loras,
-            at_once=at_once,
-            wish=job.wish,
-            warnings=job.warnings,
-        )
 
     # The clock
 

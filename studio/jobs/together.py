@@ -11,6 +11,7 @@ from math import inf, isinf
 from statistics import median
 from typing import Any, NamedTuple
 
+from studio.request import steps_taken
 from studio.store.rows import Job
 
 TRIES = (2, 4, 8)
@@ -21,6 +22,7 @@ PAYS = 0.95  # of what a step costs each picture with half as many
 OWN = (
     *("prompt", "negative_prompt", "seed", "count", "look", "aspect", "quality", "version"),
     *("output_format", "tags", "filename", "owner", "priority", "upload_urls"),
+    *("start_image", "mask"),
 )
 Where = tuple[str, str, int, bool]  # slot, model, pixels, guided: what the gain depends on
 
@@ -40,7 +42,9 @@ class Kind(NamedTuple):
 def kind_of(job: Job) -> Kind:
     """One whose worker died is alone of its kind: it may be why."""
     asked: Mapping[str, Any] = job.request
-    rest = job.id if job.crashes else repr([it for it in sorted(asked.items()) if it[0] not in OWN])
+    begun = [asked.get(field) is not None for field in ("start_image", "mask")]
+    same = [it for it in sorted(asked.items()) if it[0] not in OWN]
+    rest = job.id if job.crashes else repr((begun, same))
     pixels, guided = int(asked["width"]) * int(asked["height"]), (asked["guidance"] or 0) > 1
     return Kind(job.model, pixels, guided, rest)
 
@@ -91,7 +95,10 @@ class Passes:
         measured = self._steps[where]
         if too_many := timings.get("too_many"):
             measured[_tried(too_many)] = deque([inf] * ENOUGH)
-        each = timings["steps"] / (int(job.request["count"]) * int(job.request["steps"]))
+        taken = steps_taken(job.request)
+        if not taken:
+            return
+        each = timings["steps"] / (int(job.request["count"]) * taken)
         at_once = _tried(timings.get("together", 1))
         measured.setdefault(at_once, deque(maxlen=KEPT)).append(each)
         known = {tried: median(each) for tried, each in measured.items() if len(each) >= ENOUGH}

@@ -5,9 +5,10 @@ whole on disk before its row is, and its row before anybody hears of it.
 """
 
 import os
+import re
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from typing import Any, Self
 from sqlalchemy import Connection, delete, insert, select
 
 from studio import messages
+from studio.canvas import HEAD, Input, read_head
 from studio.catalog import Settled
-from studio.errors import CannotStart, DarkroomError, Unavailable
+from studio.errors import CannotStart, DarkroomError, NotFound, Unavailable
 from studio.formats.read import own_recipe
-from studio.request import ImageRequest, Priority
+from studio.request import HASH, ImageRequest, Priority
 from studio.settings import Settings
 from studio.store import jobs, keys, pictures
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
+from studio.store.gate import admit
 from studio.store.ids import new_id, not_before
 from studio.store.lock import Lock
 from studio.store.reading import only_reading
@@ -279,8 +282,38 @@ class Store:
                 tx.execute(insert(input_picture).values(row))
         return name
 
+    def take(
+        self, data: bytes, field: str, *, holes: bool = False
+    ) -> tuple[Input, tuple[str, ...]]:
+        """A picture from outside, read at the gate and kept as plain PNG; with what there is to say
+        about it. `holes` asks for a mask that is white where the picture is transparent."""
+        if self.reading:
+            raise Unavailable(self.reading)
+        clean = admit(data, field, holes=holes)
+        return read_head(self.keep_input(clean.png), clean.png), clean.notes
+
     def input(self, content_hash: str) -> bytes:
-        return self._shelf.find("inputs", f"inputs/{content_hash}").read_bytes()
+        return self.input_file(content_hash).read_bytes()
+
+    def input_file(self, content_hash: str) -> Path:
+        if not re.fullmatch(HASH, content_hash):
+            raise NotFound("A picture that was handed in is named by 64 hexadecimal digits.")
+        return self._shelf.find("inputs", f"inputs/{content_hash}")
+
+    def look(self, content_hash: str) -> Input:
+        with self.input_file(content_hash).open("rb") as file:
+            return read_head(content_hash, file.read(HEAD))
+
+    def inputs(self, request: Mapping[str, Any]) -> dict[str, bytes]:
+        """All pictures that a settled request is painted from."""
+        found = {}
+        for field, content_hash in ImageRequest.model_validate(request).pictures():
+            try:
+                found[content_hash] = self.input(content_hash)
+            except NotFound:
+                sentence = f"{field}: the picture is no longer in the data folder."
+                raise NotFound(sentence, field=field) from None
+        return found
 
     # Below
 

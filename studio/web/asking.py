@@ -10,6 +10,7 @@ from studio.errors import Refused
 from studio.jobs.line import Line
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Job
+from studio.web.handed import Hands
 
 OUTSIDE = {
     "num_inference_steps": "steps",
@@ -28,13 +29,17 @@ def ask(
 ) -> list[Job]:
     """All of them or none, written down."""
     names = {OUTSIDE[name]: name for fields in wishes for name in fields if name in OUTSIDE}
+    hands = Hands(line.store)
     try:
-        return line.submit([_read(fields) for fields in wishes], key=key, batch=batch)
+        read = [_read(fields, hands) for fields in wishes]
+        asked, notes = [wish for wish, _ in read], [said for _, said in read]
+        return line.submit(asked, key=key, batch=batch, notes=notes)
     except Refused as error:
         raise _in_their_words(error, names) from None
 
 
-def _read(given: Mapping[str, object]) -> ImageRequest:
+def _read(given: Mapping[str, object], hands: Hands) -> tuple[ImageRequest, list[str]]:
+    """The wish, and what there is to say of the pictures in it."""
     fields: dict[str, object] = {}
     for name, value in given.items():
         inside = OUTSIDE.get(name, name)
@@ -43,9 +48,11 @@ def _read(given: Mapping[str, object]) -> ImageRequest:
         fields[inside] = value
     if fields.get("seed") == -1:  # the world's word for "any"
         fields["seed"] = None
-    return read_request(
+    fields, notes = hands.settle(fields)
+    wish = read_request(
         {name: value for name, value in fields.items() if value is not None or name == "prompt"}
     )
+    return wish, notes
 
 
 def _in_their_words(error: Refused, names: Mapping[str, str]) -> Refused:

@@ -48,8 +48,16 @@ def wish(
     filename: str | None = None,
     upscale: int | None = None,
     loras: list[dict[str, Any]] | None = None,
+    start_image: str | None = None,
+    mask: str | None = None,
+    references: list[Any] | None = None,
+    strength: float | None = None,
+    fit: str | None = None,
 ) -> Told:
-    """The order of the parameters is the one people know from other studios; it never changes."""
+    """The order of the parameters is the one people know from other studios; it never changes.
+
+    Pictures are ids or data URLs.
+    """
     fields = dict(locals())
     if fields.pop("randomize_seed"):
         fields["seed"] = None

@@ -21,6 +21,7 @@ from studio.request import ImageRequest
 from studio.store.rows import Picture
 from studio.web.answers import read_object, sayable, speaks
 from studio.web.asking import OUTSIDE
+from studio.web.edits import as_wish, in_its_words, read_edit
 from studio.web.telling import Told
 from studio.web.waiting import paint, painted
 
@@ -29,6 +30,7 @@ QUALITY = {"low": "draft", "medium": "balanced", "high": "best", "standard": Non
 ONLY = {
     "background": ("auto", "opaque"),
     "moderation": ("auto", "low"),
+    "input_fidelity": ("low",),
     "stream": (False,),
     "partial_images": (0,),
     "output_compression": (100,),
@@ -57,6 +59,7 @@ def openai_routes(studio: Studio) -> list[Route]:
         Route("/v1/models", faced(here.models), methods=["GET"]),
         Route("/v1/models/{id:path}", faced(here.model), methods=["GET"]),
         Route("/v1/images/generations", faced(here.generations), methods=["POST"]),
+        Route("/v1/images/edits", faced(here.edits), methods=["POST"]),
         Route("/v1/{rest:path}", faced(_unknown), methods=["GET", "POST", "PUT", "DELETE"]),
     ]
 
@@ -82,7 +85,21 @@ class OpenAI:
     async def generations(self, request: Request) -> Response:
         """Paint and wait, as `/api/generate` does, whose fields it takes beside OpenAI's."""
         body = await read_object(request)
-        fields, url = _wish(body, self.studio.catalog)
+        return await self._painted(body, body, request)
+
+    async def edits(self, request: Request) -> Response:
+        """Paint from `image`, a form with files or JSON with data URLs; `mask` is transparent where
+        it may change."""
+        body = await read_edit(request)
+        try:
+            return await self._painted(as_wish(body, self.studio.catalog), body, request)
+        except Refused as error:
+            raise in_its_words(error) from None
+
+    async def _painted(
+        self, wish: Mapping[str, object], body: Mapping[str, object], request: Request
+    ) -> Response:
+        fields, url = _wish(wish, self.studio.catalog)
         (view,) = await paint(self.studio.line, [fields], request)
         painted(view)
         base = str(request.base_url) if url else None

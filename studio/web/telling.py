@@ -84,6 +84,8 @@ def tell_model(studio: Studio, card: ModelCard) -> Told:
         "steps": card.steps,
         "max_steps": card.max_steps,
         "guidance": card.guidance,
+        "strength": card.strength,
+        "max_references": card.max_references,
         "upscale": card.upscale,
         "loras": [tell_lora(lora) for lora in loras if lora.fits(card.lora_base)],
         "quality": dict(card.quality),

@@ -1,12 +1,16 @@
 """Shared by the engine's tests: the test pattern, built once, and jobs for it. One thread."""
 
-from collections.abc import Callable
+import hashlib
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
+from studio.canvas import Input, read_head
 from studio.catalog import Catalog, ModelCard
 from studio.engine.embedded import ensure
 from studio.engine.paint import paint
@@ -66,10 +70,12 @@ Job = Callable[..., Paint]
 def job(catalog: Catalog) -> Job:
     """A small wish, settled and wrapped for the worker."""
 
-    def make(job_id: str = "job", **fields: Any) -> Paint:
+    def make(job_id: str = "job", images: Sequence[Image.Image] = (), **fields: Any) -> Paint:
         wish = read_request(SMALL | fields)
-        settled = catalog.settle(wish)
+        files, sizes = handed(*images)
+        settled = catalog.settle(wish, (), sizes)
         return Paint(
+            inputs=files,
             job=job_id,
             token=1,
             request=settled.request.model_dump(mode="json"),
@@ -80,6 +86,16 @@ def job(catalog: Catalog) -> Job:
         )
 
     return make
+
+
+def handed(*images: Image.Image) -> tuple[dict[str, bytes], dict[str, Input]]:
+    """The pictures as the store keeps them: their files and their sizes, by their hashes."""
+    files = {}
+    for image in images:
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        files[hashlib.sha256(file.getvalue()).hexdigest()] = file.getvalue()
+    return files, {name: read_head(name, data) for name, data in files.items()}
 
 
 Told = list[Loading | Progress]

@@ -3,7 +3,7 @@
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import Settings
 from tests.engine import tiny
-from tests.engine.conftest import NUMPY_COPY
+from tests.engine.conftest import NUMPY_COPY, handed
 
 pytestmark = [
     NUMPY_COPY,
@@ -55,10 +55,12 @@ class Atelier:
         self.residents = Residents("cpu", models, "fp32")
         self._catalog = Catalog([self.card.model_copy(update={"default": True})], [])
 
-    def job(self, name: str = "job", **fields: Any) -> Paint:
+    def job(self, name: str = "job", images: Sequence[Image.Image] = (), **fields: Any) -> Paint:
         wish = read_request({"prompt": "a red boat", "seed": 7, "steps": STEPS} | fields)
-        settled = self._catalog.settle(wish)
+        files, sizes = handed(*images)
+        settled = self._catalog.settle(wish, (), sizes)
         return Paint(
+            inputs=files,
             job=name,
             token=1,
             request=settled.request.model_dump(mode="json"),
@@ -205,6 +207,119 @@ def test_guidance_counts_where_the_card_says_so(atelier: Atelier) -> None:
         pytest.skip("it has none")
     weak, strong = (pixels(atelier.paint(guidance=scale, steps=2)) for scale in (1.5, 6.0))
     assert not np.array_equal(weak, strong)
+
+
+PHOTO = Image.fromarray(np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8)).resize(
+    (SIDE, SIDE), Image.Resampling.BICUBIC
+)
+OTHER = PHOTO.rotate(90)
+MASK = Image.new("L", (SIDE, SIDE), 0)
+MASK.paste(255, (0, 0, SIDE // 2, SIDE))
+FREE = np.asarray(MASK) == 255
+
+
+def name_of(image: Image.Image) -> str:
+    return next(iter(handed(image)[0]))
+
+
+def begun(image: Image.Image = PHOTO, **more: Any) -> dict[str, Any]:
+    return {"images": [image, MASK], "start_image": name_of(image), **more}
+
+
+MASKED = {"mask": name_of(MASK)}
+
+
+def test_a_start_image_is_kept_at_0_and_forgotten_at_1(atelier: Atelier) -> None:
+    if "start_image" not in atelier.card.can:
+        pytest.skip("it begins from none")
+    photo = np.asarray(PHOTO, np.int16)
+    kept = pixels(atelier.paint(**begun(strength=0)))
+    assert np.array_equal(kept, photo)
+    forgotten = pixels(atelier.paint(**begun(strength=1)))
+    assert np.abs(forgotten - pixels(atelier.paint())).max() <= 1
+    ways = [pixels(atelier.paint(**begun(strength=part, steps=4))) for part in (0.25, 0.75)]
+    assert not np.array_equal(*ways)
+    assert not np.array_equal(
+        ways[0], pixels(atelier.paint(**begun(OTHER, strength=0.25, steps=4)))
+    )
+
+
+def test_from_a_start_image_the_steps_are_as_many_as_promised(atelier: Atelier) -> None:
+    if not {"start_image", "mask"} & atelier.card.can:
+        pytest.skip("it begins from none")
+    more = {} if "start_image" in atelier.card.can else MASKED
+    ways = ((4, 0.5, 2), (7, 0.3, 2), (6, 0.5, 3), (5, 0.999, 4))
+    for steps, strength, taken in [way for way in ways if way[0] <= atelier.card.max_steps]:
+        told: list[tuple[int, int]] = []
+
+        def hear(word: Any, told: list[tuple[int, int]] = told) -> None:
+            if isinstance(word, Progress):
+                told.append((word.step, word.steps))
+
+        atelier.paint(hear, **begun(steps=steps, strength=strength, **more))
+        assert [step for step, _ in told if step] == list(range(1, taken + 1))
+        assert {steps for _, steps in told} == {taken}
+
+
+def test_what_a_mask_keeps_is_kept_to_the_bit(atelier: Atelier) -> None:
+    if "mask" not in atelier.card.can:
+        pytest.skip("it takes none")
+    photo = np.asarray(PHOTO, np.int16)
+    for strength in (0.7, 1.0):
+        picture = pixels(atelier.paint(**begun(strength=strength, **MASKED)))
+        assert np.array_equal(picture[~FREE], photo[~FREE])
+        assert np.abs(picture[FREE] - photo[FREE]).mean() > 1
+    other = pixels(atelier.paint(**begun(strength=1.0, **MASKED, seed=8)))
+    assert not np.array_equal(picture[FREE], other[FREE])
+
+
+def test_a_small_picture_is_continued_to_all_sides(atelier: Atelier) -> None:
+    if "mask" not in atelier.card.can:
+        pytest.skip("it takes no mask")
+    tall = PHOTO.resize((SIDE // 2, SIDE))
+    picture = pixels(atelier.paint(**begun(tall, fit="contain")))
+    middle = slice(SIDE // 4, -SIDE // 4)
+    assert np.array_equal(picture[:, middle], np.asarray(tall, np.int16))
+    assert picture[:, : SIDE // 4].std() > 1
+
+
+def test_beside_others_from_other_start_images_it_is_what_it_is_alone(atelier: Atelier) -> None:
+    if not {"start_image", "mask"} & atelier.card.can:
+        pytest.skip("it begins from none")
+    for more in [{}] * ("start_image" in atelier.card.can) + [MASKED]:
+        jobs = [
+            atelier.job(f"job{n}", prompt=words, seed=n, **begun(image, strength=0.7, **more))
+            for n, (words, image) in enumerate((("a boat", PHOTO), ("a coat", OTHER)))
+        ]
+        ends: dict[str, Any] = {}
+        paint_together(
+            [replace(job, at_once=4) for job in jobs],
+            atelier.residents,
+            False,
+            lambda word: None,
+            lambda end, ends=ends: ends.__setitem__(end.job, end),
+        )
+        for job in jobs:
+            alone = paint(job, atelier.residents, False, lambda word: None)
+            assert ends[job.job].timings["together"] == 2
+            assert np.abs(pixels(ends[job.job]) - pixels(alone)).max() <= 1
+
+
+def test_references_are_read_in_their_order(atelier: Atelier) -> None:
+    if "references" not in atelier.card.can:
+        pytest.skip("it takes none")
+    large = [image.resize((96, 64)) for image in (PHOTO, OTHER)]
+    ids = [{"id": name_of(image)} for image in large]
+    size = {"width": SIDE, "height": SIDE}
+    none, one, both, turned = (
+        pixels(atelier.paint(images=large, references=some, **size))
+        for some in ((), ids[:1], ids, ids[::-1])
+    )
+    for picture, other in ((none, one), (one, both), (both, turned)):
+        assert picture.shape == other.shape and not np.array_equal(picture, other)
+    beside = {"images": [*large, PHOTO, MASK], "start_image": name_of(PHOTO), **MASKED}
+    masked = [pixels(atelier.paint(**beside, references=some)) for some in ((), ids[:1])]
+    assert not np.array_equal(*masked)
 
 
 def test_every_sampler_of_the_card_paints(atelier: Atelier) -> None:

@@ -111,10 +111,6 @@ def test_the_impossible_is_refused_with_what_is_possible(
 
 
 ASKING = {
-    "references": [{"id": "0" * 64}],
-    "start_image": "0" * 64,
-    "mask": "0" * 64,
-    "strength": 0.5,
     "upload_urls": ["https://example.com/put"],
 }
 

@@ -141,6 +141,16 @@ def test_words_and_seeds_may_differ_and_nothing_else() -> None:
         assert kind_of(a_job(**other)) != KIND
 
 
+def test_start_images_may_differ_where_there_are_some() -> None:
+    begun = {"start_image": "a" * 64, "strength": 0.5}
+    one, other = (kind_of(a_job(**begun | more)) for more in ({}, {"start_image": "b" * 64}))
+    assert one == other != kind_of(a_job())
+    assert one != kind_of(a_job(**begun, mask="c" * 64))
+    assert one != kind_of(a_job(**begun | {"strength": 0.6}))
+    reference = {"references": [{"id": "a" * 64}]}
+    assert kind_of(a_job(**reference)) != kind_of(a_job(references=[{"id": "b" * 64}]))
+
+
 def test_a_job_whose_worker_died_is_alone() -> None:
     one, other = (replace(a_job(crashes=1), id=name) for name in ("j1", "j2"))
     assert len({KIND, kind_of(one), kind_of(other)}) == 3

@@ -26,7 +26,7 @@ BAD = [
     ("num_inference_steps", "0", ["num_inference_steps", "0", "1"]),
     ("num_inference_steps", "1000000", ["num_inference_steps", "1000000", "200"]),
     ("num_inference_steps", "150", ["num_inference_steps", "150", "100"]),
-    ("prompt", '""', ["prompt", "1"]),
+    ("prompt", '""', ["prompt", "empty"]),
     ("prompt", '"   "', ["prompt", "empty"]),
     ("prompt", '"a\\u0000b"', ["prompt", "NUL"]),
     ("prompt", '"\\ud800"', ["prompt", "surrogate"]),

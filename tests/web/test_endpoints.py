@@ -12,6 +12,7 @@ from tests.web.conftest import House
 WISH = ["prompt", "negative_prompt", "seed", "randomize_seed", "width", "height", "guidance_scale"]
 WISH += ["num_inference_steps", "model", "count", "aspect", "sampler", "look", "quality"]
 WISH += ["output_format", "tags", "priority", "filename", "upscale", "loras"]
+WISH += ["start_image", "mask", "references", "strength", "fit"]
 PROMISED = {
     "/generate": WISH,
     "/submit": WISH,

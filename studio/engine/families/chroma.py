@@ -4,7 +4,7 @@
 from typing import Any, ClassVar
 
 import torch
-from diffusers import ChromaPipeline
+from diffusers import ChromaImg2ImgPipeline, ChromaPipeline
 
 from studio.engine.families.flux import Flux
 
@@ -13,6 +13,7 @@ class Chroma(Flux):
     """Its latents are FLUX.1's."""
 
     kind: ClassVar[Any] = ChromaPipeline
+    redraws: ClassVar[Any] = ChromaImg2ImgPipeline
     tokenizer = "tokenizer"
 
     @torch.no_grad()

@@ -4,7 +4,7 @@
 from typing import Any, ClassVar
 
 import torch
-from diffusers import FluxPipeline
+from diffusers import FluxImg2ImgPipeline, FluxPipeline
 
 from studio.engine.stock import Stock
 from studio.request import ImageRequest
@@ -12,6 +12,7 @@ from studio.request import ImageRequest
 
 class Flux(Stock):
     kind: ClassVar[Any] = FluxPipeline
+    redraws: ClassVar[Any] = FluxImg2ImgPipeline
     tokenizer = "tokenizer_2"
 
     @torch.no_grad()
@@ -20,6 +21,12 @@ class Flux(Stock):
             text, None, max_sequence_length=self.card.tokens
         )
         return {"prompt_embeds": words, "pooled_prompt_embeds": gist}
+
+    def packed(self, latents: torch.Tensor) -> torch.Tensor:
+        whole: torch.Tensor = self.pipeline._pack_latents(
+            latents, len(latents), *latents.shape[-3:]
+        )
+        return whole
 
     def unpacked(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         whole: torch.Tensor = self.pipeline._unpack_latents(

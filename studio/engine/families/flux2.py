@@ -5,9 +5,14 @@ and normalised."""
 from typing import Any
 
 import torch
-from diffusers import Flux2KleinPipeline
+from diffusers import Flux2KleinInpaintPipeline, Flux2KleinPipeline
+from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
 from diffusers.utils.torch_utils import get_module_execution_device
+from PIL import Image
 
+from studio.engine.inputs import Inputs
+from studio.engine.redraw import MARGIN, another_way, greys_of, strength
+from studio.engine.stepping import AfterStep, run_steps
 from studio.engine.stock import Stock
 from studio.request import ImageRequest
 
@@ -30,6 +35,26 @@ class Flux2(Stock):
         )
         return framed
 
+    def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
+        """The mask as pixels: its pipeline lays it over the latents itself."""
+        begun = super().begin(start, None)
+        return begun if free is None else begun | {"free": greys_of(free)}
+
+    def paint(
+        self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep
+    ) -> torch.Tensor:
+        """References are read beside the words, and so is a start image, which it never repaints
+        whole."""
+        start, free = arguments.pop("start", None), arguments.pop("free", None)
+        references = list(inputs.references)
+        if start is None:
+            given = arguments | ({"image": references} if references else {})
+            return run_steps(self.pipeline, given, tell)
+        given = arguments | {"image": start, "mask_image": free}
+        given["strength"] = strength(request, -MARGIN)
+        given["image_reference"] = references or None
+        return run_steps(another_way(self.pipeline, Flux2KleinInpaintPipeline), given, tell)
+
     def unfinished(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         """What the pipeline itself does after its last step."""
         assert request.width and request.height  # settled
@@ -40,6 +65,15 @@ class Flux2(Stock):
         latents = latents * _channels(spread, latents) + _channels(vae.bn.running_mean, latents)
         unpacked: torch.Tensor = self.pipeline._unpatchify_latents(latents)
         return unpacked
+
+    @torch.no_grad()
+    def latents(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Packed; its pipeline makes them normal."""
+        vae = self.pipeline.vae
+        pixels = pixels.to(get_module_execution_device(vae), vae.dtype)
+        latents = retrieve_latents(vae.encode(pixels), sample_mode="argmax")
+        packed: torch.Tensor = self.pipeline._patchify_latents(latents)
+        return packed
 
     @torch.no_grad()
     def pixels(self, latents: torch.Tensor) -> torch.Tensor:

@@ -4,13 +4,14 @@
 from typing import Any
 
 import torch
-from diffusers import StableDiffusion3Pipeline
+from diffusers import StableDiffusion3Img2ImgPipeline, StableDiffusion3Pipeline
 
 from studio.engine.stock import Stock
 
 
 class Sd3(Stock):
     kind = StableDiffusion3Pipeline
+    redraws = StableDiffusion3Img2ImgPipeline
     tokenizer = "tokenizer_3"
 
     @torch.no_grad()

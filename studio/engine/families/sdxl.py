@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import (
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
+from diffusers.utils.torch_utils import get_module_execution_device, randn_tensor
+from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import adaptive_avg_pool2d
 
 from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
 from studio.engine.failures import PaintError
+from studio.engine.inputs import Inputs
 from studio.engine.placing import DTYPES, load
 from studio.engine.plan import Plan
+from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
+from studio.engine.stepping import AfterStep, run_steps
 from studio.request import ImageRequest
 
 TINY_VAE = 5_000_000  # parameters up to which a sketch is decoded for real
@@ -24,6 +34,28 @@ SDXL_SCALE = 0.13025  # of latents as its UNet sees them
 # From each latent channel to red, green and blue, as in the diffusers guide to callbacks.
 TO_RGB = ((60, 60, 60), (-60, -5, 10), (25, 15, -5), (-70, -50, -37))
 GREY = (150, 140, 130)
+
+
+class _Redraws(StableDiffusionXLImg2ImgPipeline):
+    """It takes the start image as latents, of as many channels as there are."""
+
+    scheduler: Any
+
+    def prepare_latents(
+        self,
+        image: torch.Tensor,
+        timestep: torch.Tensor,
+        batch_size: int,
+        num_images_per_prompt: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        generator: Any = None,
+        add_noise: bool = True,
+    ) -> torch.Tensor:
+        image = image.to(device, dtype)
+        noise = randn_tensor(image.shape, generator=generator, device=device, dtype=dtype)
+        noised: torch.Tensor = self.scheduler.add_noise(image, noise, timestep)
+        return noised
 
 
 class Sdxl:
@@ -49,6 +81,23 @@ class Sdxl:
             "negative_prompt_embeds": self._encoders.pad(against.tokens, length),
             "negative_pooled_prompt_embeds": against.pooled,
         }
+
+    def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
+        latents = self._latents(pixels_of(start))
+        self.pipeline.maybe_free_model_hooks()
+        return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})
+
+    def paint(
+        self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep
+    ) -> torch.Tensor:
+        start, free = arguments.pop("start", None), arguments.pop("free", None)
+        if start is None:
+            return run_steps(self.pipeline, arguments, tell)
+        # A little more: how much is to be done it rounds down.
+        arguments["strength"] = strength(request, MARGIN)
+        del arguments["width"], arguments["height"]  # they are those of the start image
+        way = another_way(self.pipeline, _Redraws)
+        return redraw(way, arguments, start, free, tell, lambda latents: latents)
 
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
         return {
@@ -85,6 +134,18 @@ class Sdxl:
             0
         ]
         return pixels
+
+    @torch.no_grad()
+    def _latents(self, pixels: torch.Tensor) -> torch.Tensor:
+        """As the VAE means them: no dice are thrown."""
+        vae = self.pipeline.vae
+        pixels = pixels.to(get_module_execution_device(vae), vae.dtype)
+        latents: torch.Tensor = retrieve_latents(vae.encode(pixels), sample_mode="argmax")
+        mean, spread = vae.config.get("latents_mean"), vae.config.get("latents_std")
+        if mean is not None and spread is not None:
+            latents = (latents - _channels(mean, latents)) / _channels(spread, latents)
+        latents = latents * vae.config.scaling_factor
+        return latents
 
     def _natural(self, latents: torch.Tensor) -> torch.Tensor:
         """As the VAE made them, before they were scaled for the UNet."""

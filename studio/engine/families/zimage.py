@@ -5,7 +5,7 @@ alike."""
 from typing import Any
 
 import torch
-from diffusers import ZImagePipeline
+from diffusers import ZImageImg2ImgPipeline, ZImagePipeline
 
 from studio.engine.stock import Stock
 from studio.request import ImageRequest
@@ -22,8 +22,18 @@ class _Pipeline(ZImagePipeline):
         )
 
 
+class _Redraws(ZImageImg2ImgPipeline):
+    def __call__(
+        self, *, prompt_embeds: torch.Tensor, callback_on_step_end: Any, **more: Any
+    ) -> Any:
+        return super().__call__(  # type: ignore[misc]
+            prompt_embeds=list(prompt_embeds), callback_on_step_end=callback_on_step_end, **more
+        )
+
+
 class ZImage(Stock):
     kind = _Pipeline
+    redraws = _Redraws
 
     @torch.no_grad()
     def encode(self, text: str) -> dict[str, Any]:

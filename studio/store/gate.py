@@ -1,0 +1,57 @@
+"""The gate for pictures from outside: each is read in a process of its own with little memory.
+
+A decoder that is tricked, bursts or never ends takes that process with it, and nothing else.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+from studio.errors import Refused
+from studio.formats.picture import HOLES, Clean, Unfit, form_of
+from studio.settings import ROOT
+
+SECONDS = 60  # of the clock: the machine may be busy painting
+AT_ONCE = 2  # each may take a gigabyte
+NEEDED = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "PYTHONPATH")
+
+_doors = threading.BoundedSemaphore(AT_ONCE)
+
+
+def admit(data: bytes, field: str, *, holes: bool = False) -> Clean:
+    """The picture as a plain PNG, or a refusal that names the field it was given for."""
+    try:
+        form_of(data)  # for what is none, no process is needed
+    except Unfit as why:
+        raise Refused(f"{field}: {why}", field=field) from None
+    told, _, png = _read(data, field, holes).partition(b"\n")
+    found = json.loads(told)
+    if "unfit" in found:
+        raise Refused(f"{field}: {found['unfit']}", field=field)
+    return Clean(png, found["width"], found["height"], tuple(found["notes"]))
+
+
+def _read(data: bytes, field: str, holes: bool) -> bytes:
+    command = [sys.executable, "-m", "studio.formats.picture", *([HOLES] if holes else [])]
+    environment = {name: value for name, value in os.environ.items() if name in NEEDED}
+    with _doors:
+        try:
+            done = subprocess.run(
+                command,
+                input=data,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=ROOT,
+                env=environment,
+                timeout=SECONDS,
+                check=True,
+            )
+        except subprocess.TimeoutExpired:
+            sentence = f"{field}: it was not read within {SECONDS} seconds; make it smaller."
+            raise Refused(sentence, field=field) from None
+        except subprocess.CalledProcessError:
+            sentence = f"{field}: it could not be read; save it again as a plain PNG or JPEG."
+            raise Refused(sentence, field=field) from None
+    return done.stdout

@@ -1,0 +1,80 @@
+"""The gate: pictures from outside pass a process of their own, and what is kept is plain."""
+
+import io
+import random
+
+import psutil
+import pytest
+from PIL import Image
+
+from studio.canvas import Input
+from studio.errors import NotFound, Refused
+from studio.request import read_request
+from studio.settings import Settings
+from studio.store import gate
+from studio.store.store import Store
+from tests.formats.test_picture import COLOURED, UNFIT, clear_left, mutated, saved
+from tests.store.conftest import OpenStore
+
+
+@pytest.fixture
+def store(settings: Settings, open_store: OpenStore) -> Store:
+    return open_store(settings)
+
+
+def test_a_picture_is_kept_once_as_plain_png_under_its_hash(store: Store) -> None:
+    kept, notes = store.take(COLOURED["jpeg"], "image")
+    assert (kept.width, kept.height) == (48, 32) and notes == ()
+    assert store.look(kept.id) == kept == Input(kept.id, 48, 32)
+    data = store.input(kept.id)
+    assert Image.open(io.BytesIO(data)).size == (48, 32)
+    assert store.take(data, "image")[0] == kept  # its own file comes in as itself
+    assert store.take(saved(clear_left()), "image")[0].transparent
+
+
+def test_a_refusal_names_the_field_it_was_given_for(store: Store) -> None:
+    with pytest.raises(Refused, match="^mask: it is a GIF; save it as PNG") as refusal:
+        store.take(UNFIT["gif"][0], "mask")
+    assert refusal.value.field == "mask"
+    with pytest.raises(Refused, match="^image: it is far too large; the most is 8192 a side"):
+        store.take(UNFIT["bomb"][0], "image")
+
+
+def test_notes_and_masks_pass_the_gate(store: Store) -> None:
+    _, notes = store.take(COLOURED["animated png"], "image")
+    assert notes == ("It holds 2 pictures; the first was taken.",)
+    mask, _ = store.take(saved(clear_left()), "mask", holes=True)
+    assert Image.open(io.BytesIO(store.input(mask.id))).getpixel((2, 20)) == 255
+
+
+def test_a_picture_that_is_not_there_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.look("0" * 64)
+    with pytest.raises(NotFound, match="64 hexadecimal"):
+        store.input("../../etc/passwd")
+    request = read_request({"prompt": "", "start_image": "0" * 64}).model_dump(mode="json")
+    with pytest.raises(NotFound, match="^start_image: the picture is no longer in the data folder"):
+        store.inputs(request)
+
+
+def test_a_reader_that_takes_too_long_is_ended(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "SECONDS", 0.001)
+    with pytest.raises(Refused, match="not read within"):
+        store.take(COLOURED["png"], "image")
+
+
+@pytest.mark.parametrize("rounds", [6, pytest.param(150, marks=pytest.mark.slow)])
+def test_spoilt_bytes_take_no_memory_here_and_leave_no_process(store: Store, rounds: int) -> None:
+    dice, me = random.Random(rounds), psutil.Process()
+    store.take(COLOURED["png"], "image")
+    before = me.memory_info().rss
+    for _ in range(rounds):
+        data = mutated(dice, dice.choice(list(COLOURED.values())))
+        try:
+            store.take(data, "image")
+        except Refused as refusal:
+            assert str(refusal).startswith("image: it ")
+    assert me.memory_info().rss - before < 8 << 20
+    assert not me.children()
