@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
 from bench.report import report
-from studio.jobs.schedule import Gpu, Need, Resident, Start, State, Waiting, schedule
+from studio.jobs.schedule import schedule
+from studio.jobs.state import Gpu, Need, Resident, Start, State, Waiting
 from studio.jobs.turns import Turns
 
 NARROW, OTHER, WIDE = "sdxl", "realvis_fast", "flux"
@@ -251,12 +252,12 @@ def _deep() -> float:
     world = World.of(64)
     ours = Ours(world)
     for job in _mixed(64, 0.9, 0, count=10_000):
-        ours.add(replace(job, since=0.0, rank=job.seq % 4))
+        ours.add(replace(job, since=0.0, rank=job.turn % 4))
     dice = random.Random(0)
     while len(ours.decided) < 2000:
         for start, job in ours.choose():
             world.begin(start, job, 0)
-            ours.add(replace(job, job=f"{job.job}+", seq=job.seq + 10_000))
+            ours.add(replace(job, job=f"{job.job}+", turn=job.turn + 10_000))
         world.now = min(gpu.free_at for gpu in world.gpus.values() if gpu.free_at is not None)
         for name, gpu in world.gpus.items():
             if gpu.free_at is not None and gpu.free_at <= world.now + dice.random():

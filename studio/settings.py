@@ -42,8 +42,9 @@ class Settings(BaseSettings):
     )
     cluster: str = Field(
         "",
-        pattern=r"^(auto|[\w.-]+:\d+)?$",
-        description="A Ray cluster this machine is in, to paint on: auto, or the head's HOST:PORT.",
+        pattern=r"^(auto|(ray://)?[\w.-]+:\d+)?$",
+        description="A Ray cluster to paint on: auto or the head's HOST:PORT for one this machine "
+        "is in, ray://HOST:PORT from outside.",
     )
     lease_seconds: float = Field(
         120, gt=0, description="A cluster's GPU is given back after so long without work."

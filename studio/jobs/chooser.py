@@ -14,8 +14,8 @@ from studio.errors import CannotStart, Unavailable
 from studio.jobs.estimate import Estimates, Parts
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import MOST, Now, Times
-from studio.jobs.schedule import Decision, Need, Start, Waiting
 from studio.jobs.seats import Seats
+from studio.jobs.state import Decision, Need, Start, Waiting
 from studio.jobs.together import kind_of
 from studio.jobs.turns import Turns
 from studio.jobs.view import Live
@@ -80,7 +80,7 @@ class Chooser:
         now, wall = time.monotonic(), time.time()
         for job in jobs:
             since = now - max(0.0, wall - job.created_at)
-            line = (job.model, job.owner, job.priority, job.seq)
+            line = (job.model, job.owner, job.priority, job.turn)
             parts, count = self._parts(job), int(job.request["count"])
             seconds, steps = (parts.total, parts.steps) if parts else (None, 0.0)
             waiting = Waiting(job.id, *line, since, seconds, kind_of(job), count, steps)
@@ -90,12 +90,13 @@ class Chooser:
         self._turns.leave(job)
 
     def move(self, job: Job | None) -> None:
-        """It waits in another class now."""
+        """It waits in another class now, or has another turn, and then others have as well."""
         if job is None:
             return
-        if self._turns.leave(job.id):
+        before = self._turns.leave(job.id)
+        if before and before.rank != job.priority:
             self._enter([job])
-        else:  # nobody has told of it yet, or it begins at this moment
+        else:  # or nobody has told of it yet, or it begins at this moment
             self._lost_track = True
 
     def lose_track(self) -> None:
@@ -203,9 +204,13 @@ class Chooser:
         return self._estimates.seconds(job.model, job.request)
 
     def _need(self, card: ModelCard) -> Need:
-        """As few GPUs as hold it: a large one does alone what takes two small ones."""
+        """So many GPUs that most can be painted at once, and of equals as few as hold it: a large
+        one does alone what takes two small ones."""
+        only = self._reserved.get(card.name)
         most = min(card.gpus, self._seats.widest or card.gpus)
-        gb = self._seats.smallest_gb(self._reserved.get(card.name))
-        width = next((few for few in range(1, most) if card.memory_gb / few <= gb), most)
+        fit = {
+            few: self._seats.at_once(few, card.memory_gb / few, only) for few in range(1, most + 1)
+        }
+        width = max(fit, key=lambda few: (fit[few], -few)) if any(fit.values()) else most
         load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
-        return Need(width, card.memory_gb / width, load, self._reserved.get(card.name))
+        return Need(width, card.memory_gb / width, load, only)

@@ -187,7 +187,7 @@ class Cluster:
             Machines(self.slots)
         )  # first, or what is put back would be sent there again
         for slot, (inbox, life) in alive.items():
-            inbox.put(Said(slot, life, Gone("was lost with the cluster")))
+            inbox.put(Said(slot, life, Gone("was lost with the cluster", blames=False)))
 
     def _hear(self, word: dict[str, Any]) -> None:
         slot, life = word.get("slot", ""), word.get("life", 0)

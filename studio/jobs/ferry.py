@@ -27,16 +27,28 @@ SILENCE = 30.0  # seconds after which a worker is lost
 LOST = "was lost with its machine, or killed"
 LOOKS = 2.0  # seconds between two looks at the machines
 FAREWELL = 3.0  # seconds, at most
-KNOCK = """
+OUTSIDE = "ray://"  # Ray's door for machines that are not in the cluster
+SENT_AWAY = 3
+KNOCK = f"""
 import sys
 from ray._raylet import GcsClient
 from ray.exceptions import AuthenticationError
 try:
     GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5)
 except AuthenticationError:
-    sys.exit({sent_away})
+    sys.exit({SENT_AWAY})
 """
-SENT_AWAY = 3
+KNOCK_OUTSIDE = f"""
+import sys
+import grpc
+from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+door = ray_client_pb2_grpc.RayletDriverStub(grpc.insecure_channel(sys.argv[1]))
+ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
+try:
+    door.ClusterInfo(ping, timeout=5)
+except grpc.RpcError as error:
+    sys.exit({SENT_AWAY} if error.code() is grpc.StatusCode.UNAUTHENTICATED else 1)
+"""
 Word = dict[str, Any]
 
 
@@ -56,7 +68,12 @@ class Ferry:
         self._asked: list[dict[str, float]] | None = None  # an earlier ferry may have
         where = {"env_vars": {"PYTHONPATH": str(ROOT)}}  # Darkroom lies there on every machine
         ray.init(address, runtime_env=where, log_to_driver=False, logging_level=logging.WARNING)
-        self.open_to_all = _lets_anyone_in(ray.get_runtime_context().gcs_address)
+        self._outside = address.startswith(OUTSIDE)
+        self.open_to_all = (
+            _lets_anyone_in(KNOCK_OUTSIDE, address.removeprefix(OUTSIDE))
+            if self._outside
+            else _lets_anyone_in(KNOCK, ray.get_runtime_context().gcs_address)
+        )
 
         @ray.remote(concurrency_groups={"hearing": 1})  # type: ignore[call-overload]
         class Actor(Berth):
@@ -129,7 +146,8 @@ class Ferry:
 
     def _here(self) -> bool:
         """Whether the cards of this very machine are the cluster's."""
-        return self._machines.get(self._ray.get_runtime_context().get_node_id()) is not None
+        own = self._ray.get_runtime_context().get_node_id()
+        return not self._outside and self._machines.get(own) is not None
 
     def _want(self, bundles: list[dict[str, float]]) -> None:
         from ray.autoscaler.sdk import request_resources  # noqa: PLC0415
@@ -200,11 +218,11 @@ class Ferry:
             return f"{LOST} ({type(error).__name__})"
 
 
-def _lets_anyone_in(address: str) -> bool:
+def _lets_anyone_in(how: str, address: str) -> bool:
     """Knocks at the cluster without a token. Nothing but being sent away will do."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     knock = subprocess.run(
-        [sys.executable, "-c", KNOCK.format(sent_away=SENT_AWAY), address],
+        [sys.executable, "-c", how, address],
         env=known | {"RAY_AUTH_MODE": "disabled"},
         capture_output=True,
         timeout=60,

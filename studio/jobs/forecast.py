@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 
-from studio.jobs.schedule import Line, Resident, State, Waiting, schedule
+from studio.jobs.schedule import schedule
 from studio.jobs.slot import Inbox
+from studio.jobs.state import Line, Resident, State, Waiting
 from studio.jobs.together import Paid
 from studio.jobs.turns import companions
 
@@ -113,7 +114,7 @@ def _alike(lines: Mapping[Line, Sequence[Waiting]], first: Waiting) -> list[Wait
     there = (jobs for line, jobs in lines.items() if (line[0], line[2]) == (rank, model))
     return sorted(
         (one for jobs in there for one in jobs if one.kind == first.kind),
-        key=lambda one: one.seq,
+        key=lambda one: one.turn,
     )
 
 

@@ -22,7 +22,7 @@ from studio.jobs.view import View
 from studio.loras import find_loras
 from studio.request import ImageRequest, Priority, canonical
 from studio.settings import Settings
-from studio.store.rows import FINAL, Job, Room
+from studio.store.rows import FINAL, Job, Place, Room
 from studio.store.store import Store
 from studio.weights import absent, find_upscaler
 
@@ -97,6 +97,12 @@ class Line:
     def reprioritise(self, job_id: str, priority: Priority) -> Job:
         """Among those who wait in that class it stands where it would if it had been of it."""
         job = self.store.reprioritise(job_id, priority)
+        self.inbox.put(Rearranged(job))
+        return job
+
+    def move(self, job_id: str, to: Place) -> Job:
+        """Among those of the same owner that wait in its class; all others stand as they stood."""
+        job = self.store.move(job_id, to)
         self.inbox.put(Rearranged(job))
         return job
 

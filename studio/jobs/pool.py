@@ -23,9 +23,9 @@ from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
 from studio.jobs.inbox import Close, Entered, Kept, Machines, Rearranged, StopJob
 from studio.jobs.keeping import Keeper
-from studio.jobs.schedule import Resident
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
+from studio.jobs.state import Resident
 from studio.jobs.view import Live, progressed
 from studio.messages import (
     Cancel,
@@ -205,8 +205,8 @@ class Pool:
                     seat.loaded.clear()
             case Cancelled():
                 self.store.cancelled(job.id, job.token)
-            case Gone(how):
-                self._put_back(job, how, crashed=not seat.spared)
+            case Gone(how, blames):
+                self._put_back(job, how, crashed=blames and not seat.spared)
         del seat.jobs[job.id], seat.ends[job.id]
         self.feed.tell(job.id, None)
         if seat.jobs:

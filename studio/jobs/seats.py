@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from studio.jobs.cluster import Cluster
-from studio.jobs.schedule import Gpu, Resident
 from studio.jobs.slot import Gone, Slot
+from studio.jobs.state import Gpu, Resident
 from studio.messages import Cancelled, Failed, Painted
 from studio.store.rows import Job
 
@@ -136,16 +136,15 @@ class Seats:
         machines = Counter(seat.slot.machine for seat in self._seats.values() if not seat.wide)
         return max(machines.values(), default=0)
 
-    def smallest_gb(self, only: Collection[str] | None) -> float:
-        """Of these, or of all."""
-        return min(
-            (
-                seat.slot.gb
-                for seat in self._seats.values()
-                if not seat.wide and (only is None or seat.slot.name in only)
-            ),
-            default=0.0,
+    def at_once(self, gpus: int, gb: float, only: Collection[str] | None) -> int:
+        """How many pictures find room beside each other that take so many GPUs of one machine with
+        so much memory on each: of these, or of all."""
+        machines = Counter(
+            seat.slot.machine
+            for seat in self._seats.values()
+            if not seat.wide and seat.slot.gb >= gb and (only is None or seat.slot.name in only)
         )
+        return sum(there // gpus for there in machines.values())
 
     def __iter__(self) -> Iterator[Seat]:
         return iter(list(self._seats.values()))

@@ -16,6 +16,7 @@ class Gone:
     """The worker is no more, for whatever reason; `how` says it in words."""
 
     how: str
+    blames: bool = True  # its job may be the reason
 
 
 @dataclass(frozen=True, slots=True)

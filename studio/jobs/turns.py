@@ -13,22 +13,13 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from studio.jobs.schedule import (
-    Decision,
-    Gpu,
-    Line,
-    Need,
-    Passed,
-    Resident,
-    State,
-    Waiting,
-    schedule,
-)
+from studio.jobs.schedule import schedule
+from studio.jobs.state import Decision, Gpu, Line, Need, Passed, Resident, State, Waiting
 
 HALF_SECONDS = 600.0  # after which half of what an owner had, or of what was wanted, is forgotten
 NOTHING = 0.001  # seconds
 SEEN = 64  # jobs of a kind among which companions are chosen
-_seq = attrgetter("seq")
+_turn = attrgetter("turn")
 
 
 class Turns:
@@ -55,10 +46,10 @@ class Turns:
         if waiting.job in self._jobs:
             return
         self._jobs[waiting.job] = waiting
-        insort(self._lines.setdefault(waiting.line, []), waiting, key=_seq)
+        insort(self._lines.setdefault(waiting.line, []), waiting, key=_turn)
         if waiting.kind:
             alike = self._kinds.setdefault((waiting.kind, waiting.rank), [])
-            insort(alike, waiting, key=_seq)
+            insort(alike, waiting, key=_turn)
         asked = self._wanted.get(waiting.model, 0.0)
         self._wanted[waiting.model] = asked + (waiting.seconds or 1.0)
 
@@ -165,7 +156,7 @@ def companions(
     waiting, found = list(alike[:SEEN]), list[Waiting]()
     free = math.inf if most is None else most
     while fits := [one for one in waiting if one.pictures <= room and begun[one.owner] < free]:
-        one = min(fits, key=lambda each: (had.get(each.owner, 0.0), each.seq))
+        one = min(fits, key=lambda each: (had.get(each.owner, 0.0), each.turn))
         waiting.remove(one)
         found.append(one)
         room -= one.pictures
@@ -176,6 +167,6 @@ def companions(
 
 def _strike(lists: dict[Any, list[Waiting]], name: object, waiting: Waiting) -> None:
     listed = lists[name]
-    del listed[bisect_left(listed, waiting.seq, key=_seq)]
+    del listed[bisect_left(listed, waiting.turn, key=_turn)]
     if not listed:
         del lists[name]

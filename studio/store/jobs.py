@@ -7,13 +7,13 @@ nothing. Knows neither files nor who opened the transaction.
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from studio.catalog import Settled
 from studio.errors import Conflict, NotFound, TooMany
 from studio.request import ImageRequest, Priority
 from studio.store.ids import new_id
-from studio.store.rows import Event, Job, Room, State
+from studio.store.rows import Before, Event, Job, Place, Room, State
 from studio.store.tables import job, job_event
 
 RANKS = {name: rank for rank, name in enumerate(reversed(get_args(Priority)))}  # low 0 … urgent 3
@@ -114,13 +114,58 @@ def stop(tx: Connection, job_id: str, now: float) -> Job:
 
 def reprioritise(tx: Connection, job_id: str, priority: Priority, now: float) -> Job:
     """Among those that wait. What is painted or final is refused."""
-    found = find(tx, job_id)
+    found = _waits(tx, job_id)
     change = {"priority": RANKS[priority], "request": found.request | {"priority": priority}}
-    moved = None
-    if found.state == "queued":
-        moved = _move(tx, found, now, change, actor=found.owner, note=f"now {priority}")
-    if moved is None:
+    return _rearrange(tx, found, now, change, f"now {priority}")
+
+
+def move(tx: Connection, job_id: str, to: Place, now: float) -> Job:
+    """Among those of its owner that wait in its class. They exchange their turns, so that nobody
+    else has more or fewer before him than he had."""
+    found = _waits(tx, job_id)
+    its = (
+        job.c.state == "queued",
+        job.c.priority == found.priority,
+        job.c.owner == found.owner,
+    )
+    match to:
+        case "first":
+            turn, note = tx.scalar(select(func.min(job.c.turn)).where(*its)), "moved to the front"
+        case "last":
+            turn, note = tx.scalar(select(func.max(job.c.turn)).where(*its)), "moved to the end"
+        case Before(other):
+            turn, note = _turn_before(tx, found, find(tx, other), its), f"moved before {other}"
+    low, high = sorted((found.turn, turn))
+    following = func.lead if turn == low else func.lag
+    its_turn = func.coalesce(following(job.c.turn).over(order_by=job.c.turn), turn)
+    passed = select(job.c.seq, its_turn.label("turn")).where(*its, job.c.turn.between(low, high))
+    new = passed.subquery()
+    tx.execute(update(job).where(job.c.seq == new.c.seq).values(moved_to=new.c.turn))
+    return _rearrange(tx, found, now, {"moved_to": turn}, note)
+
+
+def _turn_before(tx: Connection, found: Job, other: Job, its: Sequence[ColumnElement[bool]]) -> int:
+    if (other.state, other.priority, other.owner) != ("queued", found.priority, found.owner):
+        raise Conflict(
+            f"place: {other.id} does not wait in the same class for the same owner, so nothing "
+            "can be moved before it."
+        )
+    if other.turn <= found.turn:
+        return other.turn
+    before = select(func.max(job.c.turn)).where(*its, job.c.turn < other.turn)
+    return int(tx.scalar(before) or found.turn)
+
+
+def _waits(tx: Connection, job_id: str) -> Job:
+    found = find(tx, job_id)
+    if found.state != "queued":
         raise Conflict(f"The job is {found.state}; only one that waits has a place to change.")
+    return found
+
+
+def _rearrange(tx: Connection, found: Job, now: float, change: dict[str, Any], note: str) -> Job:
+    moved = _move(tx, found, now, change, actor=found.owner, note=note)
+    assert moved  # there is one writer, and this is its transaction
     return moved
 
 
@@ -132,7 +177,7 @@ def find(tx: Connection, job_id: str) -> Job:
 
 
 def waiting(tx: Connection, limit: int | None) -> list[Job]:
-    query = select(job).where(job.c.state == "queued").order_by(job.c.priority.desc(), job.c.seq)
+    query = select(job).where(job.c.state == "queued").order_by(job.c.priority.desc(), job.c.turn)
     return [_as_job(row) for row in tx.execute(query.limit(limit))]
 
 
@@ -168,8 +213,18 @@ def place(tx: Connection, job_id: str) -> int | None:
     # Two ranges of the index; one condition with OR would read every waiting job.
     queued = select(func.count()).where(job.c.state == "queued")
     higher = queued.where(job.c.priority > own.priority)
-    earlier = queued.where(job.c.priority == own.priority, job.c.seq < own.seq)
+    earlier = queued.where(job.c.priority == own.priority, job.c.turn < own.turn)
     return tx.scalar(select(higher.scalar_subquery() + earlier.scalar_subquery()))
+
+
+def passable(tx: Connection, job_id: str) -> bool:
+    """Whether it waits behind one of its owner's and class, so that it could be moved forward."""
+    own = find(tx, job_id)
+    before = select(job.c.seq).where(
+        job.c.state == "queued", job.c.priority == own.priority, job.c.turn < own.turn
+    )
+    its = before.where(job.c.owner == own.owner).limit(1)
+    return own.state == "queued" and tx.scalar(its) is not None
 
 
 def counts(tx: Connection) -> dict[str, int]:
@@ -238,5 +293,6 @@ def _new_row(
 def _as_job(row: Row[Any]) -> Job:
     fields = dict(row._mapping)
     requested_at = fields.pop("cancel_requested_at")
+    del fields["moved_to"]
     fields["warnings"] = tuple(fields["warnings"])
     return Job(**fields, cancel_requested=requested_at is not None)

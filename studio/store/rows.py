@@ -19,8 +19,21 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """The place just before another job."""
+
+    job: str
+
+
+Place = Literal["first", "last"] | Before
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """A wish in the line. `token` rises with every claim and tells an old worker from the new."""
+    """A wish in the line. `token` rises with every claim and tells an old worker from the new.
+
+    `turn` orders those of a class; it is `seq` until the job is moved.
+    """
 
     seq: int
     id: str
@@ -42,6 +55,7 @@ class Job:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    turn: int
     cancel_requested: bool
 
 

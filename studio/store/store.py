@@ -30,7 +30,7 @@ from studio.store.gate import admit
 from studio.store.ids import new_id, not_before
 from studio.store.lock import Lock
 from studio.store.reading import only_reading
-from studio.store.rows import Event, Job, Picture, Room, State
+from studio.store.rows import Event, Job, Picture, Place, Room, State
 from studio.store.schema import prepare
 from studio.store.shelf import Shelf
 from studio.store.tables import input_picture, instance
@@ -176,6 +176,10 @@ class Store:
         with self.database.write() as tx:
             return jobs.reprioritise(tx, job_id, priority, self._clock())
 
+    def move(self, job_id: str, to: Place) -> Job:
+        with self.database.write() as tx:
+            return jobs.move(tx, job_id, to, self._clock())
+
     @property
     def paused(self) -> bool:
         """Then nothing is begun, until somebody says so; after a restart too."""
@@ -213,6 +217,11 @@ class Store:
         """How many stand before it; None unless it waits."""
         with self.database.read() as connection:
             return jobs.place(connection, job_id)
+
+    def passable(self, job_id: str) -> bool:
+        """Whether it waits and could be moved forward."""
+        with self.database.read() as connection:
+            return jobs.passable(connection, job_id)
 
     def counts(self) -> dict[str, int]:
         with self.database.read() as connection:

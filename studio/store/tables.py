@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Dialect,
     Double,
     ForeignKey,
@@ -60,12 +61,14 @@ job = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("cancel_requested_at", Double),
+    Column("moved_to", _Seq),  # the turn it was given instead of the one it came with
+    Column("turn", _Seq, Computed("coalesce(moved_to, seq)")),
     CheckConstraint(
         "state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="job_state"
     ),
     sqlite_autoincrement=True,  # a number is never given twice
 )
-Index("job_line", job.c.state, job.c.priority.desc(), job.c.seq)
+Index("job_line", job.c.state, job.c.priority.desc(), job.c.turn)
 Index("job_owner", job.c.owner, job.c.seq)
 
 job_event = Table(

@@ -43,12 +43,15 @@ LIGHT: dict[str, Any] = {
 # Clicks in our own HTML become events; a frame that is being painted asks to be followed.
 CLICKS = """
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-pick],[data-reuse],[data-try]');
+  const ours = '[data-pick],[data-reuse],[data-try],[data-next],[data-pause]';
+  const button = event.target.closest(ours);
   if (!button) return;
-  const { pick, reuse, try: prompt } = button.dataset;
+  const { pick, reuse, try: prompt, next, pause } = button.dataset;
   if (pick !== undefined) trigger('pick', { id: pick });
   if (reuse !== undefined) trigger('reuse', { id: reuse });
   if (prompt !== undefined) trigger('example', { prompt });
+  if (next !== undefined) trigger('next', { id: next });
+  if (pause !== undefined) trigger('pause', { on: pause });
 });
 """
 FOLLOWS = """
@@ -128,6 +131,8 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     # `painting` is never run by the page, but Gradio cancels for its clients only what a page can.
     when(parts["stop"].click, desk.stop, ["state"], ("note", *SHOW), cancels=[painting])
     when(parts["clock"].tick, desk.show, ["state"], SHOW)
+    when(parts["status"].pause, desk.pause, ["state"], ("note", *SHOW))
+    when(parts["live"].next, desk.paint_next, ["state"], ("note", *SHOW))
     for place in ("held", "live", "lately"):
         when(parts[place].pick, desk.pick, ["state"], ("state", "held", "lately"))
     for place in ("held", "live"):

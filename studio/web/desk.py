@@ -74,6 +74,22 @@ class Desk:
             self.studio.line.cancel(view.job.id)
         return ["", *self.show(state)]
 
+    def pause(self, event: gr.EventData, state: State) -> Shown:
+        """[note, *show]"""
+        try:
+            self.studio.line.pause(bool(getattr(event, "on", "")))
+        except DarkroomError as error:
+            return [frame.note(_spoken(str(error)), "warn"), *_skip(5)]
+        return ["", *self.show(state)]
+
+    def paint_next(self, event: gr.EventData, state: State) -> Shown:
+        """[note, *show]"""
+        try:
+            self.studio.line.move(str(getattr(event, "id", "")), "first")
+        except DarkroomError as error:  # it began meanwhile
+            return [frame.note(_spoken(str(error)), "warn"), *self.show(state)]
+        return ["", *self.show(state)]
+
     def pick(self, event: gr.EventData, state: State) -> Shown:
         """[state, held, lately]; an empty id puts the picture down."""
         state = _sound(state) | {"picture": str(getattr(event, "id", ""))}
@@ -225,7 +241,8 @@ class Desk:
         if job.state == "done":
             title = self._title(job)
             return frame.render(still(job, view.pictures, view.pictures[0], title, back=False))
-        return frame.render(unfinished(view, after, self.pace.left(view)))
+        passable = bool(view.place) and self.studio.store.passable(job.id)
+        return frame.render(unfinished(view, after, self.pace.left(view), passable))
 
     def _examples(self, state: State) -> Sequence[str]:
         catalog = self.studio.catalog

@@ -14,8 +14,9 @@ from studio.web.pace import share
 RECIPE = ("prompt", "negative_prompt", "model", "steps", "guidance", "sampler", "precision")
 
 
-def unfinished(view: View, after: int, left: float | None) -> Frame:
-    """A job that waits, is painted, or came to nothing. `after` more of the same page follow it."""
+def unfinished(view: View, after: int, left: float | None, passable: bool) -> Frame:
+    """A job that waits, is painted, or came to nothing. `after` more of the same page follow it;
+    one that is `passable` waits and could be moved forward."""
     job = view.job
     size = (int(job.request["width"]), int(job.request["height"]))
     if view.final:
@@ -33,6 +34,7 @@ def unfinished(view: View, after: int, left: float | None) -> Frame:
         done=share(view),
         follow="" if view.place else job.id,
         notes=job.warnings,
+        acts=frame.acts_of_waiting(job.id) if passable else "",
         many=job.request["count"] > 1,
     )
 

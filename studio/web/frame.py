@@ -104,6 +104,11 @@ def acts(picture: Picture, *, back: bool) -> str:
     )
 
 
+def acts_of_waiting(job: str) -> str:
+    title = "Before everything of yours that waits"
+    return f'<button type="button" data-next="{escape(job)}" title="{title}">Paint next</button>'
+
+
 def recipe(line: Sequence[str], facts: Mapping[str, object]) -> str:
     """One line for the eye, everything else one click away."""
     short = '<span class="dot">·</span>'.join(f"<span>{escape(part)}</span>" for part in line)
@@ -114,7 +119,8 @@ def recipe(line: Sequence[str], facts: Mapping[str, object]) -> str:
 
 
 def status(slots: Sequence[SlotView], waiting: int, reading: str = "", paused: bool = False) -> str:
-    """`● 2 slots · 1 painting · 3 waiting`, the dot green once something can paint.
+    """`● 2 slots · 1 painting · 3 waiting`, the dot green once something can paint, and a button
+    that pauses the line while there is one.
 
     `reading` is why nothing ever will.
     """
@@ -134,8 +140,15 @@ def status(slots: Sequence[SlotView], waiting: int, reading: str = "", paused: b
     why = "; ".join(f"{slot.name} on {slot.device}: {slot.reason}" for slot in slots)
     return (
         f'<p class="status" title="{escape(why)}"><i class="{mood}"></i>'
-        f"{escape(' · '.join(words))}</p>"
+        f"{escape(' · '.join(words))}{_pause(paused) if paused or painting or waiting else ''}</p>"
     )
+
+
+def _pause(paused: bool) -> str:
+    if paused:
+        return '<button type="button" data-pause="" title="Begin again">Go on</button>'
+    what = "Begin nothing more; what is being painted is finished"
+    return f'<button type="button" data-pause="on" title="{what}">Pause</button>'
 
 
 def note(sentence: str, mood: str = "") -> str:

@@ -5,7 +5,7 @@ import secrets
 import gradio as gr
 
 from studio.jobs.studio import Studio
-from studio.web.create import create
+from studio.web.create import CLICKS, create
 from studio.web.desk import FRESH, status_of
 from studio.web.endpoints import endpoints
 from studio.web.library import library
@@ -27,6 +27,7 @@ def build_page(studio: Studio) -> gr.Blocks:
             status = gr.HTML(
                 status_of(studio),
                 elem_id="status",
+                js_on_load=CLICKS,
                 apply_default_css=False,
             )
         with gr.Tabs(elem_id="rooms"):

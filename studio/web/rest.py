@@ -17,7 +17,7 @@ from studio.errors import NotFound, Refused
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Priority
-from studio.store.rows import Picture
+from studio.store.rows import Before, Picture, Place
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.asking import ask
 from studio.web.telling import Told, tell_job, tell_model, tell_picture, tell_row, tell_slots
@@ -124,9 +124,18 @@ class Rest:
         return await self.queue(request)
 
     async def change(self, request: Request) -> Response:
-        """Give a job that waits another `priority`: urgent, high, normal or low."""
-        job_id, priority = request.path_params["id"], _priority(await read_object(request))
-        await asyncio.to_thread(self.studio.line.reprioritise, job_id, priority)
+        """Give a job that waits another `priority`: urgent, high, normal or low. Or another `place`
+        among its owner's that wait in its class: first, last, or {"before": id}."""
+        job_id, line = request.path_params["id"], self.studio.line
+        match await read_object(request):
+            case {"priority": rank, **more} if not more and rank in get_args(Priority):
+                await asyncio.to_thread(line.reprioritise, job_id, cast(Priority, rank))
+            case {"place": "first" | "last" as end, **more} if not more:
+                await asyncio.to_thread(line.move, job_id, cast(Place, end))
+            case {"place": {"before": str(other), **rest}, **more} if not (more or rest):
+                await asyncio.to_thread(line.move, job_id, Before(other))
+            case body:
+                raise _no_change(body)
         return JSONResponse(tell_job(await asyncio.to_thread(self.studio.line.view, job_id)))
 
     async def history(self, request: Request) -> Response:
@@ -265,12 +274,14 @@ def _models(studio: Studio) -> list[Told]:
     return [tell_model(studio, card) for card in studio.catalog.cards.values()]
 
 
-def _priority(body: Mapping[str, object]) -> Priority:
-    known = get_args(Priority)
-    if set(body) != {"priority"} or body["priority"] not in known:
-        sentence = f"priority: give one of {', '.join(known)}, and nothing else."
-        raise Refused(sentence, field="priority")
-    return cast(Priority, body["priority"])
+def _no_change(body: Mapping[str, object]) -> Refused:
+    if "place" in body:
+        sentence = 'place: give "first", "last" or {"before": the id of another}, and nothing else.'
+        return Refused(sentence, field="place")
+    known = ", ".join(get_args(Priority))
+    return Refused(
+        f"priority: give one of {known}, and nothing else; or a place.", field="priority"
+    )
 
 
 def _number(request: Request, name: str, usual: int, least: int, most: int) -> int:

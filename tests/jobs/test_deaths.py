@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from studio.jobs import fake
+from studio.jobs.seats import RESTS
 from studio.jobs.slot import Gone, Inbox
 from studio.messages import FromWorker, Loading, Paint, Painted, Progress, Worn
 from tests.conftest import OpenStudio
-from tests.jobs.test_pool import paint, wish
+from tests.jobs.test_pool import paint, until, wish
 
 
 def dying(times: int) -> fake.Script:
@@ -117,6 +118,27 @@ def test_the_words_of_a_worker_that_lost_its_lease_are_dropped(open_studio: Open
     assert isinstance(stale[0], Painted)
     assert stale[0].token < view.job.token
     assert len(view.pictures) == 1
+
+
+def test_a_slot_that_does_not_come_up_rests_and_the_others_paint(open_studio: OpenStudio) -> None:
+    """F06"""
+    begun: list[float] = []
+
+    class Broken(fake.FakeSlot):
+        def start(self, inbox: Inbox, life: int) -> None:
+            begun.append(time.monotonic())
+            raise OSError(12, "Cannot allocate memory")
+
+    studio = open_studio(Broken("broken"), fake.FakeSlot("whole"))
+    jobs = studio.line.submit([wish() for _ in range(20)])
+    assert {studio.line.wait(job.id, 10).job.slot for job in jobs} == {"whole"}
+    until(lambda: len(begun) >= 2)
+    rests = [later - one for one, later in zip(begun, begun[1:], strict=False)]
+    assert all(rest >= least for rest, least in zip(rests, RESTS[1:], strict=False)), rests
+    broken, whole = studio.pool.views()
+    assert (broken.state, whole.state) == ("restarting", "idle")
+    assert "could not begin: [Errno 12] Cannot allocate memory; a new one" in broken.reason
+    assert [studio.store.job(job.id).crashes for job in jobs] == [0] * 20
 
 
 def test_a_silent_worker_is_killed_and_its_job_painted_elsewhere(open_studio: OpenStudio) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from studio.jobs import fake
 from studio.jobs.forecast import Forecaster, Look, Now, Times, play
-from studio.jobs.schedule import Gpu, Need, Resident, State, Waiting
 from studio.jobs.slot import Gone, Inbox
+from studio.jobs.state import Gpu, Need, Resident, State, Waiting
 from studio.jobs.together import Kind, Paid
 from studio.messages import FromWorker, Paint, Painted
 from tests.conftest import OpenStudio
@@ -24,7 +24,7 @@ NEEDS = {"small": Need(1, 8, 5.0), "wide": Need(2, 16, 20.0), "new": Need(1, 8, 
 def waiting(
     job: str, model: str = "small", seconds: float | None = 10.0, **more: object
 ) -> Waiting:
-    given = {"owner": "ann", "rank": 1, "seq": int(job[1:]), "since": 0.0, **more}
+    given = {"owner": "ann", "rank": 1, "turn": int(job[1:]), "since": 0.0, **more}
     return Waiting(job, model, seconds=seconds, shared=seconds or 0.0, **given)  # type: ignore[arg-type]
 
 

@@ -1,14 +1,30 @@
 """A slot that is a process: it is started, spoken to, killed and replaced."""
 
 import os
+import shlex
 import signal
+import sys
 import time
+from pathlib import Path
 
 from studio.jobs.local import LocalSlot, _without_secrets, python_command
 from studio.jobs.slot import Gone, Inbox, Said
 from studio.messages import Cancel, Hello
 from studio.request import read_request
 from tests.conftest import OpenStudio
+
+HANGS = """
+import os, signal, subprocess, sys, time
+from studio.messages import Hello, Progress, read_frame, write_frame
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+write_frame(sys.stdout.buffer, Hello(os.getpid(), "fake", "for tests", {}))
+paint = read_frame(sys.stdin.buffer)
+write_frame(sys.stdout.buffer, Progress(paint.job, paint.token, 0, 1, 8))
+child = subprocess.Popen(["sleep", "600"])
+with open(sys.argv[1], "w") as started:
+    started.write(str(child.pid))
+time.sleep(600)
+"""
 
 
 def process_slot(name: str = "local0", step_seconds: float = 0.02) -> LocalSlot:
@@ -17,9 +33,10 @@ def process_slot(name: str = "local0", step_seconds: float = 0.02) -> LocalSlot:
 
 
 def test_a_killed_worker_is_noticed_within_a_second_and_replaced(open_studio: OpenStudio) -> None:
+    """F01"""
     slot = process_slot()
     studio = open_studio(slot)
-    job = studio.line.submit([read_request({"prompt": "x", "steps": 50})])[0]
+    job, behind = studio.line.submit([read_request({"prompt": "x", "steps": n}) for n in (50, 1)])
     while not studio.line.view(job.id).live.step:
         time.sleep(0.01)
     first = slot.pid()
@@ -29,9 +46,30 @@ def test_a_killed_worker_is_noticed_within_a_second_and_replaced(open_studio: Op
     while studio.store.job(job.id).crashes == 0:
         assert time.monotonic() - began < 1.0
         time.sleep(0.005)
-    view = studio.line.wait(job.id, 20)
-    assert view.job.state == "done"
+    view, later = studio.line.wait(job.id, 20), studio.line.wait(behind.id, 20)
+    assert (view.job.state, view.job.crashes, len(view.pictures)) == ("done", 1, 1)
+    assert (later.job.state, later.job.crashes) == ("done", 0)
+    assert (view.job.finished_at or 0) <= (later.job.started_at or 0), "it had its old place"
     assert slot.pid() not in (None, first)
+
+
+def test_a_worker_that_hangs_is_killed_with_all_it_started_and_its_job_painted(
+    open_studio: OpenStudio, tmp_path: Path
+) -> None:
+    """F07: it and what it started are deaf to SIGTERM."""
+    started = tmp_path / "started"
+    fake = shlex.join(python_command("studio.jobs.fake", "0.01"))
+    hangs = shlex.join([sys.executable, "-c", HANGS, str(started)])
+    command = ["sh", "-c", f"if [ -e {started} ]; then exec {fake}; else exec {hangs}; fi"]
+    slot = LocalSlot("deaf", "fake", command, {})
+    studio = open_studio(slot, step_seconds=1.0)
+    (job,) = studio.line.submit([read_request({"prompt": "x"})])
+    view = studio.line.wait(job.id, 20)
+    assert (view.job.state, view.job.crashes, len(view.pictures)) == ("done", 1, 1)
+    ends = [event.note for event in studio.store.events(job.id)]
+    assert "worker killed by SIGKILL" in ends
+    child = Path("/proc") / started.read_text()
+    assert not child.exists() or "Z" in (child / "stat").read_text().split()[2]
 
 
 def test_the_worker_ends_when_its_parents_end_of_the_pipe_closes() -> None:

@@ -15,7 +15,7 @@ from studio.errors import Refused, TooMany, Unavailable
 from studio.jobs import fake
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
-from studio.jobs.inbox import Entered, Rearranged
+from studio.jobs.inbox import Entered
 from studio.jobs.line import Line
 from studio.jobs.pool import Pool
 from studio.jobs.seats import Fleet
@@ -355,33 +355,6 @@ def test_what_follows_the_last_step_is_told_in_words(open_studio: OpenStudio) ->
     shown.set()
     assert view.words == "picture 2 of 2, enlarging, part 1 of 9"
     assert (view.live.step, view.live.preview) == (2, b"small")
-
-
-def test_a_line_that_was_paused_is_paused_after_a_restart(open_studio: OpenStudio) -> None:
-    studio = open_studio()
-    studio.line.pause(True)
-    (job,) = studio.line.submit([wish()])
-    studio.close()
-    slot = fake.FakeSlot()
-    again = open_studio(slot)
-    time.sleep(0.3)
-    assert not slot.asked
-    again.line.pause(False)
-    assert again.line.wait(job.id, 10).job.state == "done"
-
-
-def test_a_pause_and_a_move_at_once_leave_the_line_paused(open_studio: OpenStudio) -> None:
-    studio = open_studio()
-    studio.line.pause(True)
-    (job,) = studio.line.submit([wish()])
-    studio.line.reprioritise(job.id, "high")
-    studio.line.pause(False)
-    studio.line.pause(True)
-    studio.line.inbox.put(Rearranged(studio.store.job(job.id)))  # read before, told after
-    time.sleep(0.2)
-    (later,) = studio.line.submit([wish()])
-    time.sleep(0.2)
-    assert studio.store.job(later.id).state == "queued"
 
 
 def test_a_tag_in_a_prompt_finds_its_lora(open_studio: OpenStudio) -> None:

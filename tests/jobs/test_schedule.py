@@ -1,5 +1,6 @@
 """The schedule is pure: whose turn it is, where it fits, and what is kept for whom."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -7,19 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.jobs.schedule import (
-    AGE_SECONDS,
-    PASS_SECONDS,
-    PASSES,
-    Decision,
-    Gpu,
-    Need,
-    Passed,
-    Resident,
-    State,
-    Waiting,
-    schedule,
-)
+from studio.jobs.schedule import AGE_SECONDS, PASS_SECONDS, PASSES, schedule
+from studio.jobs.state import Decision, Gpu, Need, Passed, Resident, State, Waiting
 
 NEEDS = {"sdxl": Need(1, 9, 10), "sana": Need(1, 9, 10), "flux": Need(2, 17, 30)}
 NOW = 10_000.0
@@ -27,7 +17,7 @@ NOW = 10_000.0
 
 def job(seq: int, model: str = "sdxl", **fields: object) -> Waiting:
     known = {"owner": "local", "rank": 1, "since": NOW - 1, "seconds": 3.0}
-    return Waiting(f"job{seq}", model, seq=seq, **known | fields)  # type: ignore[arg-type]
+    return Waiting(f"job{seq}", model, turn=seq, **known | fields)  # type: ignore[arg-type]
 
 
 def gpus(count: int, gb: float = 24, busy: Sequence[int] = (), until: float = NOW + 5) -> list[Gpu]:
@@ -36,7 +26,7 @@ def gpus(count: int, gb: float = 24, busy: Sequence[int] = (), until: float = NO
 
 def decide(waiting: Sequence[Waiting], there: Sequence[Gpu], **fields: object) -> Decision:
     lines: dict[tuple[int, str, str], list[Waiting]] = {}
-    for one in sorted(waiting, key=lambda one: one.seq):
+    for one in sorted(waiting, key=lambda one: one.turn):
         lines.setdefault(one.line, []).append(one)
     known: dict[str, object] = {"now": NOW, "lines": lines, "gpus": there, "needs": NEEDS}
     return schedule(State(**known | fields))  # type: ignore[arg-type]
@@ -206,6 +196,55 @@ def test_gpus_kept_for_a_model_paint_it_alone_and_nothing_else_does() -> None:
     assert held == {"job1": "every GPU is kept for other models"}
 
 
+# GPUs of unlike memory
+
+LARGE = NEEDS | {"large": Need(1, 40, 20)}
+
+
+def cards(*gb: float, busy: Sequence[int] = ()) -> list[Gpu]:
+    return [Gpu(f"g{i}", "m0", one, NOW + 5 if i in busy else None) for i, one in enumerate(gb)]
+
+
+def test_a_model_waits_for_a_card_that_is_large_enough_and_is_told_so() -> None:
+    decision = decide([job(1, "large"), job(2)], cards(24, 80, busy=[1]), needs=LARGE)
+    assert started(decision) == ["job2"]
+    assert decision.held == {"job1": "all with 40 GB are taken"}
+    (start,) = decide([job(1, "large")], cards(24, 80), needs=LARGE).starts
+    assert (start.gpus, start.reason) == (("g1",), "g1 has room for large")
+
+
+def test_a_large_card_is_left_to_those_who_need_it() -> None:
+    decision = decide([job(1), job(2, "large"), job(3)], cards(80, 10, 24), needs=LARGE)
+    assert {start.job: start.gpus for start in decision.starts} == {
+        "job1": ("g1",), "job2": ("g0",), "job3": ("g2",),
+    }  # fmt: skip
+
+
+def test_where_no_card_is_large_enough_the_largest_will_have_to_do_and_it_says_so() -> None:
+    (start,) = decide([job(1, "large")], cards(10, 24), needs=LARGE).starts
+    assert (start.gpus, start.reason) == (
+        ("g1",), "g1 has less than the 40 GB that large takes, but there is no place with more"
+    )  # fmt: skip
+    here = [Resident("sdxl", ("g0",))]
+    (start,) = decide([job(1, "flux")], cards(10, 10), residents=here).starts
+    assert start.gpus == ("g0", "g1")
+    assert start.reason.endswith("no place with more, and sdxl leaves for it")
+
+
+def test_two_large_cards_of_different_machines_are_no_place_for_a_wide_model() -> None:
+    there = [Gpu("a", "m0", 80), Gpu("b", "m0", 10), Gpu("c", "m1", 80), Gpu("d", "m1", 10)]
+    (start,) = decide([job(1, "flux")], there).starts
+    assert len({gpu.machine for gpu in there if gpu.name in start.gpus}) == 1
+    assert "less than the 17 GB" in start.reason
+
+
+def test_who_holds_it_on_a_card_that_is_too_small_is_not_waited_for() -> None:
+    """It was loaded there before the larger card came."""
+    here = [Resident("large", ("g0",))]
+    (start,) = decide([job(1, "large")], cards(24, 80), needs=LARGE, residents=here).starts
+    assert (start.gpus, start.loads) == (("g1",), True)
+
+
 # For all lines
 
 models = st.sampled_from(sorted(NEEDS))
@@ -215,15 +254,19 @@ jobs = st.lists(
         rank=st.integers(0, 3), since=st.floats(NOW - 5000, NOW),
         seconds=st.none() | st.floats(0.1, 100),
     ),
-    unique_by=lambda one: one.seq, max_size=30,
+    unique_by=lambda one: one.turn, max_size=30,
 )  # fmt: skip
 frees = st.lists(st.none() | st.floats(NOW, NOW + 100), min_size=1, max_size=16)
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[list[Waiting], list[Gpu], list[Resident]]:
-    gb = draw(st.sampled_from([10.0, 24.0, 80.0]))
-    there = [Gpu(f"g{i}", f"m{i // 8}", gb, free) for i, free in enumerate(draw(frees))]
+    """GPUs of the same memory, or of any."""
+    sizes = draw(st.lists(st.sampled_from([10.0, 24.0, 80.0]), min_size=1, max_size=16))
+    there = [
+        Gpu(f"g{i}", f"m{i // 8}", sizes[i % len(sizes)], free)
+        for i, free in enumerate(draw(frees))
+    ]
     here = [
         Resident(model, (gpu.name,))
         for gpu in there
@@ -247,6 +290,33 @@ def test_no_gpu_is_given_twice_and_no_class_is_overtaken(
         assert len(start.gpus) == NEEDS[model_of(start.job, waiting)].gpus
         assert len({gpu.machine for gpu in there if gpu.name in start.gpus}) == 1
         assert all(set(one.gpus) <= set(start.gpus) for one in start.leave)
+        need = NEEDS[model_of(start.job, waiting)]
+        large = [gpu for gpu in there if gpu.gb >= need.gb]
+        per_machine = Counter(gpu.machine for gpu in large)
+        if max(per_machine.values(), default=0) >= need.gpus:
+            assert set(start.gpus) <= {gpu.name for gpu in large}
+
+
+@settings(max_examples=300)
+@given(worlds(), st.data())
+def test_no_gpu_idles_while_a_job_that_fits_it_waits(
+    world: tuple[list[Waiting], list[Gpu], list[Resident]], data: st.DataObject
+) -> None:
+    """Where nobody waits for several, or for one that holds its model already."""
+    needs = {"sdxl": Need(1, 9), "sana": Need(1, 20), "large": Need(1, 40), "huge": Need(1, 99)}
+    some, there, _ = world
+    waiting = [
+        job(one.turn, data.draw(st.sampled_from(sorted(needs))), owner=one.owner, rank=one.rank)
+        for one in some
+    ]
+    decision = decide(waiting, there, needs=needs)
+    busy = {name for start in decision.starts for name in start.gpus}
+    idle = [gpu for gpu in there if gpu.free_at is None and gpu.name not in busy]
+    left = {one.model for one in waiting if one.job not in started(decision)}
+    most = max(gpu.gb for gpu in there)
+    for model in left:
+        gb = needs[model].gb
+        assert not any(gpu.gb >= gb or most < gb for gpu in idle), (model, decision)
 
 
 @settings(max_examples=300)
@@ -262,7 +332,7 @@ def test_a_gpu_idles_only_for_a_reason_that_is_told(
         return
     gone = set(started(decision))
     lines: dict[tuple[int, str, str], list[Waiting]] = {}
-    for one in sorted(waiting, key=lambda one: one.seq):
+    for one in sorted(waiting, key=lambda one: one.turn):
         if one.job not in gone:
             lines.setdefault(one.line, []).append(one)
     for line in lines.values():

@@ -72,9 +72,11 @@ def open_house(
     presets: Path,
     gpus: int,
     script: fake.Script = fake.paint,
-    gb: float = 24.0,
+    *gb: float,
 ) -> House:
-    slots = {f"gpu{index}": fake.FakeSlot(f"gpu{index}", script, gb) for index in range(gpus)}
+    """`gb` is each card's memory, or that of all of them."""
+    sizes = gb if len(gb) == gpus else (gb or (24.0,)) * gpus
+    slots = {f"gpu{n}": fake.FakeSlot(f"gpu{n}", script, size) for n, size in enumerate(sizes)}
     house = House(None, slots, script)  # type: ignore[arg-type]
 
     def widen(parts: list[fake.FakeSlot]) -> fake.FakeSlot:
@@ -103,8 +105,22 @@ def test_a_wide_picture_takes_two_gpus_and_the_narrow_ones_beside_it_one_each(
 def test_a_large_card_paints_alone_what_takes_two_small_ones(
     settings: Settings, presets: Path
 ) -> None:
-    house = open_house(settings, presets, 2, gb=80.0)
+    house = open_house(settings, presets, 2, fake.paint, 80.0)
     assert house.end(house.submit(WIDE)) == ["gpu0"]
+    house.studio.close()
+
+
+def test_of_unlike_cards_each_model_gets_those_it_fits_on(
+    settings: Settings, presets: Path
+) -> None:
+    house = open_house(settings, presets, 3, fake.paint, 10.0, 80.0, 10.0)
+    slots = house.end(house.submit(WIDE, NARROW, WIDE, NARROW, NARROW))
+    assert (slots[0], slots[2]) == ("gpu1", "gpu1")
+    assert {slots[1], slots[3]} <= {"gpu0", "gpu2"}
+    house.studio.close()
+    many = settings.model_copy(update={"data": settings.data / "of many"})
+    house = open_house(many, presets, 5, fake.paint, 24.0, 24.0, 24.0, 24.0, 80.0)
+    assert "+" in str(house.end(house.submit(WIDE))[0]), "two at once on the small ones are more"
     house.studio.close()
 
 

@@ -10,8 +10,8 @@ import pytest
 from studio.errors import Unavailable
 from studio.jobs import fake
 from studio.jobs.estimate import Estimates
-from studio.jobs.schedule import Need, Waiting
 from studio.jobs.slot import Gone
+from studio.jobs.state import Need, Waiting
 from studio.jobs.studio import Studio
 from studio.jobs.together import ENOUGH, Paid, Passes, kind_of
 from studio.jobs.turns import Turns

@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.jobs.schedule import AGE_SECONDS, Gpu, Need, Waiting
+from studio.jobs.schedule import AGE_SECONDS
+from studio.jobs.state import Gpu, Need, Waiting
 from studio.jobs.turns import HALF_SECONDS, Turns
 
 GPU = [Gpu("g0", "m0", 24)]

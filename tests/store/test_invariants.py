@@ -1,7 +1,8 @@
 """Random histories of the line against a model of it: the promises I1 to I11 of the durable queue.
 
-Jobs come, are claimed, kept, failed, cancelled, put back, by the right token and by old ones, with
-full disks and restarts between; after every step the store says what the model says.
+Jobs come, change their places, are claimed, kept, failed, cancelled, put back, by the right token
+and by old ones, with full disks and restarts between; after every step the store says what the
+model says.
 """
 
 import hashlib
@@ -24,25 +25,33 @@ from hypothesis.stateful import (
     rule,
 )
 
-from studio.errors import TooMany, Unavailable
+from studio.errors import Conflict, TooMany, Unavailable
+from studio.request import Priority
 from studio.settings import Settings
-from studio.store.rows import Room, State
+from studio.store.rows import Before, Job, Room, State
 from studio.store.store import Store
 from tests.store.kit import FailsAt, WatchedFiles, files_in, painted, submit, wish
 
 MOST = 6  # jobs that may wait
+OWNERS = st.sampled_from(["ann", "bob"])
 PRIORITIES = st.sampled_from(["urgent", "high", "normal", "low"])
 
 
 @dataclass
 class Expected:
-    rank: tuple[int, int]
+    priority: int
+    turn: int
+    owner: str
     state: State = "queued"
     token: int = 0
     attempts: int = 0
     crashes: int = 0
     stopping: bool = False
     tokens: list[int] = field(default_factory=list)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return -self.priority, self.turn
 
 
 class Line(RuleBasedStateMachine):
@@ -73,24 +82,24 @@ class Line(RuleBasedStateMachine):
 
     # What may happen
 
-    @rule(target=jobs, priorities=st.lists(PRIORITIES, min_size=1, max_size=3))
-    def submit_batch(self, priorities: list[str]) -> object:
+    @rule(target=jobs, priorities=st.lists(PRIORITIES, min_size=1, max_size=3), owner=OWNERS)
+    def submit_batch(self, priorities: list[str], owner: str) -> object:
         waiting = self._waiting()
-        wishes = [wish(priority=priority) for priority in priorities]
+        wishes = [wish(priority=priority, owner=owner) for priority in priorities]
         try:
             entered = submit(self.store, *wishes, room=Room(MOST))
         except TooMany:
             assert len(waiting) + len(wishes) > MOST
             return multiple()  # I9: the model keeps none of them, so the store must not either
         assert len(waiting) + len(wishes) <= MOST
-        return multiple(*(self._entered(job.id, job.priority, job.seq) for job in entered))
+        return multiple(*(self._entered(job) for job in entered))
 
     @precondition(lambda self: len(self._waiting()) < MOST)
     @rule(target=jobs, key=st.sampled_from("ab"))
     def submit_with_key(self, key: str) -> str:
         (job,) = submit(self.store, key=key, body_hash=key, room=Room(MOST))
         if key not in self.keys:
-            self.keys[key] = self._entered(job.id, job.priority, job.seq)
+            self.keys[key] = self._entered(job)
         assert self.keys[key] == job.id, "I11: one key, one job"
         return job.id
 
@@ -153,6 +162,36 @@ class Line(RuleBasedStateMachine):
             expected.stopping = True
         assert self.store.cancel(job).state == expected.state
 
+    @rule(job=jobs, to=st.sampled_from(["first", "last", "before"]), other=jobs)
+    def move(self, job: str, to: str, other: str) -> None:
+        """Those of an owner and class exchange their turns, and whose turn is when stays."""
+        expected, waiting = self.expected[job], self._waiting()
+        owners = [self.expected[name].owner for name in waiting]
+        its = [name for name in waiting if self._alike(name, job)]
+        allowed = job in its and (to != "before" or other in its)
+        try:
+            moved = self.store.move(job, Before(other) if to == "before" else to)  # type: ignore[arg-type]
+        except Conflict:
+            assert not allowed
+            return
+        assert allowed
+        turns = [self.expected[name].turn for name in its]
+        rest = [name for name in its if name != job]
+        ends = {"first": 0, "last": len(rest)}
+        at = ends[to] if to in ends else (its if other == job else rest).index(other)
+        for name, turn in zip([*rest[:at], job, *rest[at:]], turns, strict=True):
+            self.expected[name].turn = turn
+        assert moved.turn == expected.turn
+        assert [self.expected[name].owner for name in self._waiting()] == owners
+
+    @rule(job=jobs, priority=PRIORITIES)
+    def change_class(self, job: str, priority: Priority) -> None:
+        expected = self.expected[job]
+        try:
+            expected.priority = self.store.reprioritise(job, priority).priority
+        except Conflict:
+            assert expected.state != "queued"
+
     @rule()
     def restart(self) -> None:
         """I5, the other way: after a restart no file is there without its row."""
@@ -197,13 +236,17 @@ class Line(RuleBasedStateMachine):
 
     # Below
 
-    def _entered(self, job: str, priority: int, seq: int) -> str:
-        self.expected[job] = Expected((-priority, seq))
-        return job
+    def _entered(self, job: Job) -> str:
+        self.expected[job.id] = Expected(job.priority, job.seq, job.owner)
+        return job.id
 
     def _waiting(self) -> list[str]:
         waiting = [name for name, job in self.expected.items() if job.state == "queued"]
         return sorted(waiting, key=lambda name: self.expected[name].rank)
+
+    def _alike(self, one: str, other: str) -> bool:
+        a, b = self.expected[one], self.expected[other]
+        return (a.priority, a.owner) == (b.priority, b.owner)
 
     def _claim(self, job: str) -> None:
         expected = self.expected[job]

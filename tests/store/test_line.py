@@ -1,5 +1,8 @@
 """The line: who stands where, who may end a job, and that nothing acknowledged is lost."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +11,23 @@ import pytest
 
 from studio.errors import Conflict, NotFound, Refused, TooMany
 from studio.settings import Settings
-from studio.store.rows import FINAL, Room
+from studio.store.rows import FINAL, Before, Room
 from studio.store.store import Store
 from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, painted, submit, wish
 
 DAY = 24 * 3600
+MOVES = """
+import os, signal, sys
+from pathlib import Path
+from studio.settings import Settings
+from studio.store.store import Store
+from tests.store.kit import submit, wish
+store = Store.open(Settings(data=Path(sys.argv[1]), database=sys.argv[2]))
+jobs = submit(store, wish("a"), wish("b"), wish("c"))
+store.move(jobs[2].id, "first")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_an_acknowledged_job_is_found_after_reopening(
@@ -205,6 +219,54 @@ def test_a_job_that_waits_changes_its_class_and_no_other_does(store: Store) -> N
         store.reprioritise(running.id, "high")
     with pytest.raises(NotFound):
         store.reprioritise("nobody", "high")
+
+
+def test_jobs_change_turns_with_those_of_the_same_owner_and_class_alone(store: Store) -> None:
+    owners = ("ann", "bob", "ann", "bob", "ann", "ann")
+    jobs = [submit(store, wish(owner=owner))[0].id for owner in owners]
+    high = submit(store, wish(owner="ann", priority="high"))[0].id
+
+    def order() -> list[int]:
+        first, *rest = (job.id for job in store.waiting())
+        assert first == high
+        return [jobs.index(job) for job in rest]
+
+    moved = store.move(jobs[4], "first")
+    assert order() == [4, 1, 0, 3, 2, 5]
+    assert (moved.turn, moved.seq) == (store.job(high).seq - 6, store.job(high).seq - 2)
+    assert [store.place(jobs[number]) for number in order()] == [1, 2, 3, 4, 5, 6]
+    store.move(jobs[4], "last")
+    assert order() == [0, 1, 2, 3, 5, 4]
+    store.move(jobs[0], Before(jobs[4]))
+    assert order() == [2, 1, 5, 3, 0, 4]
+    store.move(jobs[4], Before(jobs[5]))
+    assert order() == [2, 1, 4, 3, 5, 0]
+    for nothing in ("first", Before(jobs[2]), Before(jobs[4])):
+        store.move(jobs[2], nothing)  # type: ignore[arg-type]
+        assert order() == [2, 1, 4, 3, 5, 0]
+    assert [event.note for event in store.events(jobs[4])][1:] == [
+        "moved to the front", "moved to the end", f"moved before {jobs[5]}",
+    ]  # fmt: skip
+    assert [store.passable(job) for job in (jobs[2], jobs[1], jobs[4], high)] == [
+        False, False, True, False,
+    ]  # fmt: skip
+    for other in (jobs[1], high):
+        with pytest.raises(Conflict, match="does not wait in the same class for the same owner"):
+            store.move(jobs[4], Before(other))
+    running = store.claim(jobs[2], "slot")
+    assert running
+    with pytest.raises(Conflict, match="is running; only one that waits"):
+        store.move(jobs[2], "last")
+    with pytest.raises(Conflict, match="does not wait"):
+        store.move(jobs[4], Before(jobs[2]))
+    store.requeue(running.id, running.token, crashed=True, note="died")
+    assert order() == [2, 1, 4, 3, 5, 0], "it is put back to the place it was moved to"
+
+
+def test_a_move_outlasts_the_death_of_the_server(both: Settings, open_store: OpenStore) -> None:
+    done = subprocess.run([sys.executable, "-c", MOVES, str(both.data), both.database], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [job.request["prompt"] for job in open_store(both).waiting()] == ["c", "a", "b"]
 
 
 def test_a_worker_that_dies_while_it_is_to_stop_ends_the_job(store: Store) -> None:

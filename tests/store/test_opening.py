@@ -34,6 +34,31 @@ print("open", flush=True)
 time.sleep(60)
 """
 
+DIES_KEEPING = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from studio.settings import Settings
+from studio.store.files import Files
+from studio.store.store import Store
+from tests.store.kit import claimed, painted
+
+class Dies(Files):
+    def write(self, path, data):
+        if sys.argv[3] == "write":
+            path.write_bytes(data[: len(data) // 2])
+            die()
+        super().write(path, data)
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+store = Store.open(Settings(data=Path(sys.argv[1]), database=sys.argv[2]), files=Dies())
+job = claimed(store)
+event.listen(store.database.writer, "commit", die)
+store.keep(job.id, painted(job))
+"""
+
 
 def test_a_second_server_is_refused_until_the_first_is_gone(
     both: Settings, open_store: OpenStore, tmp_path: Path
@@ -70,7 +95,8 @@ def test_a_closed_store_says_that_the_studio_shuts_down(
 def test_a_postgresql_that_dropped_its_connections_is_met_again(
     postgres: str, open_store: OpenStore, settings: Settings
 ) -> None:
-    store = open_store(settings.model_copy(update={"database": new_database(postgres)}))
+    url = new_database(postgres)
+    store = open_store(settings.model_copy(update={"database": url}))
     submit(store)
     with psycopg.connect(f"host={postgres} user=darkroom dbname=postgres", autocommit=True) as one:
         one.execute(
@@ -78,6 +104,19 @@ def test_a_postgresql_that_dropped_its_connections_is_met_again(
         )
     submit(store)
     assert store.counts() == {"queued": 2}
+    with psycopg.connect(f"host={postgres} user=darkroom dbname=postgres", autocommit=True) as one:
+        name = url.partition("@/")[2].partition("?")[0]
+        one.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        one.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        for act in (lambda: submit(store), store.counts):
+            with pytest.raises(Unavailable, match="does not answer") as outage:
+                act()
+            assert outage.value.status == 503
+        one.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    submit(store)
+    assert store.counts() == {"queued": 3}
 
 
 def test_a_broken_connection_that_postgresql_still_believes_in_is_an_outage(
@@ -132,7 +171,7 @@ def test_a_newer_database_is_refused(both: Settings, open_store: OpenStore) -> N
     with store.database.write() as tx:
         tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     store.close()
-    with pytest.raises(CannotStart, match="newer Darkroom .*9999.* up to 0001"):
+    with pytest.raises(CannotStart, match="newer Darkroom .*9999.* up to 0002"):
         open_store(both)
 
 
@@ -143,6 +182,33 @@ def test_the_migrations_make_the_tables_the_code_knows(
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+def test_a_line_of_the_first_version_is_painted_in_its_order(
+    both: Settings, open_store: OpenStore, tmp_path: Path
+) -> None:
+    old = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, old)
+    (old / "versions/0002_jobs_change_turns.py").unlink()
+    both.data.mkdir()
+    database = Database(database_url(both))
+    prepare(database, old)
+    with database.write() as tx:
+        for name, priority in {"a": 1, "b": 1, "c": 2}.items():
+            tx.exec_driver_sql(
+                "INSERT INTO job (id, owner, state, priority, model, attempts, crashes, token, "
+                "wish, request, warnings, timings, created_at) VALUES "
+                f"('{name}', 'local', 'queued', {priority}, 'm', 0, 0, 0, "
+                "'{}', '{}', '[]', '{}', 0)"
+            )
+        tx.exec_driver_sql(
+            "INSERT INTO job_event SELECT seq, 1, 0, NULL, 'queued', 0, 'local', '' FROM job"
+        )
+    database.close()
+    store = open_store(both)
+    assert [job.id for job in store.waiting()] == ["c", "a", "b"]
+    store.move("b", "first")
+    assert [job.id for job in store.waiting()] == ["c", "b", "a"]
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_an_upgrade_is_whole_or_not_at_all_and_a_copy_is_made_first(
     both: Settings, open_store: OpenStore, tmp_path: Path, broken: bool
@@ -151,9 +217,9 @@ def test_an_upgrade_is_whole_or_not_at_all_and_a_copy_is_made_first(
     submit(store)
     store.close()
     shutil.copytree(MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/0002_next.py").write_text(
+    (tmp_path / "migrations/versions/0003_next.py").write_text(
         "from alembic import op\nimport sqlalchemy as sa\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n"
         "    op.add_column('job', sa.Column('mood', sa.Text))\n"
         f"    assert not {broken}\n"
@@ -167,11 +233,34 @@ def test_an_upgrade_is_whole_or_not_at_all_and_a_copy_is_made_first(
     columns = {column["name"] for column in inspect(database.writer).get_columns("job")}
     assert ("mood" in columns) is not broken
     database.close()
-    copies = list(both.data.glob("darkroom.db.before-0002-*"))
+    copies = list(both.data.glob("darkroom.db.before-0003-*"))
     assert len(copies) == (0 if both.database else 1)
     for copy in copies:
         with closing(sqlite3.connect(copy)) as connection:
             assert connection.execute("SELECT state FROM job").fetchall() == [("queued",)]
+
+
+@pytest.mark.parametrize("moment", ["write", "commit"])
+def test_a_picture_whose_keeping_the_server_did_not_survive_is_painted_again(
+    both: Settings, open_store: OpenStore, moment: str
+) -> None:
+    """F09, F10: killed in the middle of a file, and between the files and their row."""
+    command = [sys.executable, "-c", DIES_KEEPING, str(both.data), both.database, moment]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    left = files_in(both.data)
+    assert [".part-" in name for name in left] == {"write": [True], "commit": [False] * 2}[moment]
+    store = open_store(both)
+    assert files_in(both.data) == []
+    lost = both.data / "lost+found"
+    found = [path.suffix for path in lost.iterdir()] if lost.exists() else []
+    assert sorted(found) == {"write": [], "commit": [".png", ".webp"]}[moment]
+    (name,) = store.recover()
+    assert [job.id for job in store.waiting()] == [name]
+    assert store.pictures() == []
+    job = store.claim(name, "slot")
+    assert job
+    (kept,) = store.keep(name, painted(job)) or ()
+    assert store.file(kept).is_file()
 
 
 def test_half_files_go_and_a_file_without_a_row_is_set_aside(

@@ -59,6 +59,29 @@ def test_http_refuses_in_a_sentence(
     assert house.studio.store.counts() == before
 
 
+@pytest.mark.parametrize("address", ["/api/jobs", "/v1/images/generations"])
+def test_what_breaks_inside_is_told_to_the_log_alone(
+    house: House,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """F46"""
+
+    def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("postgresql://bob:s3cret@10.0.0.7/x at 0x7f00")
+
+    monkeypatch.setattr(house.studio.store, "submit", breaks)
+    answer = house.http.post(address, json={"prompt": "x", "width": 64, "height": 64})
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"] == (
+        "Something broke here; the log of the studio says what."
+    )
+    for inside in ("s3cret", "10.0.0.7", "0x7f", "RuntimeError", "Traceback", ".py"):
+        assert inside not in answer.text + str(answer.headers)
+    assert "s3cret" in caplog.text and "Traceback" in caplog.text
+
+
 @pytest.mark.parametrize("content", ["", "[]", "null", '"x"', "{", '{"prompt": "x"} x', "[" * 9999])
 def test_what_is_not_an_object_is_refused(house: House, content: str) -> None:
     answer = house.http.post("/api/jobs", content=content)

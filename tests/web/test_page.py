@@ -165,6 +165,29 @@ def test_stop_stops_it(house: House, open_page: OpenPage) -> None:
     assert house.studio.store.jobs(limit=1)[0].state == "cancelled"
 
 
+def test_the_line_is_paused_and_what_waits_is_painted_next(
+    house: House, open_page: OpenPage
+) -> None:
+    page = open_page()
+    status, words = page.locator("#status"), page.locator("#live .words")
+    ask(page, "crawl moor")
+    status.get_by_role("button", name="Pause").click()
+    expect(status).to_contain_text("1 painting · paused")
+    expect(page.locator("#live .stage.still")).to_be_visible(timeout=10_000)
+    others = [house.http.post("/api/jobs", json={"prompt": "x"}).json()["id"] for _ in range(2)]
+    ask(page, "a gate")
+    expect(words).to_contain_text("waiting, 2 before it: the line is paused")
+    page.get_by_role("button", name="Paint next").click()
+    expect(words).to_contain_text("next in line: the line is paused")
+    expect(page.get_by_role("button", name="Paint next")).to_have_count(0)
+    status.get_by_role("button", name="Go on").click()
+    expect(page.locator("#live .stage.still")).to_be_visible()
+    expect(status).not_to_contain_text("paused")
+    for job in others:
+        assert house.studio.line.wait(job, 5).job.state == "done"
+    expect(status.locator("button")).to_have_count(0, timeout=10_000)  # nothing is there to pause
+
+
 def test_several_wishes_wait_in_line_and_failures_are_sentences(open_page: OpenPage) -> None:
     page = open_page()
     for prompt in ("crawl one", "crawl two", "crawl three"):

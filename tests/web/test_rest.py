@@ -123,7 +123,9 @@ def test_the_same_key_gives_the_same_job(house: House) -> None:
     again = house.http.post("/api/jobs", json=WISH, headers=key).json()
     other = house.http.post("/api/jobs", json=WISH | {"seed": 1}, headers=key)
     assert first["id"] == again["id"]
-    assert other.status_code in (409, 422) and "key" in other.json()["error"]["message"]
+    assert other.status_code == 422
+    assert "came with another wish" in other.json()["error"]["message"]
+    assert [job["id"] for job in house.http.get("/api/jobs").json()["jobs"]].count(first["id"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_one_that_waits_is_moved_to_another_class(house: House) -> None:
     moved = house.http.patch(f"/api/jobs/{high}", json={"priority": "urgent"}).json()
     assert moved["words"].startswith("next in line")
     assert house.http.get(f"/api/jobs/{low}").json()["words"].startswith("waiting, 1 before it")
-    for body in ({"priority": "first"}, {"place": 1}, {"priority": "high", "seed": 1}):
+    for body in ({"priority": "first"}, {"priority": "high", "seed": 1}, {}):
         refused = house.http.patch(f"/api/jobs/{high}", json=body)
         assert refused.status_code == 422
         assert "urgent, high, normal, low" in refused.json()["error"]["message"]
@@ -236,11 +238,52 @@ def test_one_that_waits_is_moved_to_another_class(house: House) -> None:
     assert house.http.patch(f"/api/jobs/{low}", json={"priority": "high"}).status_code == 409
 
 
+def test_one_that_waits_is_moved_before_others(house: House) -> None:
+    house.http.post("/api/queue/pause")
+    jobs = [house.http.post("/api/jobs", json=WISH).json()["id"] for _ in range(3)]
+
+    def places() -> list[int]:
+        return [house.http.get(f"/api/jobs/{job}").json()["place"] for job in jobs]
+
+    for place, then in (
+        ("first", [1, 2, 0]),
+        ({"before": jobs[1]}, [0, 2, 1]),
+        ("last", [0, 1, 2]),
+    ):
+        moved = house.http.patch(f"/api/jobs/{jobs[2]}", json={"place": place})
+        assert (moved.json()["place"], places()) == (then[2], then)
+    for place in (1, "next", {"before": 1}, {"before": jobs[0], "after": jobs[1]}, None):
+        refused = house.http.patch(f"/api/jobs/{jobs[2]}", json={"place": place})
+        assert refused.status_code == 422
+        assert 'give "first", "last" or {"before"' in refused.json()["error"]["message"]
+    both = house.http.patch(f"/api/jobs/{jobs[2]}", json={"place": "first", "priority": "high"})
+    assert both.status_code == 422
+    gone = house.http.patch(f"/api/jobs/{jobs[2]}", json={"place": {"before": "nobody"}})
+    assert gone.status_code == 404
+    house.http.post("/api/queue/resume")
+    assert house.studio.line.wait(jobs[2], 5).job.state == "done"
+    final = house.http.patch(f"/api/jobs/{jobs[2]}", json={"place": "first"})
+    assert final.status_code == 409
+
+
 def test_what_does_not_exist_is_said_in_json(house: House) -> None:
     for address in ("/api/nothing", "/api/jobs/unknown", "/pictures/unknown", "/thumbs/unknown"):
         answer = house.http.get(address)
         assert answer.status_code == 404, address
         assert answer.json()["error"]["code"] == "not_found"
+
+
+def test_a_picture_whose_file_was_deleted_by_hand_is_not_found_and_its_row_stays(
+    house: House,
+) -> None:
+    """F49"""
+    told = house.http.post("/api/generate", json=WISH).json()["images"][0]
+    house.studio.store.file(house.studio.store.picture(told["id"])).unlink()
+    answer = house.http.get(told["url"])
+    assert answer.status_code == 404
+    assert "no longer in the data folder" in answer.text
+    assert told["id"] in [one["id"] for one in house.http.get("/api/history").json()["pictures"]]
+    assert house.http.get(f"/api/jobs/{told['job']}").json()["state"] == "done"
 
 
 def test_the_list_of_addresses_needs_nothing_from_elsewhere(house: House) -> None:
