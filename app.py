@@ -121,7 +121,7 @@ def backup(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def models(settings: Settings, asked: argparse.Namespace) -> int:
-    from studio import hub
+    from studio import hub, upscalers
     from studio.presets import load_catalog
     from studio.weights import absent
 
@@ -131,13 +131,18 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
         for there in hub.survey(list(catalog.cards.values()), folder):
             size = f"{there.gb:6.1f} GB" if there.gb else " " * 9
             print(f"{there.card.name:<18} {size}  {there.place:<20} {there.card.title}")
+        for one in upscalers.find_upscalers(catalog.upscalers, folder):
+            print(f"{one.card.name:<29} {one.place:<20} {one.card.title}, enlarges")
         return 0
     if not asked.name and asked.what != "check":
         raise Refused(f"models {asked.what}: which? `models list` names them.", field="name")
-    cards = [catalog.find(name) for name in asked.name] or list(catalog.cards.values())
+    enlarging, names = upscalers.split(asked.name, catalog.upscalers, folder)
+    wrong = sum(upscalers.tend(asked.what, one, folder) for one in enlarging)
+    if asked.name and not names:
+        return 1 if wrong else 0
+    cards = [catalog.find(name) for name in names] or list(catalog.cards.values())
     if not asked.name:  # of all that are here
         cards = [card for card in cards if not absent(card, folder)]
-    wrong = 0
     for card in cards:
         if asked.what == "pull":
             hub.pull(card, folder)
@@ -160,7 +165,7 @@ FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 def _wished(asked: argparse.Namespace, out: Path) -> dict[str, object]:
     names = ("negative_prompt", "model", "aspect", "width", "height", "seed", "steps", "guidance")
-    names += ("sampler", "count", "look", "quality", "precision", "upscale")
+    names += ("sampler", "count", "look", "quality", "precision", "upscale", "upscaler")
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
     given |= {"loras": [_lora(text) for text in asked.lora]}
     # An ending we do not know is passed on as it is: the request names the three that exist.
@@ -224,6 +229,7 @@ def _paint_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--upscale", type=int, choices=(1, 2, 4))
+    parser.add_argument("--upscaler", help="of those here: `models list` names them")
     parser.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
     parser.set_defaults(act=paint)
 

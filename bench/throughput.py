@@ -26,7 +26,8 @@ from studio.messages import Failed, Hello, Leave, Paint, Painted
 from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import Settings
-from studio.weights import find_upscaler, find_weights
+from studio.upscalers import find_upscalers, upscaler_of
+from studio.weights import find_weights
 
 POLL_SECONDS = 0.2
 LOAD = 0.7
@@ -153,14 +154,17 @@ class Bare:
             slot.send(Leave())
 
     def _message(self, dice: random.Random) -> Paint:
-        settled = self._catalog.settle(read_request(_wish(self._asked, dice)))
+        upscalers = find_upscalers(self._catalog.upscalers, self._models)
+        wish = read_request(_wish(self._asked, dice))
+        settled = self._catalog.settle(wish, upscalers=upscalers)
+        request = settled.request.model_dump(mode="json")
         return Paint(
             job="bare",
             token=0,
-            request=settled.request.model_dump(mode="json"),
+            request=request,
             card=settled.card.model_dump(mode="json"),
             folder=find_weights(settled.card, self._models),
-            upscaler=find_upscaler(self._models) if settled.request.upscale != 1 else "",
+            upscaler=upscaler_of(request, self._catalog.upscalers, self._models),
         )
 
     def _hear(self, kind: type) -> str:

@@ -19,7 +19,7 @@ from starter.autoencoder import decode, encode
 from starter.lesson import Lesson, accelerator
 from starter.train import OUT as STARTER
 from starter.world import SIZE, render
-from studio.engine.upscale import SRVGGNetCompact
+from studio.engine.enlargers import SRVGGNetCompact
 
 OUT = Path(__file__).parent / "upscaler" / "starter-x2.safetensors"
 FEATURES, LAYERS = 40, 10

@@ -28,7 +28,8 @@ from studio.messages import Paint
 from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import ROOT
-from studio.weights import find_upscaler, find_weights
+from studio.upscalers import find_upscalers, upscaler_of
+from studio.weights import find_weights
 
 MODELS = ROOT / "outputs" / "models"
 TOGETHER = "all_five"
@@ -43,16 +44,18 @@ class Easel:
         self._residents = Residents(device, MODELS, "auto")
 
     def paint(self, **wish: object) -> Image.Image:
-        known = find_loras(MODELS)
-        settled = self._catalog.settle(read_request({"model": "starter", **wish}), known)
+        known = find_upscalers(self._catalog.upscalers, MODELS)
+        whole = read_request({"model": "starter", **wish})
+        settled = self._catalog.settle(whole, find_loras(MODELS), upscalers=known)
         request = settled.request
+        asked = request.model_dump(mode="json")
         message = Paint(
             job="starter",
             token=0,
-            request=request.model_dump(mode="json"),
+            request=asked,
             card=settled.card.model_dump(mode="json"),
             folder=find_weights(settled.card, MODELS),
-            upscaler=find_upscaler(MODELS) if request.upscale != 1 else "",
+            upscaler=upscaler_of(asked, self._catalog.upscalers, MODELS),
             loras=lora_files([use.name for use in request.loras], MODELS),
         )
         painted = paint(message, self._residents, previews=False, tell=lambda said: None)

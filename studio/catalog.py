@@ -19,6 +19,7 @@ from studio.formats.prompt import blends, inert_syntax, take_loras
 from studio.loras import Lora, check, triggers_of
 from studio.request import MAX_SEED, ImageRequest, LoraUse, Part, Quality, Upscale, read_request
 from studio.starts import begin, shape
+from studio.upscalers import Upscaler, UpscalerCard, choose, say
 from studio.vocabulary import unknown_sentence, unknown_words
 
 # fmt: off
@@ -84,6 +85,7 @@ class ModelCard(Part):
     )
     max_references: int = Field(0, ge=0, le=16)
     upscale: Upscale = Field(1, description="How much its pictures are enlarged if none says.")
+    upscaler: str = Field("", description="What enlarges them if none is named; empty: the best.")
     half: Literal["bf16", "fp16"] = Field("bf16", description="The half precision it was made for.")
     gpus: int = Field(1, ge=1, le=8)
     tokens: int = Field(512, ge=1, description="How many its text encoder reads, if it ends there.")
@@ -159,9 +161,12 @@ class Settled:
 
 
 class Catalog:
-    def __init__(self, cards: list[ModelCard], looks: list[Look]) -> None:
+    def __init__(
+        self, cards: list[ModelCard], looks: list[Look], upscalers: Sequence[UpscalerCard] = ()
+    ) -> None:
         self.cards = {card.name: card for card in cards}
         self.looks = {look.name: look for look in looks}
+        self.upscalers = tuple(upscalers)
         self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
         self.default = next((card for card in cards if card.default), cards[0])
 
@@ -184,10 +189,12 @@ class Catalog:
         wish: ImageRequest,
         loras: Sequence[Lora] = (),
         inputs: Mapping[str, Input] | None = None,
+        upscalers: Sequence[Upscaler] | None = None,
     ) -> Settled:
         """The wish made whole for its card. Settling what is settled changes nothing.
 
-        `loras` are those of this machine, `inputs` the pictures of the wish, by their hashes.
+        `loras` and `upscalers` are those of this machine, `inputs` the pictures of the wish, by
+        their hashes. Without `upscalers` nobody chooses one.
         """
         card, inputs = self.find(wish.model), inputs or {}
         _refuse_what_is_not_built(wish)
@@ -216,6 +223,9 @@ class Catalog:
             warnings.append(unknown_sentence(card.title, unknown))
         if wish.quality and wish.steps is None and wish.quality not in card.quality:
             warnings.append(f"{card.title} has one quality; {wish.quality!r} changes nothing.")
+        times = _upscale(wish, card, max(width, height))
+        upscaler, said = _upscaler(wish, card, times, upscalers)
+        warnings += said
         whole = wish.model_dump() | {
             "model": card.name,
             "aspect": None,
@@ -228,7 +238,8 @@ class Catalog:
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
             "steps": steps,
             "guidance": guidance,
-            "upscale": _upscale(wish, card, max(width, height)),
+            "upscale": times,
+            "upscaler": upscaler,
             "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
             **start,
         }
@@ -316,6 +327,19 @@ def _upscale(wish: ImageRequest, card: ModelCard, side: int) -> int:
             field="upscale",
         )
     return times
+
+
+def _upscaler(
+    wish: ImageRequest, card: ModelCard, times: int, known: Sequence[Upscaler] | None
+) -> tuple[str, list[str]]:
+    """Which one enlarges, and what it does that was not asked of it."""
+    if times == 1:
+        unused = f"The upscaler {wish.upscaler!r} has no effect: nothing is enlarged."
+        return "", [unused] if wish.upscaler else []
+    if known is None:
+        return wish.upscaler, []
+    chosen = choose(wish.upscaler, card.upscaler, times, known)
+    return chosen.card.name, say(chosen.card, times)
 
 
 def _steps(wish: ImageRequest, card: ModelCard) -> int:

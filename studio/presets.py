@@ -1,4 +1,4 @@
-"""Reads `presets/`: model cards, looks and the words for sizes, each checked at start.
+"""Reads `presets/`: model cards, upscalers, looks and words for sizes, each checked at start.
 
 An error names the file and the key, because these files are written by hand.
 """
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from studio.catalog import Catalog, Look, ModelCard
 from studio.errors import CannotStart, Refused, field_sentence
+from studio.upscalers import UpscalerCard
 
 
 def load_catalog(folder: Path, default: str = "") -> Catalog:
@@ -19,8 +20,9 @@ def load_catalog(folder: Path, default: str = "") -> Catalog:
     if not cards:
         raise CannotStart(f"{folder / 'models'} holds no model card (*.toml).")
     looks = [_look(path) for path in sorted((folder / "looks").glob("*.toml"))]
+    upscalers = [_upscaler(path) for path in sorted((folder / "upscalers").glob("*.toml"))]
     _refuse_doubles(cards)
-    catalog = Catalog(cards, looks)
+    catalog = Catalog(cards, looks, upscalers)
     try:
         catalog.default = catalog.find(default)
     except Refused as refusal:
@@ -43,6 +45,13 @@ def _card(path: Path, shapes: dict[str, Any]) -> ModelCard:
         }
     try:
         return ModelCard.model_validate(fields)
+    except ValidationError as error:
+        raise CannotStart(f"{path}: {field_sentence(error)[1]}") from None
+
+
+def _upscaler(path: Path) -> UpscalerCard:
+    try:
+        return UpscalerCard.model_validate({"name": path.stem, **_read(path)})
     except ValidationError as error:
         raise CannotStart(f"{path}: {field_sentence(error)[1]}") from None
 

@@ -114,6 +114,11 @@ class ImageRequest(Part):
     upscale: Upscale | None = Field(
         None, description="Enlarge the finished picture; empty: as the model's card says."
     )
+    upscaler: Text = Field(
+        "",
+        max_length=128,
+        description="What enlarges it, by name; empty: what the model's card says, or the best.",
+    )
     output_format: OutputFormat = Field("png", description="Kind of file.")
     quality: Quality | None = Field(
         None, description="Speed or finish, as the card measures it; steps override it."

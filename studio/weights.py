@@ -13,7 +13,6 @@ from studio.errors import Refused
 from studio.settings import ROOT
 
 EMBEDDED = "embedded:"
-UPSCALER = "starter-x2"
 
 
 def find_weights(card: ModelCard, model_folder: Path) -> str:
@@ -41,25 +40,6 @@ def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
     if cached:
         return cached
     raise _missing(card)
-
-
-def find_upscaler(model_folder: Path) -> str:
-    """The network that enlarges."""
-    file = upscaler_file(model_folder)
-    if file is None:
-        raise Refused(
-            f"upscale: the upscaler {UPSCALER}.safetensors is not on this machine. "
-            f"Put it into {model_folder / 'upscalers'}, or ask for upscale 1.",
-            field="upscale",
-        )
-    return str(file.resolve())
-
-
-def upscaler_file(model_folder: Path) -> Path | None:
-    """One in the model folder wins over the one that came along."""
-    folders = (model_folder / "upscalers", ROOT / "starter" / "upscaler")
-    files = (folder / f"{UPSCALER}.safetensors" for folder in folders)
-    return next((file for file in files if file.is_file()), None)
 
 
 def absent(card: ModelCard, model_folder: Path) -> str:

@@ -122,6 +122,12 @@ class _Job:
                 conditions |= painter.family.begin(*begun)
             self.conditions = conditions
 
+    def say_also(self, done: str) -> None:
+        """What only came about while it was painted."""
+        if done and done not in self.warnings:
+            self.warnings[done] = None
+            self.recipe["warnings"].append(done)
+
     def _breathe(self) -> None:
         """A sign of life, and the moment to hear a cancel."""
         self.progress(0, 0)
@@ -230,11 +236,12 @@ def _develop(
 
         try:
             with _timed("upscale", [job]):
-                image = upscaler.enlarge(image, request.upscale or 1, before_tile)
+                image, done = upscaler.enlarge(image, request.upscale or 1, before_tile)
                 if inputs.fine(image.size):
                     image = inputs.keep(image)
         except Stopped:
             return
+        job.say_also(done)
     with _timed("save", [job]):
         own = {**job.recipe, "seed": shot.seed, "index": shot.index}
         if together > 1:

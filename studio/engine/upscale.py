@@ -1,8 +1,8 @@
-"""Enlarges finished pictures with Real-ESRGAN's compact network, tile by tile.
+"""Enlarges finished pictures, piece by piece, with the networks of `enlargers`.
 
-The network is our own code under the official names, so that official weights load as they are; its
-shape is read from the weights. Tiles see as far beyond their edge as the network looks, so no seam
-can be. Four times is the same network twice.
+A piece sees as far beyond its edge as the layers look that are run over it, so no seam can be,
+however deep the network is. What a network does at once is not always what was asked: it may be
+used twice, or its result be averaged to half.
 """
 
 import itertools
@@ -13,45 +13,19 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
-from studio.engine.failures import PaintError, is_the_devices
-from studio.hashes import file_hash
+from studio.engine.enlargers import Layers, load
+from studio.engine.failures import PaintError, is_out_of_memory
+from studio.formats.enlargers import ways
 
 TILE = 256  # pixels a side of what goes in: a CPU core takes under a second for it
+FALLS = 2  # of memory, each with a piece half as large; then all but the piece lies in main memory
 MOST_OFF = 2 / 255  # what bf16 may change; a network that it changes more runs in fp32
+SMALLER = "memory ran out, so it was enlarged in smaller parts"
 
 BeforeTile = Callable[[int, int], None]
-
-
-class SRVGGNetCompact(nn.Module):
-    def __init__(
-        self,
-        num_in_ch: int = 3,
-        num_out_ch: int = 3,
-        num_feat: int = 64,
-        num_conv: int = 16,
-        upscale: int = 4,
-    ) -> None:
-        super().__init__()
-        self.upscale = upscale
-        self.reach = num_conv + 2  # pixels that one of the result looks at, each way
-        layers: list[nn.Module] = [nn.Conv2d(num_in_ch, num_feat, 3, 1, 1), nn.PReLU(num_feat)]
-        for _ in range(num_conv):
-            layers += [nn.Conv2d(num_feat, num_feat, 3, 1, 1), nn.PReLU(num_feat)]
-        layers.append(nn.Conv2d(num_feat, num_out_ch * upscale**2, 3, 1, 1))
-        self.body = nn.ModuleList(layers)
-        self.upsampler = nn.PixelShuffle(upscale)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = x.to(next(self.parameters()).dtype)
-        for layer in self.body:
-            out = layer(out)
-        larger: torch.Tensor = self.upsampler(out).to(x.dtype)
-        return larger + interpolate(x, scale_factor=self.upscale, mode="nearest")
 
 
 class Upscaler:
@@ -61,8 +35,9 @@ class Upscaler:
     """
 
     def __init__(self, file: Path, device: str, *, bf16: bool) -> None:
-        self._device = device
-        self._network, dtype = _network(file).to(device), "fp32"
+        self._device, self._falls = device, 0
+        network, original = load(file)
+        self._network, dtype = network.to(device), "fp32"
         # The convolutions' favourite order: half the time on a CPU.
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if bf16:
@@ -71,80 +46,105 @@ class Upscaler:
                 self._network, dtype = half, "bf16"
         self.marks = {
             "upscaler": file.stem,
-            "upscaler_hash": file_hash(file),
+            "upscaler_hash": original,
             "upscaler_dtype": dtype,
         }
 
-    def enlarge(self, image: Image.Image, times: int, before_tile: BeforeTile) -> Image.Image:
-        """`before_tile` hears how many tiles are done, of how many; what it raises stops it."""
-        passes = self._passes(times)
-        sides = [[side * self._network.upscale**n for side in image.size] for n in range(passes)]
-        tiles = sum(math.ceil(width / TILE) * math.ceil(height / TILE) for width, height in sides)
+    def enlarge(
+        self, image: Image.Image, times: int, before_tile: BeforeTile
+    ) -> tuple[Image.Image, str]:
+        """The picture, and what had to be done for it, in words. `before_tile` hears how many tiles
+        are done, of how many; what it raises stops it."""
+        while True:
+            try:
+                larger = self._enlarge(image.convert("RGB"), times, before_tile)
+                break
+            except Exception as error:
+                if not is_out_of_memory(error) or self._falls == FALLS:
+                    raise
+                self._falls += 1
+        if "A" in image.getbands():
+            larger.putalpha(image.getchannel("A").resize(larger.size, Image.Resampling.BICUBIC))
+        return larger, SMALLER if self._falls else ""
+
+    def _enlarge(self, image: Image.Image, times: int, before_tile: BeforeTile) -> Image.Image:
+        passes, smaller = self._ways(times)
+        scale, tile = self._network.scale, self._tile
+        sides = [
+            [side * scale**n / self._network.packed for side in image.size] for n in range(passes)
+        ]
+        tiles = sum(math.ceil(width / tile) * math.ceil(height / tile) for width, height in sides)
+        tiles *= self._network.pieces
         done = itertools.count()
-        for _ in range(passes):
-            image = self._enlarge_once(image, lambda: before_tile(next(done), tiles))
+        for left in range(passes - 1, -1, -1):
+            image = self._enlarge_once(
+                image, 1 if left else smaller, lambda: before_tile(next(done), tiles)
+            )
         return image
 
-    def _passes(self, times: int) -> int:
-        passes = round(math.log(times, self._network.upscale))
-        if self._network.upscale**passes != times:
+    @property
+    def _tile(self) -> int:
+        return TILE >> self._falls
+
+    def _ways(self, times: int) -> tuple[int, int]:
+        found = ways(self._network.scale, times)
+        if found is None:
             raise PaintError(
                 "model_invalid",
-                f"upscale: this upscaler enlarges {self._network.upscale} times at once, "
+                f"upscale: this upscaler enlarges {self._network.scale} times at once, "
                 f"so never {times} times. Choose another number.",
             )
-        return passes
+        return found
 
     @torch.inference_mode()
-    def _enlarge_once(self, image: Image.Image, before_tile: Callable[[], None]) -> Image.Image:
-        (width, height), times, reach = image.size, self._network.upscale, self._network.reach
+    def _enlarge_once(
+        self, image: Image.Image, smaller: int, before_tile: Callable[[], None]
+    ) -> Image.Image:
+        network = self._network
+        home = self._device if self._falls < FALLS else "cpu"
+
+        def cut(layers: Layers, given: torch.Tensor, reach: int, times: int = 1) -> torch.Tensor:
+            """The result lies where the whole is kept, which need not be the device."""
+            made, tile = None, self._tile
+            height, width = given.shape[-2:]
+            for top, left in itertools.product(range(0, height, tile), range(0, width, tile)):
+                before_tile()
+                above, before = max(0, top - reach), max(0, left - reach)
+                seen = given[..., above : top + tile + reach, before : left + tile + reach]
+                part = layers(seen.to(self._device))
+                part = part[..., (top - above) * times :, (left - before) * times :]
+                part = part[..., : tile * times, : tile * times]
+                if made is None:
+                    made = torch.empty(
+                        (1, part.shape[1], height * times, width * times),
+                        dtype=part.dtype,
+                        device=home,
+                        memory_format=torch.channels_last,
+                    )
+                bottom, right = top * times + part.shape[-2], left * times + part.shape[-1]
+                made[..., top * times : bottom, left * times : right] = part
+            assert made is not None, "a picture has pixels"
+            return made
+
+        def head(seen: torch.Tensor) -> torch.Tensor:
+            larger = network.head(seen)
+            return _bytes(avg_pool2d(larger, smaller) if smaller > 1 else larger)
+
         given = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-        given = given.view(height, width, 3)
-        made = torch.empty(height * times, width * times, 3, dtype=torch.uint8)
-        for top, left in itertools.product(range(0, height, TILE), range(0, width, TILE)):
-            before_tile()
-            above, before = max(0, top - reach), max(0, left - reach)
-            seen = given[above : top + TILE + reach, before : left + TILE + reach]
-            tile = self._bytes(seen)[(top - above) * times :, (left - before) * times :]
-            tile = tile[: TILE * times, : TILE * times]
-            place = made[top * times : (top + TILE) * times, left * times : (left + TILE) * times]
-            place.copy_(tile[: place.shape[0], : place.shape[1]])
-        return Image.fromarray(made.numpy())
-
-    def _bytes(self, seen: torch.Tensor) -> torch.Tensor:
-        pixels = seen.to(self._device).permute(2, 0, 1).unsqueeze(0).float().div(255)
-        pixels = self._network.forward(pixels.contiguous(memory_format=torch.channels_last))
-        if not torch.isfinite(pixels).all():
-            raise PaintError(
-                "precision", "upscale: the enlarged picture came out as no numbers. Try without it."
-            )
-        return pixels[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
+        given = given.view(1, image.height, image.width, 3).permute(0, 3, 1, 2).to(home)
+        seen = network.trunk(given.float().div_(255), cut)
+        times = network.scale // smaller
+        made = cut(head, seen, network.reach, times * network.packed)
+        made = made[0, :, : image.height * times, : image.width * times]
+        return Image.fromarray(made.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def _network(file: Path) -> SRVGGNetCompact:
-    """The shape of the network follows from its weights."""
-    try:
-        weights = load_file(file)
-        convolutions = [
-            w for name, w in weights.items() if w.ndim == 4 and name.startswith("body.")
-        ]
-        upscale = math.isqrt(weights[f"body.{2 * len(convolutions) - 2}.weight"].shape[0] // 3)
-        if upscale < 2:
-            raise ValueError("its last layer does not enlarge")
-        network = SRVGGNetCompact(
-            num_feat=weights["body.0.weight"].shape[0],
-            num_conv=len(convolutions) - 2,
-            upscale=upscale,
-        )
-        network.load_state_dict(weights)
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        if is_the_devices(error):
-            raise
-        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _bytes(pixels: torch.Tensor) -> torch.Tensor:
+    if not torch.isfinite(pixels).all():
         raise PaintError(
-            "model_invalid", f"upscale: the upscaler {file} cannot be loaded: {why}"
-        ) from error
-    return network.eval()
+            "precision", "upscale: the enlarged picture came out as no numbers. Try without it."
+        )
+    return pixels.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,8 @@ from studio.messages import Hello
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
-from studio.weights import absent, find_upscaler
+from studio.upscalers import UpscalerCard, find_upscalers
+from studio.weights import absent
 
 LIBRARIES = ("torch", "gradio", "diffusers", "transformers", "accelerate", "compel", "peft")
 SAFE_PILLOW = 13  # earlier decoders have known memory bugs; Gradio 6.31 still holds Pillow under it
@@ -111,22 +113,24 @@ def _fsync_milliseconds(folder: Path) -> float:
 
 
 def _models(settings: Settings) -> list[Finding]:
-    cards = load_catalog(settings.presets, settings.default_model).cards.values()
+    catalog = load_catalog(settings.presets, settings.default_model)
+    cards = catalog.cards.values()
     there = [card.title for card in cards if not absent(card, settings.model_folder)]
     away = [card.title for card in cards if card.title not in there]
     found = [Finding("models", f"here: {', '.join(there)}")]
     if away:
         found.append(Finding("models", f"not on this machine: {', '.join(away)}", note=True))
-    found += [_upscaler(settings), *_loras(settings)]
+    found += [*_upscalers(catalog.upscalers, settings), *_loras(settings)]
     cards_found = [f"{card.index}: {card.name}, {card.memory}" for card in nvidia_cards()]
     return [*found, Finding("gpus", "; ".join(cards_found) or "no NVIDIA card")]
 
 
-def _upscaler(settings: Settings) -> Finding:
-    try:
-        return Finding("upscaler", find_upscaler(settings.model_folder))
-    except DarkroomError as error:
-        return Finding("upscaler", str(error), note=True)
+def _upscalers(cards: Sequence[UpscalerCard], settings: Settings) -> list[Finding]:
+    known = find_upscalers(cards, settings.model_folder)
+    here = ", ".join(one.card.name for one in known if one.usable) or "none"
+    broken = [f"{one.file}: {one.refused}" for one in known if one.refused]
+    found = [Finding("upscalers", here)]
+    return [*found, *(Finding("upscalers", said, note=True) for said in broken)]
 
 
 def _loras(settings: Settings) -> list[Finding]:

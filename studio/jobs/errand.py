@@ -9,7 +9,8 @@ from studio.messages import Paint
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.weights import find_upscaler, find_weights
+from studio.upscalers import upscaler_of
+from studio.weights import find_weights
 
 
 def errand(job: Job, catalog: Catalog, settings: Settings, store: Store, at_once: int) -> Paint:
@@ -22,7 +23,7 @@ def errand(job: Job, catalog: Catalog, settings: Settings, store: Store, at_once
         request=job.request,
         card=card.model_dump(mode="json"),
         folder=find_weights(card, folder),
-        upscaler=find_upscaler(folder) if job.request["upscale"] not in (None, 1) else "",
+        upscaler=upscaler_of(job.request, catalog.upscalers, folder),
         loras=lora_files(names, folder) if names else {},
         inputs=store.inputs(job.request),
         at_once=at_once,

@@ -24,7 +24,8 @@ from studio.request import ImageRequest, Priority, canonical
 from studio.settings import Settings
 from studio.store.rows import FINAL, Job, Place, Room
 from studio.store.store import Store
-from studio.weights import absent, find_upscaler
+from studio.upscalers import find_upscalers
+from studio.weights import absent
 
 ANSWER_SECONDS = 10.0  # for the pool to answer, between two messages
 LISTEN_SECONDS = 30.0  # then the row itself is looked at again
@@ -71,12 +72,12 @@ class Line:
         folder = self.settings.model_folder
         named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
         inputs = {name: self._look(field, name) for field, name in wish.pictures()}
-        settled = self.catalog.settle(wish, find_loras(folder) if named else (), inputs)
+        upscalers = find_upscalers(self.catalog.upscalers, folder)
+        loras = find_loras(folder) if named else ()
+        settled = self.catalog.settle(wish, loras, inputs, upscalers)
         missing = absent(settled.card, folder)
         if missing:
             raise Refused(f"model: {missing}", field="model")
-        if settled.request.upscale != 1:
-            find_upscaler(folder)
         return settled
 
     def _look(self, field: str, content_hash: str) -> Input:

@@ -14,7 +14,8 @@ from studio.catalog import ModelCard
 from studio.loras import find_loras
 from studio.request import ImageRequest
 from studio.store.rows import Job
-from studio.weights import absent, upscaler_file
+from studio.upscalers import UpscalerCard, find_upscalers
+from studio.weights import absent
 
 # The order in which the page hands the values over, and takes them back.
 NAMES = (
@@ -32,11 +33,14 @@ NAMES = (
     "count",
     "output_format",
     "upscale",
+    "upscaler",
     "loras",
     "lora_strength",
 )
 OURS = ("fresh", "look", "loras", "lora_strength")  # no fields of a wish, or not in this form
 NO_LOOK = ""
+MORE_THAN_ONE = 2  # choices: the best, and the only one
+BEST = ""  # of the upscalers: what the model's card says, or else the first
 STRENGTHS = (0.0, 2.0)  # of the page; a program may go further
 Values = Mapping[str, object]
 
@@ -63,6 +67,7 @@ def usual(card: ModelCard) -> dict[str, Any]:
         "guidance": card.guidance,
         "sampler": card.samplers[0].name,
         "upscale": card.upscale,
+        "upscaler": BEST,
         "loras": [],
         "lora_strength": 1,
     }
@@ -72,9 +77,12 @@ def quality_of(card: ModelCard, steps: int) -> str | None:
     return next((name for name, meant in card.quality.items() if meant == steps), None)
 
 
-def dressed(card: ModelCard, values: Values, model_folder: Path) -> list[object]:
+def dressed(
+    card: ModelCard, values: Values, model_folder: Path, upscalers: Sequence[UpscalerCard]
+) -> list[object]:
     """One update for each of NAMES: what the card offers, with these values where given."""
     loras = lora_choices(card, model_folder)
+    enlarging = upscaler_choices(upscalers, model_folder)
     offers: dict[str, dict[str, Any]] = {
         "negative_prompt": {"visible": "negative" in card.can},
         "quality": {"choices": list(card.quality), "visible": bool(card.quality)},
@@ -82,7 +90,8 @@ def dressed(card: ModelCard, values: Values, model_folder: Path) -> list[object]
         "steps": {"maximum": card.max_steps},
         "guidance": {"visible": "guidance" in card.can},
         "sampler": {"choices": [sampler.name for sampler in card.samplers]},
-        "upscale": {"visible": upscaler_file(model_folder) is not None},
+        "upscale": {"visible": bool(enlarging)},
+        "upscaler": {"choices": enlarging, "visible": len(enlarging) > MORE_THAN_ONE},
         "loras": {"choices": loras, "visible": bool(loras)},
         "lora_strength": {"visible": bool(loras)},
     }
@@ -149,6 +158,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "sampler": request["sampler"],
         "output_format": request["output_format"],
         "upscale": request["upscale"],
+        "upscaler": wish["upscaler"],
         "loras": [use["name"] for use in loras],
         "lora_strength": strength,
     }
@@ -176,6 +186,14 @@ def lora_choices(card: ModelCard, model_folder: Path) -> list[tuple[str, str]]:
         for lora in find_loras(model_folder)
         if lora.fits(card.lora_base)
     ]
+
+
+def upscaler_choices(cards: Sequence[UpscalerCard], model_folder: Path) -> list[tuple[str, str]]:
+    """Those that are here, after the word for whichever is best; none where there are none."""
+    here = [one.card for one in find_upscalers(cards, model_folder) if one.usable]
+    named = [(f"{card.title} ({card.suits})" if card.suits else card.title) for card in here]
+    own = [(title, card.name) for title, card in zip(named, here, strict=True)]
+    return [("the best one here", BEST), *own] if own else []
 
 
 def about(card: ModelCard, model_folder: Path) -> str:

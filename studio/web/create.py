@@ -15,6 +15,7 @@ from studio.jobs.studio import Studio
 from studio.request import Upscale
 from studio.web import frame
 from studio.web.controls import (
+    MORE_THAN_ONE,
     NAMES,
     NO_LOOK,
     STRENGTHS,
@@ -24,10 +25,10 @@ from studio.web.controls import (
     lora_choices,
     model_choices,
     size_line,
+    upscaler_choices,
     usual,
 )
 from studio.web.desk import IDLE_SECONDS, Desk
-from studio.weights import upscaler_file
 
 ENLARGED = get_args(Upscale)
 Parts = dict[str, Any]  # Gradio's components; those of a wish by the name of its field
@@ -212,7 +213,7 @@ def _settings(studio: Studio) -> Parts:
     with gr.Row(elem_id="seeds"):
         found |= _seeds()
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        found |= _advanced(card, folder) | _loras(card, folder)
+        found |= _advanced(card) | _enlarging(card, catalog, folder) | _loras(card, folder)
     return found
 
 
@@ -272,7 +273,27 @@ def _loras(card: ModelCard, folder: Path) -> Parts:
     }
 
 
-def _advanced(card: ModelCard, folder: Path) -> Parts:
+def _enlarging(card: ModelCard, catalog: Catalog, folder: Path) -> Parts:
+    values, choices = usual(card), upscaler_choices(catalog.upscalers, folder)
+    return {
+        "upscale": gr.Radio(
+            [(f"{times}×", times) for times in ENLARGED],
+            value=values["upscale"],
+            label="Enlarge",
+            elem_id="upscale",
+            visible=bool(choices),
+        ),
+        "upscaler": gr.Dropdown(
+            choices,
+            value=values["upscaler"],
+            label="Enlarge with",
+            elem_id="upscaler",
+            visible=len(choices) > MORE_THAN_ONE,
+        ),
+    }
+
+
+def _advanced(card: ModelCard) -> Parts:
     values = usual(card)
     least, most = bounds("guidance")
     return {
@@ -303,13 +324,6 @@ def _advanced(card: ModelCard, folder: Path) -> Parts:
             label="Sampler",
             info=help_of("sampler"),
             elem_id="sampler",
-        ),
-        "upscale": gr.Radio(
-            [(f"{times}×", times) for times in ENLARGED],
-            value=values["upscale"],
-            label="Enlarge",
-            elem_id="upscale",
-            visible=upscaler_file(folder) is not None,
         ),
         "output_format": gr.Radio(
             ["png", "jpeg", "webp"], value="png", label="Kind of file", elem_id="format"

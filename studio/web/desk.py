@@ -21,6 +21,7 @@ from studio.web import frame
 from studio.web.asking import ask
 from studio.web.controls import (
     NAMES,
+    Values,
     about,
     dressed,
     quality_of,
@@ -151,7 +152,7 @@ class Desk:
         known, state = state == found, found
         view, _ = self._current(state)
         card, folder = self.studio.catalog.default, self.studio.settings.model_folder
-        filled: Shown = ["", about(card, folder), gr.skip(), *dressed(card, {}, folder)]
+        filled: Shown = ["", about(card, folder), gr.skip(), *self._dressed(card, {})]
         try:
             filled = self._fill(view.job, None) if view else filled
         except DarkroomError as error:  # its model is no longer in the presets
@@ -258,9 +259,12 @@ class Desk:
     def _usual(self, card: ModelCard) -> Shown:
         """[about, size, *controls]"""
         values = usual(card)
-        folder = self.studio.settings.model_folder
         size = size_line(card, values["aspect"], values["upscale"])
-        return [about(card, folder), size, *dressed(card, values, folder)]
+        return [about(card, self.studio.settings.model_folder), size, *self._dressed(card, values)]
+
+    def _dressed(self, card: ModelCard, values: Values) -> Shown:
+        folder = self.studio.settings.model_folder
+        return dressed(card, values, folder, self.studio.catalog.upscalers)
 
     def _fill(self, job: Job, seed: int | None) -> Shown:
         """[note, about, size, *controls]"""
@@ -271,7 +275,7 @@ class Desk:
             frame.note(" ".join(missing), "warn"),
             about(card, folder),
             size_line(card, values["aspect"], values["upscale"]),
-            *dressed(card, values, folder),
+            *self._dressed(card, values),
         ]
 
 

@@ -53,6 +53,7 @@ def wish(
     references: list[Any] | None = None,
     strength: float | None = None,
     fit: str | None = None,
+    upscaler: str = "",
 ) -> Told:
     """The order of the parameters is the one people know from other studios; it never changes.
 

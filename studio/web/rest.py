@@ -20,7 +20,15 @@ from studio.request import Priority
 from studio.store.rows import Before, Picture, Place
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.asking import ask
-from studio.web.telling import Told, tell_job, tell_model, tell_picture, tell_row, tell_slots
+from studio.web.telling import (
+    Told,
+    tell_job,
+    tell_model,
+    tell_picture,
+    tell_row,
+    tell_slots,
+    tell_upscalers,
+)
 from studio.web.waiting import key_of, paint, painted
 
 MOST_PROMPTS = 1000
@@ -47,6 +55,7 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/models/{name}/pull", faced(here.stop_pull), methods=["DELETE"]),
         Route("/api/models/{name}/load", faced(here.load), methods=["POST"]),
         Route("/api/models/{name}/release", faced(here.release), methods=["POST"]),
+        Route("/api/upscalers", faced(here.upscalers), methods=["GET"]),
         Route("/api/health", faced(here.health), methods=["GET"]),
         Route("/api/ready", faced(here.ready), methods=["GET"]),
         Route(
@@ -176,6 +185,10 @@ class Rest:
         card = self.studio.catalog.find(request.path_params["name"])
         await asyncio.to_thread(act, card)
         return JSONResponse(await asyncio.to_thread(tell_model, self.studio, card), 202)
+
+    async def upscalers(self, request: Request) -> Response:
+        """What can enlarge pictures, the best that is on this machine first."""
+        return JSONResponse({"upscalers": await asyncio.to_thread(tell_upscalers, self.studio)})
 
     async def health(self, request: Request) -> Response:
         """That the studio answers, with its slots, its line and its models."""

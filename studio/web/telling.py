@@ -8,6 +8,7 @@ from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.loras import Lora, find_loras
 from studio.store.rows import Job, Picture
+from studio.upscalers import find_upscalers
 from studio.weights import absent
 
 Told = dict[str, Any]  # JSON-shaped
@@ -106,6 +107,25 @@ def tell_lora(lora: Lora) -> Told:
         "rank": lora.rank,
         "bytes": lora.size,
     }
+
+
+def tell_upscalers(studio: Studio) -> list[Told]:
+    known = find_upscalers(studio.catalog.upscalers, studio.settings.model_folder)
+    return [
+        {
+            "name": one.card.name,
+            "title": one.card.title,
+            "about": one.card.about,
+            "here": one.usable,
+            "place": one.place,
+            "refused": one.refused or None,
+            "scale": one.card.scale,
+            "suits": one.card.suits,
+            "licence": one.card.licence,
+            "homepage": one.card.homepage,
+        }
+        for one in known
+    ]
 
 
 def tell_slots(studio: Studio) -> list[Told]:

@@ -1,4 +1,4 @@
-"""Enlarging: the official network, tiles without seams, and what a job says while it happens."""
+"""Enlarging: pieces without seams, any size, and what a job says while it happens."""
 
 import io
 from collections.abc import Callable
@@ -10,16 +10,17 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import nn
 
-from studio.engine import upscale
+from studio.engine import enlargers, upscale
+from studio.engine.enlargers import RRDBNet
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
 from studio.engine.residents import Residents
-from studio.engine.upscale import SRVGGNetCompact, Upscaler
+from studio.engine.upscale import Upscaler
 from studio.formats.metadata import read_recipe
 from studio.messages import Paint, Painted, Progress
 from tests.engine.conftest import NUMPY_COPY, Job, Told
+from tests.engine.networks import compact, dense, larger, levels, picture, saved, silent
 
 pytestmark = NUMPY_COPY
 Do = Callable[..., Painted]
@@ -27,59 +28,13 @@ Do = Callable[..., Painted]
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved(tmp_path_factory.mktemp("upscaler") / "tiny-x2.safetensors")
+    return saved(tmp_path_factory.mktemp("upscaler") / "tiny-x2.safetensors", compact())
 
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that bf16 serves as well."""
-    return saved(tmp_path_factory.mktemp("upscaler") / "quiet-x2.safetensors", gain=1.2)
-
-
-def saved(file: Path, upscale: int = 2, gain: float = 2) -> Path:
-    """A network that changes a picture clearly, and looks five pixels far."""
-    torch.manual_seed(3)
-    network = SRVGGNetCompact(num_feat=8, num_conv=3, upscale=upscale)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.mul_(gain)
-    save_file({name: w.half().contiguous() for name, w in network.state_dict().items()}, file)
-    return file
-
-
-def picture(width: int, height: int) -> Image.Image:
-    dice = np.random.default_rng(1)
-    return Image.fromarray(dice.integers(0, 256, (height, width, 3), np.uint8))
-
-
-def levels(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
-
-
-def silent(done: int, tiles: int) -> None:
-    pass
-
-
-def test_the_network_is_the_official_one(file: Path) -> None:
-    """Written out a second time, layer by layer, with the same weights by the same names."""
-    weights = {name: weight.float() for name, weight in load_file(file).items()}
-    assert [name for name in weights if name.endswith(".bias")] == [
-        f"body.{number}.bias" for number in (0, 2, 4, 6, 8)
-    ]
-    x = torch.rand(1, 3, 9, 7)
-    out = x
-    for number in range(9):
-        weight = weights[f"body.{number}.weight"]
-        if number % 2:
-            out = nn.functional.prelu(out, weight)
-        else:
-            out = nn.functional.conv2d(out, weight, weights[f"body.{number}.bias"], padding=1)
-    expected = nn.functional.pixel_shuffle(out, 2)
-    expected = expected + x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    network = SRVGGNetCompact(num_feat=8, num_conv=3, upscale=2)
-    network.load_state_dict(weights)
-    assert torch.allclose(network(x), expected, atol=1e-6)
-    assert (expected - expected.mean()).std() > 0.1
+    return saved(tmp_path_factory.mktemp("upscaler") / "quiet-x2.safetensors", compact(gain=1.2))
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -90,12 +45,12 @@ def test_tiles_leave_no_seam(
     upscaler = Upscaler(quiet if bf16 else file, "cpu", bf16=bf16)
     assert upscaler.marks["upscaler_dtype"] == ("bf16" if bf16 else "fp32")
     given = picture(90, 50)
-    whole = upscaler.enlarge(given, times, silent)
+    whole = larger(upscaler, given, times)
     monkeypatch.setattr(upscale, "TILE", 32)
     heard: list[tuple[int, int]] = []
-    tiled = upscaler.enlarge(given, times, lambda done, tiles: heard.append((done, tiles)))
+    tiled, said = upscaler.enlarge(given, times, lambda done, tiles: heard.append((done, tiles)))
     assert whole.size == tiled.size == (90 * times, 50 * times)
-    assert levels(whole, tiled) <= 1
+    assert levels(whole, tiled) <= 1 and said == ""
     tiles = {2: 3 * 2, 4: 3 * 2 + 6 * 4}[times]
     assert heard == [(done, tiles) for done in range(tiles)]
 
@@ -105,42 +60,121 @@ def test_a_tile_that_saw_less_would_leave_a_seam(
 ) -> None:
     """So the test above can fail."""
     upscaler = Upscaler(file, "cpu", bf16=False)
-    whole = upscaler.enlarge(picture(90, 50), 2, silent)
+    whole = larger(upscaler, picture(90, 50), 2)
     monkeypatch.setattr(upscale, "TILE", 32)
     upscaler._network.reach -= 3
-    assert levels(whole, upscaler.enlarge(picture(90, 50), 2, silent)) > 1
+    assert levels(whole, larger(upscaler, picture(90, 50), 2)) > 1
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_network_as_deep_as_x4plus_leaves_no_seam_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int
+) -> None:
+    """All 23 blocks, narrow. One pixel of the result looks at 349 in each direction: the tiles of
+    32 see fifteen beyond their edge, anew for each block."""
+    network = dense(scale, blocks=23)
+    upscaler = Upscaler(saved(tmp_path / "deep.safetensors", network), "cpu", bf16=False)
+    given = picture(81, 47)
+    whole = larger(upscaler, given, scale)
+    monkeypatch.setattr(upscale, "TILE", 32)
+    heard: list[tuple[int, int]] = []
+    tiled, _ = upscaler.enlarge(given, scale, lambda done, tiles: heard.append((done, tiles)))
+    assert tiled.size == (81 * scale, 47 * scale)
+    assert levels(whole, tiled) <= 1
+    tiles = 26 * {4: 3 * 2, 2: 2 * 1}[scale]
+    assert heard == [(done, tiles) for done in range(tiles)]
+    changed = given.copy()
+    changed.paste((255, 255, 255), (0, 0, 8, 47))
+    far = np.asarray(larger(upscaler, changed, scale)).astype(int) - np.asarray(whole)
+    assert np.abs(far[:, 60 * scale :]).max() > 1, "what is 52 pixels away is seen"
+    monkeypatch.setattr(enlargers._Block, "reach", 3)
+    assert levels(whole, larger(upscaler, given, scale)) > 1, "with less there would be a seam"
+
+
+@pytest.mark.slow
+def test_the_very_size_of_x4plus_leaves_no_seam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = dense(4, blocks=23, features=64, growth=32)
+    upscaler = Upscaler(saved(tmp_path / "x4.safetensors", network), "cpu", bf16=False)
+    whole = larger(upscaler, picture(52, 40), 4)
+    monkeypatch.setattr(upscale, "TILE", 32)
+    assert levels(whole, larger(upscaler, picture(52, 40), 4)) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (33, 64), (65, 31)])
+@pytest.mark.parametrize("times", [2, 4])
+def test_odd_sizes_come_out_exactly_so_many_times_as_large(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], times: int
+) -> None:
+    files = [file, *(saved(tmp_path / f"x{scale}.safetensors", dense(scale)) for scale in (2, 4))]
+    given = picture(*size)
+    for each in files:
+        upscaler = Upscaler(each, "cpu", bf16=False)
+        whole = larger(upscaler, given, times)
+        assert whole.size == (size[0] * times, size[1] * times)
+        with monkeypatch.context() as small:
+            small.setattr(upscale, "TILE", 16)
+            assert levels(whole, larger(upscaler, given, times)) <= 1
+
+
+def test_twice_by_a_network_of_four_is_the_mean_of_four_pixels(tmp_path: Path) -> None:
+    upscaler = Upscaler(saved(tmp_path / "x4.safetensors", compact(4, 1.0)), "cpu", bf16=False)
+    four = np.asarray(larger(upscaler, picture(10, 6), 4)).astype(float)
+    two = np.asarray(larger(upscaler, picture(10, 6), 2))
+    mean = four.reshape(12, 2, 20, 2, 3).mean(axis=(1, 3))
+    inside = ((four > 0) & (four < 255)).reshape(12, 2, 20, 2, 3).all(axis=(1, 3))
+    assert two.shape == (12, 20, 3) and inside.mean() > 0.3
+    assert np.abs(two - mean)[inside].max() <= 1
+
+
+def test_transparency_is_enlarged_beside_the_colours(file: Path) -> None:
+    upscaler, given = Upscaler(file, "cpu", bf16=False), picture(12, 8)
+    given.putalpha(Image.linear_gradient("L").resize((12, 8)))
+    twice = larger(upscaler, given, 2)
+    assert twice.mode == "RGBA" and twice.size == (24, 16)
+    assert levels(twice.convert("RGB"), larger(upscaler, picture(12, 8), 2)) == 0
+    rows = np.asarray(twice.getchannel("A"))[:, 5].astype(int)
+    assert (np.diff(rows) >= 0).all() and rows[-1] - rows[0] > 200
+
+
+def test_where_memory_runs_out_the_pieces_are_smaller_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscaler = Upscaler(saved(tmp_path / "x4.safetensors", dense()), "cpu", bf16=False)
+    given, seen, room = picture(80, 70), list[int](), [40 * 40]
+    whole = larger(upscaler, given, 4)
+    head = RRDBNet.head
+
+    def tight(network: RRDBNet, given: torch.Tensor) -> torch.Tensor:
+        seen.append(given.shape[-1] * given.shape[-2])
+        if seen[-1] > room[0]:
+            raise torch.OutOfMemoryError("out of memory")
+        return head(network, given)
+
+    monkeypatch.setattr(RRDBNet, "head", tight)
+    monkeypatch.setattr(upscale, "TILE", 64)
+    smaller, said = upscaler.enlarge(given, 4, silent)
+    assert levels(whole, smaller) <= 1
+    assert said == "memory ran out, so it was enlarged in smaller parts"
+    room[0] = 4
+    with pytest.raises(torch.OutOfMemoryError):
+        upscaler.enlarge(given, 4, silent)
+    assert max(seen[-1:]) <= 20 * 20, "the last try was a quarter of the first"
 
 
 def test_bf16_is_taken_only_where_it_changes_next_to_nothing(file: Path, quiet: Path) -> None:
     half, exact = (Upscaler(quiet, "cpu", bf16=bf16) for bf16 in (True, False))
     assert (half.marks["upscaler_dtype"], exact.marks["upscaler_dtype"]) == ("bf16", "fp32")
     given = picture(40, 40)
-    assert levels(half.enlarge(given, 2, silent), exact.enlarge(given, 2, silent)) <= 2
+    assert levels(larger(half, given, 2), larger(exact, given, 2)) <= 2
     assert Upscaler(file, "cpu", bf16=True).marks["upscaler_dtype"] == "fp32"
 
 
-def test_a_network_of_four_enlarges_at_once_and_never_twice(tmp_path: Path) -> None:
-    upscaler = Upscaler(saved(tmp_path / "x4.safetensors", upscale=4), "cpu", bf16=False)
-    assert upscaler.enlarge(picture(10, 6), 4, silent).size == (40, 24)
-    with pytest.raises(PaintError, match="enlarges 4 times at once, so never 2 times"):
-        upscaler.enlarge(picture(10, 6), 2, silent)
-
-
-@pytest.mark.parametrize("damage", ["text", "names", "shape", "flat"])
-def test_a_file_that_is_no_such_network_is_named(file: Path, tmp_path: Path, damage: str) -> None:
-    broken = tmp_path / "broken.safetensors"
-    weights = load_file(file)
-    if damage == "names":
-        weights = {f"model.{name}": weight for name, weight in weights.items()}
-    elif damage == "shape":
-        weights["body.2.weight"] = torch.zeros(8, 4, 3, 3)
-    elif damage == "flat":
-        weights["body.8.weight"], weights["body.8.bias"] = torch.zeros(3, 8, 3, 3), torch.zeros(3)
-    save_file(weights, broken)
-    if damage == "text":
-        broken.write_text("not weights")
-    with pytest.raises(PaintError, match=r"upscaler .*broken\.safetensors cannot be loaded: "):
-        Upscaler(broken, "cpu", bf16=False)
+def test_a_network_of_three_never_gives_four(tmp_path: Path) -> None:
+    upscaler = Upscaler(saved(tmp_path / "x3.safetensors", compact(3)), "cpu", bf16=False)
+    with pytest.raises(PaintError, match="enlarges 3 times at once, so never 4 times"):
+        upscaler.enlarge(picture(10, 6), 4, silent)
 
 
 def test_numbers_gone_wrong_are_an_error(file: Path, tmp_path: Path) -> None:
@@ -148,9 +182,7 @@ def test_numbers_gone_wrong_are_an_error(file: Path, tmp_path: Path) -> None:
     weights["body.8.bias"][0] = float("nan")
     save_file(weights, tmp_path / "wrong.safetensors")
     with pytest.raises(PaintError, match="no numbers"):
-        Upscaler(tmp_path / "wrong.safetensors", "cpu", bf16=False).enlarge(
-            picture(8, 8), 2, silent
-        )
+        larger(Upscaler(tmp_path / "wrong.safetensors", "cpu", bf16=False), picture(8, 8), 2)
 
 
 @pytest.fixture
@@ -171,7 +203,7 @@ def test_a_job_is_enlarged_after_it_is_painted(
     painted = do(enlarging(upscale=4, count=2), told.append)
     small = opened(do(job(upscale=1, count=2)), 1)
     assert [(one.width, one.height) for one in painted.pictures] == [(256, 256)] * 2
-    expected = Upscaler(file, "cpu", bf16=False).enlarge(small.convert("RGB"), 4, silent)
+    expected = larger(Upscaler(file, "cpu", bf16=False), small.convert("RGB"), 4)
     assert opened(painted, 1).size == (256, 256)
     assert levels(opened(painted, 1).convert("RGB"), expected) <= 4
     assert (

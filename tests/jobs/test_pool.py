@@ -31,6 +31,7 @@ from studio.store.rows import Job, Room
 from studio.store.store import Store
 from tests.conftest import OpenStudio, slow_slot
 from tests.hall.test_loras import write
+from tests.networks import compact
 
 
 def wish(**fields: object) -> ImageRequest:
@@ -323,10 +324,8 @@ def test_models_are_loaded_before_the_first_wish_if_they_are_here(open_studio: O
 def test_files_beside_the_model_go_along_and_are_looked_for_again(open_studio: OpenStudio) -> None:
     slot = slow_slot(step_seconds=0.1)
     studio = open_studio(slot)
-    network = studio.settings.model_folder / "upscalers" / "starter-x2.safetensors"
+    network = compact(studio.settings.model_folder / "upscalers" / "starter-x2.safetensors")
     lora = write(studio.settings.model_folder / "loras" / "ink.safetensors")
-    network.parent.mkdir()
-    network.touch()
     first, second = studio.line.submit([wish(upscale=2), wish(loras=[{"name": "ink"}])])
     until(lambda: slot.asked)
     lora.unlink()

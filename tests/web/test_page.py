@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from tests.hall.test_loras import write
+from tests.networks import compact
 from tests.web.conftest import House
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -217,8 +218,7 @@ def test_a_picture_is_picked_reused_and_put_down(open_page: OpenPage) -> None:
 
 def test_a_picture_is_enlarged_and_wears_a_lora(house: House, open_page: OpenPage) -> None:
     folder = house.studio.settings.model_folder
-    (folder / "upscalers").mkdir(parents=True, exist_ok=True)
-    (folder / "upscalers" / "starter-x2.safetensors").touch()
+    compact(folder / "upscalers" / "starter-x2.safetensors")
     write(folder / "loras" / "ink.safetensors", {"modelspec.title": "Blue ink"})
     page = open_page()
     page.locator("#advanced button").first.click()

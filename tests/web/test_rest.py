@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from studio.web.desk import status_of
+from tests.networks import compact
 from tests.web.conftest import House
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "num_inference_steps": 2}
@@ -51,8 +52,7 @@ def test_a_download_has_a_safe_name(house: House) -> None:
 
 def test_an_enlarged_picture_is_told_by_its_finished_size(house: House) -> None:
     folder = house.studio.settings.model_folder / "upscalers"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "starter-x2.safetensors").touch()
+    compact(folder / "starter-x2.safetensors")
     told = house.http.post("/api/generate", json=WISH | {"upscale": 2}).json()
     assert (told["width"], told["height"]) == (128, 128)
     newest = house.http.get("/api/history", params={"limit": 1}).json()["pictures"][0]

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from starlette.requests import Request
 
-from studio import weights
+from studio import upscalers
 from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.jobs.fake import FakeSlot
@@ -38,6 +38,7 @@ from studio.web.pictures import file_name
 from studio.web.rest import Rest
 from studio.web.telling import tell_model
 from tests.conftest import OpenStudio
+from tests.networks import compact
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "steps": 2}
 
@@ -194,10 +195,7 @@ def test_a_picture_keeps_the_name_it_was_given(studio: Studio) -> None:
 @pytest.fixture
 def upscaler(studio: Studio) -> Path:
     """Only looked for here; the fake slots enlarge without it."""
-    folder = studio.settings.model_folder / "upscalers"
-    folder.mkdir(parents=True)
-    (folder / "starter-x2.safetensors").touch()
-    return folder / "starter-x2.safetensors"
+    return compact(studio.settings.model_folder / "upscalers" / "starter-x2.safetensors")
 
 
 def test_an_enlarged_picture_is_asked_for_kept_shown_and_reused(
@@ -222,17 +220,17 @@ def test_an_enlarged_picture_is_asked_for_kept_shown_and_reused(
 def test_without_the_upscaler_a_wish_to_enlarge_is_refused_in_a_sentence(
     studio: Studio, upscaler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(weights, "ROOT", tmp_path)
-    card, folder = studio.catalog.default, studio.settings.model_folder
-    offered = [dict(zip(NAMES, dressed(card, {}, folder), strict=True))["upscale"]["visible"]]
+    monkeypatch.setattr(upscalers, "ROOT", tmp_path)
+    card, folder, known = studio.catalog.default, studio.settings.model_folder, ()
+    offered = [dict(zip(NAMES, dressed(card, {}, folder, known), strict=True))["upscale"]]
     upscaler.unlink()
-    offered += [dict(zip(NAMES, dressed(card, {}, folder), strict=True))["upscale"]["visible"]]
-    assert offered == [True, False]
+    offered += [dict(zip(NAMES, dressed(card, {}, folder, known), strict=True))["upscale"]]
+    assert [update["visible"] for update in offered] == [True, False]
     with pytest.raises(Refused) as refusal:
         ask(studio.line, [WISH | {"upscale": 2}])
     assert str(refusal.value) == (
-        "upscale: the upscaler starter-x2.safetensors is not on this machine. "
-        f"Put it into {upscaler.parent}, or ask for upscale 1."
+        "upscale: no upscaler is on this machine. Fetch one with: python app.py models pull "
+        "realesrgan-x4plus, or ask for upscale 1."
     )
     assert refusal.value.field == "upscale"
     assert finished(studio, upscale=1).job.state == "done"
