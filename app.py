@@ -2,9 +2,9 @@
 
 python app.py                                            serve the page and the APIs
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
+python app.py rerun car.png                              paint it again: is it the same?
 python app.py doctor                                     what is here, and what is wrong
-python app.py recover                                    the history again, from the pictures
-python app.py backup FOLDER                              a copy of the data folder, while it runs
+python app.py recover | backup FOLDER                    the history, from pictures; a copy of all
 python app.py models list | pull NAME | check | remove   which are here; from the hub, off the disk
 """
 
@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from studio.errors import DarkroomError, Refused, Unavailable
 from studio.settings import Settings, load_settings
@@ -70,13 +71,7 @@ def paint(settings: Settings, asked: argparse.Namespace) -> int:
     try:
         if studio.store.paused:
             raise Unavailable(PAUSED)
-        job = studio.line.submit([wish])[0]
-        view = studio.line.wait(job.id, timeout=float("inf"))
-        for warning in view.job.warnings:
-            print(f"note: {warning}", file=sys.stderr)
-        if view.job.state != "done":
-            print(f"darkroom: {view.words}", file=sys.stderr)
-            return 1
+        view = _painted(studio.line, studio.line.submit([wish])[0])
         for picture in view.pictures:
             file = out if len(view.pictures) == 1 else out.with_stem(f"{out.stem}-{picture.index}")
             shutil.copyfile(studio.store.file(picture), file)
@@ -84,6 +79,23 @@ def paint(settings: Settings, asked: argparse.Namespace) -> int:
     finally:
         studio.close()
     return 0
+
+
+def rerun(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.jobs.studio import Studio
+
+    data = _read(asked.file)
+    studio = Studio.open(settings)
+    try:
+        if studio.store.paused:
+            raise Unavailable(PAUSED)
+        view = _painted(studio.line, studio.line.rerun_file(data))
+        if asked.out:
+            shutil.copyfile(studio.store.file(view.pictures[0]), asked.out)
+        print(f"{asked.file}: {view.rerun.words}")
+        return 0 if view.rerun.comparison.answer != "different" else 1
+    finally:
+        studio.close()
 
 
 def doctor(settings: Settings, asked: argparse.Namespace) -> int:
@@ -123,9 +135,11 @@ def backup(settings: Settings, asked: argparse.Namespace) -> int:
 def models(settings: Settings, asked: argparse.Namespace) -> int:
     from studio import hub, upscalers
     from studio.presets import load_catalog
+    from studio.safety import checker_folder, load_checkers
     from studio.weights import absent
 
     catalog = load_catalog(settings.presets, settings.default_model)
+    checkers = load_checkers(settings.presets)
     folder = settings.model_folder
     if asked.what == "list":
         for there in hub.survey(list(catalog.cards.values()), folder):
@@ -133,11 +147,19 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
             print(f"{there.card.name:<18} {size}  {there.place:<20} {there.card.title}")
         for one in upscalers.find_upscalers(catalog.upscalers, folder):
             print(f"{one.card.name:<29} {one.place:<20} {one.card.title}, enlarges")
+        for checker in checkers.values():
+            place = "here" if checker_folder(checker, folder) else "not here"
+            print(f"{checker.name:<29} {place:<20} {checker.title}, checks pictures")
         return 0
     if not asked.name and asked.what != "check":
         raise Refused(f"models {asked.what}: which? `models list` names them.", field="name")
     enlarging, names = upscalers.split(asked.name, catalog.upscalers, folder)
     wrong = sum(upscalers.tend(asked.what, one, folder) for one in enlarging)
+    if asked.what == "pull":
+        for name in checkers.keys() & set(names):
+            hub.pull_checker(checkers[name], folder)
+            print(f"{checkers[name].title} is here.")
+            names.remove(name)
     if asked.name and not names:
         return 1 if wrong else 0
     cards = [catalog.find(name) for name in names] or list(catalog.cards.values())
@@ -154,6 +176,25 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
             wrong += len(flaws)
             print("\n".join(f"{card.name}: {said}" for said in flaws or ["all of it is well."]))
     return 1 if wrong else 0
+
+
+def _painted(line: Any, job: Any) -> Any:
+    """The view of the job once it is done. What is known of it before is said before."""
+    for warning in job.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    view = line.wait(job.id, timeout=float("inf"))
+    for warning in view.job.warnings[len(job.warnings) :]:
+        print(f"note: {warning}", file=sys.stderr)
+    if view.job.state != "done":
+        raise DarkroomError(view.words)
+    return view
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refused(f"{file}: {error.strerror}.") from None
 
 
 PAUSED = (
@@ -202,9 +243,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
-    verbs = parser.add_subparsers(metavar="{serve,paint,doctor,recover,backup,models}")
+    verbs = parser.add_subparsers(metavar="{serve,paint,rerun,doctor,recover,backup,models}")
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
+    once_more = verbs.add_parser("rerun", parents=[common], help="paint a picture again exactly")
+    once_more.add_argument("file", type=Path, help="a PNG, JPEG or WebP of this studio")
+    once_more.add_argument("--out", type=Path, help="where to put the new one too")
+    once_more.set_defaults(act=rerun)
     check = verbs.add_parser("doctor", parents=[common], help="check this machine")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(act=doctor)

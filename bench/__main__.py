@@ -12,6 +12,7 @@ BENCHES = {
     "estimate": "forecasts of when a picture ends, against when it did",
     "throughput": "the server with a full line against bare workers; waits at 70 % of that",
     "gpu": "full-size models with random weights on a card: seconds, memory, arithmetic",
+    "eye": "how far pictures are apart that look the same, and those that do not",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -34,6 +35,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 from studio.catalog import ModelCard
 from studio.errors import DarkroomError, Refused
+from studio.safety import FILES, CheckerCard, checker_folder
 from studio.settings import ROOT
 from studio.weights import EMBEDDED, absent, find_part, find_weights
 
@@ -74,7 +76,7 @@ def pull(card: ModelCard, models: Path) -> None:
     if not _from_hub(card):
         raise Refused(f"model: {card.title} came along; nothing has to be fetched.", field="model")
     allowed, ignored = wanted(card)
-    try:
+    with _in_words(card):
         snapshot_download(
             card.repo,
             revision=card.revision,
@@ -83,6 +85,22 @@ def pull(card: ModelCard, models: Path) -> None:
         )
         for part in card.parts.values():
             hf_hub_download(part.repo, part.file)
+    if missing := check(card, models):  # without a way out the hub's library is content with less
+        raise CannotFetch(f"{card.title} is not whole: {missing[0]}")
+
+
+def pull_checker(card: CheckerCard, models: Path) -> None:
+    """The same for what checks pictures, whose files lie above all folders."""
+    with _in_words(card):
+        snapshot_download(card.repo, revision=card.revision, allow_patterns=list(FILES))
+    if not checker_folder(card, models):
+        raise CannotFetch(f"{card.title} is not whole: {card.repo} lacks some of {FILES}.")
+
+
+@contextmanager
+def _in_words(card: ModelCard | CheckerCard) -> Iterator[None]:
+    try:
+        yield
     except HFValidationError as error:
         raise Refused(f"model: {card.repo} is no name of the hub's.", field="model") from error
     except GatedRepoError as error:
@@ -98,8 +116,6 @@ def pull(card: ModelCard, models: Path) -> None:
         raise CannotFetch(
             f"{card.title} could not be fetched: {why} What has come so far is kept; ask again."
         ) from error
-    if missing := check(card, models):  # without a way out the hub's library is content with less
-        raise CannotFetch(f"{card.title} is not whole: {missing[0]}")
 
 
 def whole(card: ModelCard) -> int | None:

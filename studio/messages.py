@@ -123,7 +123,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A finished file, whole: the store only has to write the bytes."""
+    """A finished file, whole: the store only has to write the bytes.
+
+    `own` is what its recipe says beyond that of its job.
+    """
 
     index: int
     seed: int
@@ -132,6 +135,7 @@ class Picture:
     format: str
     data: bytes
     thumb: bytes
+    own: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,14 @@ class Settings(BaseSettings):
         validation_alias=_also("PRECISION", "QUANTIZATION"),
         description="Number format when a request says auto; none means auto.",
     )
+    safety: Literal["auto", "off", "blur", "refuse"] = Field(
+        "auto",
+        description="What is done with unsafe pictures: off, blur or refuse; auto: blur when "
+        "there is a share link, else off.",
+    )
+    safety_checker: str = Field(
+        "falconsai", description="What says which are unsafe: a file in presets/checkers."
+    )
     default_model: str = Field(
         "", description="The model that paints when none is named; empty: as its card says."
     )
@@ -136,6 +144,12 @@ class Settings(BaseSettings):
                 "look. Listen on 127.0.0.1, or add --insecure if the network is yours."
             )
         return self
+
+    @property
+    def safety_mode(self) -> Literal["off", "blur", "refuse"]:
+        if self.safety == "auto":
+            return "blur" if self.share else "off"
+        return self.safety
 
     @property
     def reserved(self) -> dict[str, frozenset[str]]:

@@ -1,9 +1,12 @@
 """What painted a picture, for its recipe: versions, device, number formats, weights, sampler."""
 
 import platform
+import re
 import tomllib
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +14,8 @@ import torch
 from studio.engine.plan import Plan
 from studio.settings import ROOT
 
-LIBRARIES = ("torch", "diffusers", "transformers", "compel")
+LIBRARIES = ("torch", "diffusers", "transformers", "compel", "peft")
+NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 @cache
@@ -27,11 +31,13 @@ def fingerprint(
     """Plain values only: it goes into JSON and over the wire."""
     return {
         **versions(),
+        **beneath(plan.device),
         "device": plan.device,
         "device_name": device_name,
         "dtype": plan.dtype,
         "vae_dtype": plan.vae_dtype,
         "offload": plan.offload,
+        "spread": plan.spread,
         "tiling": plan.tiling,
         "plan": plan.reason,
         "attention": "sdpa",
@@ -41,6 +47,21 @@ def fingerprint(
         "scheduler": type(scheduler).__name__,
         "scheduler_config": {name: _plain(value) for name, value in scheduler.config.items()},
     }
+
+
+@cache
+def beneath(device: str) -> dict[str, str]:
+    """Under torch: what else decides how a sum is rounded."""
+    if device == "cpu":
+        return {"cpu_kernels": torch.backends.cpu.get_cpu_capability()}
+    if device == "mps":
+        return {"macos": platform.mac_ver()[0]}
+    found = {"cuda": torch.version.cuda or torch.version.hip or ""}
+    found["cudnn"] = str(torch.backends.cudnn.version() or "")  # type: ignore[no-untyped-call]
+    with suppress(OSError):  # only Linux tells it in a file
+        numbers = re.search(r"\d+\.\d+[.\d]*", NVIDIA.read_text(encoding="ascii"))
+        found["driver"] = numbers[0] if numbers else ""
+    return found
 
 
 def _plain(value: object) -> object:

@@ -41,6 +41,7 @@ from studio.messages import (
     read_frame,
     write_frame,
 )
+from studio.safety import read_safety
 
 POISONED = 70  # exit code of a worker whose card no longer answers
 FALLS = 2  # of memory, after which a new process is better: pieces of it stay taken
@@ -56,8 +57,10 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
     hardware = find_hardware(options.device)
     about = f"{options.device}, threads: {torch.get_num_threads()}, torch {torch.__version__}"
     write_frame(outbox, Hello(os.getpid(), hardware.name, about, versions()))
-    residents = Residents(options.device, options.models, options.precision)
-    desk = Desk(residents, options.previews)
+    safety = read_safety(options.safety)
+    residents = Residents(options.device, options.models, options.precision, safety)
+    # Where pictures are checked, none is shown before it was.
+    desk = Desk(residents, options.previews and safety is None)
     threading.Thread(target=_hear, args=(inbox, desk), name="hearing", daemon=True).start()
     while True:
         match desk.jobs.get():
@@ -112,7 +115,7 @@ class Desk:
     def paint_together(self, jobs: tuple[Paint, ...], outbox: BinaryIO) -> None:
         left, too_many = {job.job: job for job in jobs}, 0
 
-        def finish(end: Painted | Cancelled) -> None:
+        def finish(end: Painted | Failed | Cancelled) -> None:
             del left[end.job]
             write_frame(outbox, end)
             self.cancelled.discard((end.job, end.token))

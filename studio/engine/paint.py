@@ -15,18 +15,20 @@ import torch
 
 from studio.catalog import ModelCard
 from studio.engine.encode import encode, thumbnail, to_image
+from studio.engine.failures import PaintError
 from studio.engine.inputs import Inputs
 from studio.engine.loras import marks
 from studio.engine.painter import Painter
 from studio.engine.preview import Previews
 from studio.engine.residents import Residents
+from studio.engine.safety import Checker, blurred
 from studio.engine.upscale import Upscaler
 from studio.formats.metadata import parameters_text, recipe_text
-from studio.messages import Cancelled, Loading, Paint, Painted, Picture, Progress
+from studio.messages import Cancelled, Failed, Loading, Paint, Painted, Picture, Progress
 from studio.request import ImageRequest, read_request
 
 Tell = Callable[[Loading | Progress], None]
-Finish = Callable[[Painted | Cancelled], None]
+Finish = Callable[[Painted | Failed | Cancelled], None]
 PARTS = ("load", "encode", "steps", "decode", "upscale", "save")
 
 
@@ -38,11 +40,14 @@ def paint(
     message: Paint, residents: Residents, previews: bool, tell: Tell, notes: tuple[str, ...] = ()
 ) -> Painted:
     """One job. `notes` say what was done about it before."""
-    ends: list[Painted | Cancelled] = []
+    ends: list[Painted | Failed | Cancelled] = []
     paint_together((message,), residents, previews, tell, ends.append, notes)
-    if isinstance(ends[0], Cancelled):
-        raise Stopped
-    return ends[0]
+    match ends[0]:
+        case Painted() as painted:
+            return painted
+        case Failed(code=code, sentence=sentence):
+            raise PaintError(code, sentence)
+    raise Stopped
 
 
 def paint_together(
@@ -64,8 +69,10 @@ def paint_together(
         painter = residents.get(card, key)
         partial = painter.loras.wear(jobs[0].request.loras, first.loras)
         upscaler = residents.upscaler(first.upscaler, painter.plan.device)
+        checker = residents.checker()
     fingerprint = painter.take_sampler(jobs[0].request.sampler or "")
     fingerprint |= upscaler.marks if upscaler else {}
+    fingerprint |= checker.marks if checker else {}
     if used := marks(jobs[0].request.loras, first.loras):
         fingerprint["loras"] = used
     for job in jobs:
@@ -73,7 +80,7 @@ def paint_together(
         with _timed("encode", [job]):
             job.prepare(painter, fingerprint, [*partial, *notes])
     for shots in _passes(jobs, first.at_once):
-        _expose(painter, upscaler, shots)
+        _expose(painter, upscaler, checker, shots)
 
 
 class _Job:
@@ -87,6 +94,7 @@ class _Job:
         self.conditions: dict[str, torch.Tensor] = {}
         self.recipe: dict[str, Any] = {}
         self.pictures: list[Picture] = []
+        self.withheld: list[str] = []
         self.warnings: dict[str, None] = {}
         self.stopped = False
         self.together = 1
@@ -134,10 +142,22 @@ class _Job:
         if self.stopped:
             raise Stopped
 
-    def keep(self, picture: Picture, lost: Sequence[str]) -> None:
+    def keep(self, picture: Picture, said: Sequence[str]) -> None:
         self.pictures.append(picture)
-        self.warnings |= dict.fromkeys(lost)
-        if len(self.pictures) < self.request.count:
+        self.warnings |= dict.fromkeys(said)
+        self._end_after_the_last()
+
+    def withhold(self, why: str) -> None:
+        self.withheld.append(why)
+        self.warnings[why] = None
+        self._end_after_the_last()
+
+    def _end_after_the_last(self) -> None:
+        if len(self.pictures) + len(self.withheld) < self.request.count:
+            return
+        if not self.pictures:
+            sentence = " ".join([*self.withheld, "Another seed or other words may pass."])
+            self._finish(Failed(self.message.job, self.message.token, "unsafe", sentence))
             return
         timings = {**self.seconds, "total": time.perf_counter() - self._start}
         if self.together > 1:
@@ -155,6 +175,12 @@ class _Shot:
     index: int
     seed: int
 
+    @property
+    def name(self) -> str:
+        count = self.job.request.count
+        which = f"Picture {self.index + 1} of {count}" if count > 1 else "The picture"
+        return f"{which} (seed {self.seed})"
+
 
 def _passes(jobs: Sequence[_Job], at_once: int) -> Iterator[list[_Shot]]:
     """Pictures that enter one pass of the network. None is made to fit: longer words would change
@@ -171,13 +197,15 @@ def _passes(jobs: Sequence[_Job], at_once: int) -> Iterator[list[_Shot]]:
             shots = shots[shots.index(wanted[-1]) + 1 :]
 
 
-def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> None:
+def _expose(
+    painter: Painter, upscaler: Upscaler | None, checker: Checker | None, shots: list[_Shot]
+) -> None:
     """One pass, and what follows for each of its pictures, one after another."""
     family, first = painter.family, shots[0].job
     request = first.request
     if not request.steps_taken():
         for shot in shots:
-            _develop(painter, upscaler, shot, None, 1)
+            _develop(painter, upscaler, checker, shot, None, 1)
         return
     jobs = list(dict.fromkeys(shot.job for shot in shots))
     for job in jobs:
@@ -209,12 +237,14 @@ def _expose(painter: Painter, upscaler: Upscaler | None, shots: list[_Shot]) -> 
         shot.job.seconds["steps"] += each  # its part of the pass
     for place, shot in enumerate(shots):
         if not shot.job.stopped:
-            _develop(painter, upscaler, shot, latents[place : place + 1], len(shots))
+            own = latents[place : place + 1]
+            _develop(painter, upscaler, checker, shot, own, len(shots))
 
 
 def _develop(
     painter: Painter,
     upscaler: Upscaler | None,
+    checker: Checker | None,
     shot: _Shot,
     latents: torch.Tensor | None,
     together: int,
@@ -243,14 +273,22 @@ def _develop(
             return
         job.say_also(done)
     with _timed("save", [job]):
-        own = {**job.recipe, "seed": shot.seed, "index": shot.index}
-        if together > 1:
-            own["together"] = together  # with the last bit of a rounding it may be told apart
-        parameters = parameters_text(request, painter.card, own["fingerprint"], shot.seed)
-        data, lost = encode(image, request.output_format, parameters, recipe_text(own))
+        found = checker.look(image) if checker else None
+    if found and found.withhold:
+        job.withhold(f"{shot.name} was withheld: {found.words}")
+        return
+    with _timed("save", [job]):
+        # With the last bit of a rounding it may be told apart from one that was painted alone.
+        own: dict[str, Any] = {"together": together} if together > 1 else {}
+        if found:
+            image, own["blurred"] = blurred(image), found.score
+        recipe = {**job.recipe, **own, "seed": shot.seed, "index": shot.index}
+        parameters = parameters_text(request, painter.card, recipe["fingerprint"], shot.seed)
+        data, lost = encode(image, request.output_format, parameters, recipe_text(recipe))
         thumb = thumbnail(image)
+        said = [*lost, f"{shot.name} was blurred: {found.words}"] if found else lost
     form = request.output_format
-    job.keep(Picture(shot.index, shot.seed, *image.size, form, data, thumb), lost)
+    job.keep(Picture(shot.index, shot.seed, *image.size, form, data, thumb, own), said)
 
 
 def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) -> dict[str, Any]:

@@ -21,10 +21,12 @@ from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.painter import Painter
 from studio.engine.plan import Plan, decide, lower
+from studio.engine.safety import Checker
 from studio.engine.upscale import Upscaler
 from studio.engine.weights import check_folder, there
 from studio.errors import Refused
 from studio.hashes import file_hash
+from studio.safety import Safety
 from studio.weights import EMBEDDED, find_part
 
 SPARED = 0.2  # of the machine's memory, for all else that runs on it
@@ -37,9 +39,11 @@ class Key(NamedTuple):
 
 
 class Residents:
-    """`precision` is painted in where a request says auto."""
+    """`precision` is painted in where a request says auto; `safety` is what checks pictures."""
 
-    def __init__(self, device: str, models: Path, precision: str) -> None:
+    def __init__(
+        self, device: str, models: Path, precision: str, safety: Safety | None = None
+    ) -> None:
         self._device = device
         self._models = models
         self._precision = precision
@@ -48,6 +52,8 @@ class Residents:
         self._upscalers: dict[tuple[str, str], Upscaler] = {}
         self._plans: dict[Key, Plan] = {}  # the last ones, kept where memory ran out
         self._lowered: set[Key] = set()
+        self._safety = safety
+        self._checker: Checker | None = None
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
@@ -75,6 +81,12 @@ class Residents:
             bf16 = device == "cpu" and bool(find_hardware(self._device).cpu_bf16)
             self._upscalers = {key: Upscaler(Path(file), device, bf16=bf16)}
         return self._upscalers[key]
+
+    def checker(self) -> Checker | None:
+        """What looks at finished pictures, loaded now if it is not here. It stays."""
+        if self._safety and self._checker is None:
+            self._checker = Checker(self._safety)
+        return self._checker
 
     def lower(self, key: Key) -> str | None:
         """From now on it paints by the next cheaper plan; in words which, or None if none is."""

@@ -13,7 +13,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def own_recipe(data: bytes) -> dict[str, Any]:
-    """The recipe that this studio wrote into it. Only the head of the file is decoded."""
+    """The recipe that a studio of ours wrote into it. Only the head of the file is decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             text = image.info.get(RECIPE) or _maker_note(image)
@@ -21,7 +21,12 @@ def own_recipe(data: bytes) -> dict[str, Any]:
         raise Refused("This is no whole PNG, JPEG or WebP.") from None
     if not text:
         raise Refused("There is no recipe of this studio in it.")
-    return read_recipe(text)
+    recipe = read_recipe(text)
+    kinds = {"request": dict, "fingerprint": dict, "seed": int}
+    for name, kind in kinds.items():
+        if not isinstance(recipe.get(name), kind):
+            raise Refused(f"The recipe in this picture is not whole: its {name} was changed.")
+    return recipe
 
 
 def _maker_note(image: Image.Image) -> str:

@@ -1,7 +1,7 @@
 """The line of jobs as the faces see it: submit, cancel, look, follow.
 
 A wish is settled and written down here; only then is anybody told "accepted". Who paints it, and
-when, is the pool's business.
+when, is the pool's business. A picture is painted again from its recipe.
 """
 
 import asyncio
@@ -14,9 +14,11 @@ from time import monotonic
 from studio.canvas import Input
 from studio.catalog import Catalog, Settled
 from studio.errors import NotFound, Refused, Unavailable
+from studio.formats.read import own_recipe
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
+from studio.jobs.rerun import Recipe, again, compared
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
@@ -56,12 +58,39 @@ class Line:
             replace(one, warnings=(*said, *one.warnings))
             for one, said in zip(map(self.settle, wishes), notes or repeat(()), strict=False)
         ]
-        body = "\n".join(canonical(wish) for wish in wishes)
+        return self._write_down(settled, wishes, key=key, batch=batch, rerun_of=None)
+
+    def rerun(self, picture_id: str, *, key: str | None = None) -> Job:
+        """A kept picture exactly as it was painted; the job's view says what came of it."""
+        picture = self.store.picture(picture_id)
+        return self._again(picture.recipe, picture.seed, picture.id, key)
+
+    def rerun_file(self, data: bytes) -> Job:
+        """The same for a file that this or another studio painted. It is kept, to compare with."""
+        recipe = own_recipe(data)
+        return self._again(recipe, int(recipe["seed"]), self.store.keep_input(data), None)
+
+    def _again(self, recipe: Recipe, seed: int, of: str, key: str | None) -> Job:
+        upscalers, folder = self.catalog.upscalers, self.settings.model_folder
+        settled = again(recipe, seed, self.settle, upscalers, folder)
+        return self._write_down([settled], [settled.wish], key=key, batch=None, rerun_of=of)[0]
+
+    def _write_down(
+        self,
+        settled: Sequence[Settled],
+        wishes: Sequence[ImageRequest],
+        *,
+        key: str | None,
+        batch: str | None,
+        rerun_of: str | None,
+    ) -> list[Job]:
+        body = "\n".join([canonical(wish) for wish in wishes])
         jobs = self.store.submit(
             settled,
             key=key,
             body_hash=hashlib.sha256(body.encode()).hexdigest(),
             batch=batch,
+            rerun_of=rerun_of,
             room=Room(self.settings.max_waiting, self.settings.max_waiting_each),
         )
         self.inbox.put(Entered([job for job in jobs if job.state == "queued"]))
@@ -125,13 +154,17 @@ class Line:
 
     def view(self, job_id: str) -> View:
         job = self.store.job(job_id)
+        pictures = tuple(self.store.pictures(job=job_id)) if job.state == "done" else ()
         return View(
             job=job,
             place=self.store.place(job_id) if job.state == "queued" else None,
             live=self.feed.live(job_id),
             paused=job.state == "queued" and self.store.paused,
             times=None if job.state in FINAL else self.forecaster.times(job_id),
-            pictures=tuple(self.store.pictures(job=job_id)) if job.state == "done" else (),
+            pictures=pictures,
+            rerun=compared(self.store, pictures[0], job.rerun_of)
+            if job.rerun_of and pictures
+            else None,
         )
 
     async def follow(self, job_id: str, *, beat: float = 1.0) -> AsyncIterator[View]:

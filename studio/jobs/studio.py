@@ -18,6 +18,7 @@ from studio.jobs.pool import Pool
 from studio.jobs.seats import Fleet
 from studio.jobs.slot import Inbox
 from studio.presets import load_catalog
+from studio.safety import safety_of, safety_text
 from studio.settings import Settings
 from studio.store.store import Store
 
@@ -44,6 +45,7 @@ class Studio:
         Where nothing can be written no worker starts.
         """
         catalog = load_catalog(settings.presets, settings.default_model)
+        safety_of(settings)  # a studio that is to check pictures never opens without what does
         for name in (*settings.preload, *settings.reserved):
             catalog.find(name)
         with ExitStack() as opened:
@@ -107,4 +109,5 @@ def _slot(offer: Offer, settings: Settings, worker: str) -> LocalSlot:
 def _options(settings: Settings) -> list[str]:
     """What all workers are told."""
     told = ["--models", str(settings.model_folder.resolve()), "--precision", settings.precision]
+    told += ["--safety", safety_text(safety_of(settings))]
     return told if settings.previews else [*told, "--no-previews"]

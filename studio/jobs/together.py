@@ -40,11 +40,12 @@ class Kind(NamedTuple):
 
 
 def kind_of(job: Job) -> Kind:
-    """One whose worker died is alone of its kind: it may be why."""
+    """One whose worker died is alone of its kind: it may be why. So is one that is painted again
+    exactly."""
     asked: Mapping[str, Any] = job.request
     begun = [asked.get(field) is not None for field in ("start_image", "mask")]
     same = [it for it in sorted(asked.items()) if it[0] not in OWN]
-    rest = job.id if job.crashes else repr((begun, same))
+    rest = job.id if job.crashes or job.rerun_of else repr((begun, same))
     pixels, guided = int(asked["width"]) * int(asked["height"]), (asked["guidance"] or 0) > 1
     return Kind(job.model, pixels, guided, rest)
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from studio.jobs.forecast import Times
+from studio.jobs.rerun import Rerun
 from studio.messages import Progress
 from studio.store.rows import FINAL, Job, Picture
 
@@ -39,6 +40,7 @@ class View:
     times: Times | None  # when it begins and ends, as far as that can be known
     pictures: tuple[Picture, ...]
     paused: bool = False  # nobody who waits begins now
+    rerun: Rerun | None = None  # what came of painting another picture again
 
     @property
     def final(self) -> bool:

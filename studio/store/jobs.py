@@ -20,7 +20,12 @@ RANKS = {name: rank for rank, name in enumerate(reversed(get_args(Priority)))}  
 
 
 def enter(
-    tx: Connection, settled: Sequence[Settled], batch: str | None, room: Room, now: float
+    tx: Connection,
+    settled: Sequence[Settled],
+    batch: str | None,
+    rerun_of: str | None,
+    room: Room,
+    now: float,
 ) -> list[Job]:
     """All of them or none, and all of one owner."""
     _check(tx, room, settled[0].request.owner, len(settled))
@@ -28,6 +33,7 @@ def enter(
         insert(job).returning(job, sort_by_parameter_order=True),
         [
             _new_row(one.request, one.wish.model_dump(mode="json"), one.warnings, batch, now)
+            | {"rerun_of": rerun_of}
             for one in settled
         ],
     )

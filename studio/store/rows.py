@@ -33,6 +33,7 @@ class Job:
     """A wish in the line. `token` rises with every claim and tells an old worker from the new.
 
     `turn` orders those of a class; it is `seq` until the job is moved.
+    `rerun_of` is the picture that it paints again: its id, or the hash of a file that was given.
     """
 
     seq: int
@@ -57,6 +58,7 @@ class Job:
     finished_at: float | None
     turn: int
     cancel_requested: bool
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

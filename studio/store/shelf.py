@@ -181,7 +181,7 @@ def _row(
         height=picture.height,
         seed=picture.seed,
         format=picture.format,
-        recipe=recipe,
+        recipe=recipe | picture.own,
         created_at=now,
         owner=job.owner,
         model=job.model,

@@ -108,6 +108,7 @@ class Store:
         key: str | None = None,
         body_hash: str = "",
         batch: str | None = None,
+        rerun_of: str | None = None,
         room: Room,
     ) -> list[Job]:
         """All of them or none. The same key with the same body gives the same jobs again."""
@@ -118,7 +119,7 @@ class Store:
             earlier = keys.recall(tx, owner, key, body_hash, now) if key else []
             if earlier:
                 return earlier
-            entered = jobs.enter(tx, settled, batch, room, now)
+            entered = jobs.enter(tx, settled, batch, rerun_of, room, now)
             if key:
                 keys.remember(tx, owner, key, body_hash, entered, now)
             return entered

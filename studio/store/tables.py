@@ -63,6 +63,7 @@ job = Table(
     Column("cancel_requested_at", Double),
     Column("moved_to", _Seq),  # the turn it was given instead of the one it came with
     Column("turn", _Seq, Computed("coalesce(moved_to, seq)")),
+    Column("rerun_of", Words),  # the id of a picture, or the hash of an input
     CheckConstraint(
         "state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="job_state"
     ),

@@ -44,12 +44,13 @@ LIGHT: dict[str, Any] = {
 # Clicks in our own HTML become events; a frame that is being painted asks to be followed.
 CLICKS = """
 element.addEventListener('click', (event) => {
-  const ours = '[data-pick],[data-reuse],[data-try],[data-next],[data-pause]';
+  const ours = '[data-pick],[data-reuse],[data-rerun],[data-try],[data-next],[data-pause]';
   const button = event.target.closest(ours);
   if (!button) return;
-  const { pick, reuse, try: prompt, next, pause } = button.dataset;
+  const { pick, reuse, rerun, try: prompt, next, pause } = button.dataset;
   if (pick !== undefined) trigger('pick', { id: pick });
   if (reuse !== undefined) trigger('reuse', { id: reuse });
+  if (rerun !== undefined) trigger('rerun', { id: rerun });
   if (prompt !== undefined) trigger('example', { prompt });
   if (next !== undefined) trigger('next', { id: next });
   if (pause !== undefined) trigger('pause', { on: pause });
@@ -138,6 +139,7 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
         when(parts[place].pick, desk.pick, ["state"], ("state", "held", "lately"))
     for place in ("held", "live"):
         when(parts[place].reuse, desk.reuse, [], FILL)
+        when(parts[place].rerun, desk.rerun, ["state"], written)
     when(parts["live"].example, desk.example, [], ["prompt"])
     when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
     when(parts["seed"].input, desk.keep_seed, [], ["fresh"])

@@ -63,10 +63,16 @@ class Desk:
             card = self.studio.catalog.find(str(given["model"]))
             job = ask(self.studio.line, [wish_of(card, given)])[0]
         except DarkroomError as error:
-            return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(7)]
-        others = [view.job.id for view in self._views(state) if not view.final]
-        now = _sound(state) | {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
-        return [now, "", job.request["seed"], "", *self.show(now)]
+            return _refused(error)
+        return self._begun(job, state, job.request["seed"])
+
+    def rerun(self, event: gr.EventData, state: State) -> Shown:
+        """[state, note, seed, held, *show]"""
+        try:
+            job = self.studio.line.rerun(str(getattr(event, "id", "")))
+        except DarkroomError as error:
+            return _refused(error)
+        return self._begun(job, state, gr.skip())
 
     def stop(self, state: State) -> Shown:
         """[note, *show]"""
@@ -194,6 +200,12 @@ class Desk:
 
     # Looked up
 
+    def _begun(self, job: Job, state: State, seed: object) -> Shown:
+        """[state, note, seed, held, *show]: nothing is held up, and this job is followed."""
+        others = [view.job.id for view in self._views(state) if not view.final]
+        now = _sound(state) | {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
+        return [now, "", seed, "", *self.show(now)]
+
     def _with(self, asked: str | None, state: dict[str, Any]) -> dict[str, Any]:
         """Also the job of the address, held up if it is done. What there was is not forgotten."""
         if not asked or asked in state["jobs"]:
@@ -233,15 +245,14 @@ class Desk:
         picture = self._picture(state)
         if picture is None:
             return ""
-        job = self.studio.store.job(picture.job)
-        pictures = self.studio.store.pictures(job=job.id)
-        return frame.render(still(job, pictures, picture, self._title(job), back=True))
+        view = self.studio.line.view(picture.job)
+        return frame.render(still(view, picture, self._title(view.job), back=True))
 
     def _live(self, view: View, after: int) -> str:
         job = view.job
         if job.state == "done":
             title = self._title(job)
-            return frame.render(still(job, view.pictures, view.pictures[0], title, back=False))
+            return frame.render(still(view, view.pictures[0], title, back=False))
         passable = bool(view.place) and self.studio.store.passable(job.id)
         return frame.render(unfinished(view, after, self.pace.left(view), passable))
 
@@ -277,6 +288,11 @@ class Desk:
             size_line(card, values["aspect"], values["upscale"]),
             *self._dressed(card, values),
         ]
+
+
+def _refused(error: DarkroomError) -> Shown:
+    """[state, note, seed, held, *show]"""
+    return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(7)]
 
 
 def _spoken(sentence: str) -> str:

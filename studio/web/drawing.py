@@ -3,8 +3,6 @@
 Pure: everything it says comes from the rows it is given.
 """
 
-from collections.abc import Sequence
-
 from studio.jobs.view import View
 from studio.store.rows import Job, Picture
 from studio.web import frame
@@ -39,8 +37,9 @@ def unfinished(view: View, after: int, left: float | None, passable: bool) -> Fr
     )
 
 
-def still(job: Job, pictures: Sequence[Picture], one: Picture, title: str, *, back: bool) -> Frame:
+def still(view: View, one: Picture, title: str, *, back: bool) -> Frame:
     """One finished picture among those painted with it; `back` leads to what was there before."""
+    job, pictures = view.job, view.pictures
     line = [title, f"{one.width} × {one.height}", f"seed {one.seed}"]
     line.append(f"{job.request['steps']} steps")
     if job.started_at and job.finished_at:
@@ -50,6 +49,7 @@ def still(job: Job, pictures: Sequence[Picture], one: Picture, title: str, *, ba
         (one.width, one.height),
         source=f"/pictures/{one.id}",
         alt=one.prompt,
+        words=f"Painted again: {view.rerun.words}." if view.rerun else "",
         thumbs=frame.thumbs(pictures, one.id) if len(pictures) > 1 else "",
         recipe=frame.recipe(line, _facts(job, one)),
         notes=job.warnings,

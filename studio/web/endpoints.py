@@ -125,6 +125,11 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
             studio.line.cancel(job_id)
             return tell_job(studio.line.view(job_id))
 
+    def rerun(picture_id: str) -> Told:
+        """Paint a picture again exactly, by its id; `rerun` of /job says what came of it."""
+        with _spoken():
+            return tell_job(studio.line.view(studio.line.rerun(picture_id).id))
+
     def models() -> list[Told]:
         """Every model: what it can do, its sizes, and whether it is on this machine."""
         return [tell_model(studio, card) for card in studio.catalog.cards.values()]
@@ -135,7 +140,7 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
             pictures = studio.store.pictures(limit=max(1, min(limit, 200)), before=before or None)
             return [tell_picture(picture) for picture in pictures]
 
-    return job, cancel, models, history
+    return job, cancel, rerun, models, history
 
 
 def _files(studio: Studio, view: View) -> tuple[list[Told], int]:

@@ -14,14 +14,16 @@ from starlette.routing import Route
 
 from studio.catalog import ModelCard
 from studio.errors import NotFound, Refused
+from studio.jobs.rerun import compare_with
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Priority
-from studio.store.rows import Before, Picture, Place
+from studio.store.rows import Before, Job, Picture, Place
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.asking import ask
 from studio.web.telling import (
     Told,
+    tell_comparison,
     tell_job,
     tell_model,
     tell_picture,
@@ -50,6 +52,8 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/queue/pause", faced(here.pause), methods=["POST"]),
         Route("/api/queue/resume", faced(here.resume), methods=["POST"]),
         Route("/api/history", faced(here.history), methods=["GET"]),
+        Route("/api/pictures/{id}/rerun", faced(here.rerun), methods=["POST"]),
+        Route("/api/pictures/{id}/compare", faced(here.compare), methods=["GET"]),
         Route("/api/models", faced(here.models), methods=["GET"]),
         Route("/api/models/{name}/pull", faced(here.pull), methods=["POST"]),
         Route("/api/models/{name}/pull", faced(here.stop_pull), methods=["DELETE"]),
@@ -94,8 +98,7 @@ class Rest:
         """Write a wish down and answer at once. The same Idempotency-Key gives the same job."""
         fields = await read_object(request)
         job = (await asyncio.to_thread(ask, self.studio.line, [fields], key=key_of(request)))[0]
-        told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
-        return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
+        return await self._accepted(job)
 
     async def jobs(self, request: Request) -> Response:
         """The newest jobs; `limit`, and `before` with the `next` of the last answer."""
@@ -157,6 +160,21 @@ class Rest:
         told = [tell_picture(picture) for picture in pictures]
         return JSONResponse({"pictures": told, "next": following})
 
+    async def rerun(self, request: Request) -> Response:
+        """Paint a picture again exactly. `rerun` of the job says at its end what came of it."""
+        picture, key = request.path_params["id"], key_of(request)
+        job = await asyncio.to_thread(self.studio.line.rerun, picture, key=key)
+        return await self._accepted(job)
+
+    async def compare(self, request: Request) -> Response:
+        """How far a picture is from another, `with`, and what their recipes say otherwise."""
+        was = request.query_params.get("with")
+        if not was:
+            raise Refused("with: name the picture to compare with, by its id.", field="with")
+        store = self.studio.store
+        now = await asyncio.to_thread(store.picture, request.path_params["id"])
+        return JSONResponse(tell_comparison(await asyncio.to_thread(compare_with, store, now, was)))
+
     async def models(self, request: Request) -> Response:
         """Every model: what it can do, its sizes, and whether it is on this machine."""
         return JSONResponse({"models": await asyncio.to_thread(_models, self.studio)})
@@ -210,6 +228,10 @@ class Rest:
         if self.studio.store.reading:
             why = self.studio.store.reading.rstrip(".")
         return error_response(503, "not_ready", f"No slot is ready. {why}.")
+
+    async def _accepted(self, job: Job) -> Response:
+        told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
+        return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
 
     def _painted(self, view: View) -> Told:
         first, job = view.pictures[0], view.job

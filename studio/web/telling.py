@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from studio.catalog import ModelCard
+from studio.formats.compare import Comparison
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.loras import Lora, find_loras
@@ -26,6 +27,29 @@ def tell_job(view: View) -> Told:
         "step": view.live.step,
         "steps": view.live.steps,
         "pictures": [tell_picture(picture) for picture in view.pictures],
+        "rerun": tell_rerun(view),
+    }
+
+
+def tell_rerun(view: View) -> Told | None:
+    """Of what it is a rerun, and once it is done, what came of it."""
+    if view.job.rerun_of is None:
+        return None
+    told = view.rerun
+    comparison = told and told.comparison
+    return {
+        "of": view.job.rerun_of,
+        "words": told and told.words,
+        **(tell_comparison(comparison) if comparison else {"answer": None}),
+    }
+
+
+def tell_comparison(comparison: Comparison) -> Told:
+    return {
+        "answer": comparison.answer,
+        "words": comparison.words,
+        "distance": comparison.distance and asdict(comparison.distance),
+        "changed": [asdict(change) for change in comparison.changed],
     }
 
 
@@ -39,6 +63,7 @@ def tell_row(job: Job) -> Told:
         "warnings": list(job.warnings),
         "error": {"code": job.error_code, "message": job.error} if job.error else None,
         "batch": job.batch,
+        "rerun_of": job.rerun_of,
         "slot": job.slot,
         "attempts": job.attempts,
         "crashes": job.crashes,

@@ -29,6 +29,12 @@ def key_of(request: Request) -> str | None:
     return request.headers.get("idempotency-key")
 
 
+class Withheld(NotPainted):
+    """Not the studio's fault: asked again, it would say the same again."""
+
+    status = 422
+
+
 async def paint(line: Line, wishes: Sequence[Mapping[str, object]], request: Request) -> list[View]:
     """The final views of these wishes. The same Idempotency-Key waits for the same jobs.
 
@@ -62,7 +68,7 @@ def painted(view: View) -> View:
     if view.job.state == "cancelled":
         raise Conflict("The job was cancelled.")
     if view.job.state == "failed":
-        error = NotPainted(view.words)
+        error = Withheld(view.words) if view.job.error_code == "unsafe" else NotPainted(view.words)
         error.code = view.job.error_code or error.code
         raise error
     return view

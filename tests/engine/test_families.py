@@ -21,7 +21,7 @@ from studio.engine import preview
 from studio.engine.paint import Stopped, paint, paint_together
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
-from studio.messages import Cancelled, Paint, Painted, Progress
+from studio.messages import Cancelled, Failed, Paint, Painted, Progress
 from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import Settings
@@ -109,22 +109,25 @@ def test_the_same_wish_is_the_same_picture_and_another_is_another(atelier: Ateli
     assert not np.array_equal(pixels(atelier.paint(prompt="three cats in the snow")), once)
 
 
-def test_beside_others_it_is_the_picture_it_is_alone(atelier: Atelier) -> None:
-    prompts = ("a red boat", "a cat", "three tall houses in the snow at night")
+def test_beside_others_and_on_another_slot_it_is_the_picture_it_is_alone(atelier: Atelier) -> None:
+    prompts = (*["a red boat"] * 8, "a cat", "three tall houses in the snow at night")
     jobs = [atelier.job(f"job{n}", prompt=words, seed=n) for n, words in enumerate(prompts)]
-    ends: dict[str, Painted | Cancelled] = {}
+    ends: dict[str, Painted | Failed | Cancelled] = {}
     paint_together(
-        [replace(job, at_once=4) for job in jobs],
+        [replace(job, at_once=8) for job in jobs],
         atelier.residents,
         False,
         lambda word: None,
         lambda end: ends.__setitem__(end.job, end),
     )
-    for job in jobs:
+    elsewhere = Residents("cpu", atelier.folder.parent, "fp32")
+    for job in (jobs[0], jobs[7], jobs[-1]):
         beside = ends[job.job]
         assert isinstance(beside, Painted)
+        assert (beside.timings.get("together") == 8) or job is jobs[-1]
         alone = paint(job, atelier.residents, False, lambda word: None)
         assert np.abs(pixels(beside) - pixels(alone)).max() <= 1
+    assert np.array_equal(pixels(paint(job, elsewhere, False, lambda word: None)), pixels(alone))
 
 
 def test_every_step_is_told_and_after_each_it_can_be_stopped(atelier: Atelier) -> None:

@@ -153,6 +153,25 @@ def test_paint_without_a_server_gives_a_file_that_knows_how_it_was_made(tmp_path
     assert not _workers_of(tmp_path)
 
 
+@pytest.mark.slow
+def test_a_file_is_painted_again_without_a_server_and_compared(tmp_path: Path) -> None:
+    def run(*words: str, data: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "app.py"), *words, "--data", str(tmp_path / data)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+
+    painted = run("paint", "a red car", "--seed", "7", "--out", "car.png", data="there")
+    assert painted.returncode == 0, painted.stderr
+    again = run("rerun", "car.png", "--out", "again.png", data="here")
+    assert again.stdout == "car.png: identical, pixel by pixel\n", again.stderr
+    assert again.returncode == 0
+    with Image.open(tmp_path / "car.png") as one, Image.open(tmp_path / "again.png") as other:
+        assert one.tobytes() == other.tobytes()
+    refused = run("rerun", "nothing.png", data="here")
+    assert (refused.returncode, refused.stderr) == (
+        1, "darkroom: nothing.png: No such file or directory.\n",
+    )  # fmt: skip
+
+
 def _workers_of(folder: Path) -> list[str]:
     found = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):

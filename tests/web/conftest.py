@@ -1,6 +1,7 @@
 """One real server for each module: fake slots, everything else as it is served.
 
-Words in a prompt steer the fake painter: `slow` and `crawl` take a while, `boom` fails.
+Words in a prompt steer the fake painter: `slow` and `crawl` take a while, `boom` fails, and `nude`
+is withheld.
 """
 
 import threading
@@ -36,6 +37,9 @@ def paint(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | G
     if "boom" in prompt:
         sentence = "The memory is full. Pick a smaller shape."
         yield Failed(message.job, message.token, "out_of_memory", sentence)
+        return
+    if "nude" in prompt:
+        yield Failed(message.job, message.token, "unsafe", "The picture (seed 1) was withheld.")
         return
     seconds = next((pace for word, pace in PACES.items() if word in prompt), 0.0)
     yield from fake.paint(message, cancelled, seconds)

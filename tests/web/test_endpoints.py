@@ -19,6 +19,7 @@ PROMISED = {
     "/submit": WISH,
     "/job": ["job_id"],
     "/cancel": ["job_id"],
+    "/rerun": ["picture_id"],
     "/models": [],
     "/history": ["limit", "before"],
 }

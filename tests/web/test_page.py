@@ -216,6 +216,25 @@ def test_a_picture_is_picked_reused_and_put_down(open_page: OpenPage) -> None:
     expect(page.locator("#live .stage.still")).to_be_visible()
 
 
+def test_a_picture_is_painted_again_and_what_came_of_it_stands_under_it(
+    house: House, open_page: OpenPage
+) -> None:
+    page = open_page()
+    ask(page, "a kettle")
+    page.locator("#live .acts button", has_text="Rerun exactly").click()
+    words = page.locator("#live .stage.still .words")
+    expect(words).to_have_text("Painted again: identical, pixel by pixel.")
+    again, first = house.studio.store.pictures(limit=2)
+    assert house.studio.store.job(again.job).rerun_of == first.id
+    page.reload()
+    expect(words).to_be_visible()
+    page.locator("#lately [data-pick]").nth(1).click()
+    expect(page.locator("#held .words")).to_be_hidden()
+    page.locator("#held .acts button", has_text="Rerun exactly").click()
+    expect(page.locator("#held .stage")).to_have_count(0)
+    expect(words).to_be_visible()
+
+
 def test_a_picture_is_enlarged_and_wears_a_lora(house: House, open_page: OpenPage) -> None:
     folder = house.studio.settings.model_folder
     compact(folder / "upscalers" / "starter-x2.safetensors")

@@ -289,3 +289,54 @@ def test_a_picture_whose_file_was_deleted_by_hand_is_not_found_and_its_row_stays
 def test_the_list_of_addresses_needs_nothing_from_elsewhere(house: House) -> None:
     page = house.http.get("/docs").text
     assert "/api/generate" in page and "negative_prompt" in page and "http" not in page
+
+
+def painted(house: House, **fields: object) -> dict[str, str]:
+    answer = house.http.post("/api/generate", json=WISH | fields)
+    picture: dict[str, str] = answer.json()["images"][0]
+    return picture
+
+
+def test_a_picture_is_painted_again_exactly_and_its_job_says_so(house: House) -> None:
+    before = painted(house, seed=77, num_images=2, tags=["mine"])
+    key = {"Idempotency-Key": "again"}
+    answers = [house.http.post(f"/api/pictures/{before['id']}/rerun", headers=key) for _ in "12"]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    job = answers[0].json()["id"]
+    assert answers[1].json()["id"] == job
+    assert answers[0].headers["location"] == f"/api/jobs/{job}"
+    assert answers[0].json()["rerun"]["of"] == before["id"]
+    house.studio.line.wait(job, 10)
+    told = house.http.get(f"/api/jobs/{job}").json()
+    assert [picture["seed"] for picture in told["pictures"]] == [77]
+    assert told["rerun"] == {
+        "of": before["id"],
+        "answer": "identical",
+        "words": "identical, pixel by pixel",
+        "distance": {"most": 0, "mean": 0.0, "seen": 0.0},
+        "changed": [],
+    }
+    assert (
+        house.http.get("/api/jobs", params={"limit": 1}).json()["jobs"][0]["rerun_of"]
+        == (before["id"])
+    )
+
+
+def test_two_pictures_are_compared(house: House) -> None:
+    one, other = (painted(house, seed=seed, width=w)["id"] for seed, w in ((1, 64), (200, 64)))
+    told = house.http.get(f"/api/pictures/{other}/compare", params={"with": one}).json()
+    assert told["answer"] == "different" and told["distance"]["most"] == 199
+    assert told["changed"] == [{"field": "seed", "was": 1, "now": 200}]
+    wide = painted(house, seed=1, width=128)["id"]
+    told = house.http.get(f"/api/pictures/{wide}/compare", params={"with": one}).json()
+    assert told["distance"] is None and told["words"].startswith("different: another size; width")
+    refused = house.http.get(f"/api/pictures/{one}/compare")
+    assert refused.status_code == 422 and refused.json()["error"]["field"] == "with"
+    for address in (f"/api/pictures/{one}/compare?with=none", "/api/pictures/none/compare?with=x"):
+        assert house.http.get(address).status_code == 404
+    assert house.http.post("/api/pictures/none/rerun").status_code == 404
+
+
+def test_a_picture_that_is_withheld_is_nobodys_failure_to_try_again(house: House) -> None:
+    answer = house.http.post("/api/generate", json=WISH | {"prompt": "nude"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "unsafe")
