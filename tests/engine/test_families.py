@@ -232,26 +232,20 @@ def begun(image: Image.Image = PHOTO, **more: Any) -> dict[str, Any]:
 MASKED = {"mask": name_of(MASK)}
 
 
-def test_a_start_image_is_kept_at_0_and_forgotten_at_1(atelier: Atelier) -> None:
+def test_a_start_image_is_forgotten_at_strength_1_and_counts_below(atelier: Atelier) -> None:
     if "start_image" not in atelier.card.can:
         pytest.skip("it begins from none")
-    photo = np.asarray(PHOTO, np.int16)
-    kept = pixels(atelier.paint(**begun(strength=0)))
-    assert np.array_equal(kept, photo)
     forgotten = pixels(atelier.paint(**begun(strength=1)))
     assert np.abs(forgotten - pixels(atelier.paint())).max() <= 1
-    ways = [pixels(atelier.paint(**begun(strength=part, steps=4))) for part in (0.25, 0.75)]
-    assert not np.array_equal(*ways)
-    assert not np.array_equal(
-        ways[0], pixels(atelier.paint(**begun(OTHER, strength=0.25, steps=4)))
-    )
+    one, other = (pixels(atelier.paint(**begun(of, strength=0.4))) for of in (PHOTO, OTHER))
+    assert not np.array_equal(one, other) and not np.array_equal(one, forgotten)
 
 
 def test_from_a_start_image_the_steps_are_as_many_as_promised(atelier: Atelier) -> None:
     if not {"start_image", "mask"} & atelier.card.can:
         pytest.skip("it begins from none")
     more = {} if "start_image" in atelier.card.can else MASKED
-    ways = ((4, 0.5, 2), (7, 0.3, 2), (6, 0.5, 3), (5, 0.999, 4))
+    ways = ((4, 0.5, 2), (7, 0.3, 2), (5, 0.61, 3))
     for steps, strength, taken in [way for way in ways if way[0] <= atelier.card.max_steps]:
         told: list[tuple[int, int]] = []
 
@@ -272,40 +266,27 @@ def test_what_a_mask_keeps_is_kept_to_the_bit(atelier: Atelier) -> None:
         picture = pixels(atelier.paint(**begun(strength=strength, **MASKED)))
         assert np.array_equal(picture[~FREE], photo[~FREE])
         assert np.abs(picture[FREE] - photo[FREE]).mean() > 1
-    other = pixels(atelier.paint(**begun(strength=1.0, **MASKED, seed=8)))
-    assert not np.array_equal(picture[FREE], other[FREE])
-
-
-def test_a_small_picture_is_continued_to_all_sides(atelier: Atelier) -> None:
-    if "mask" not in atelier.card.can:
-        pytest.skip("it takes no mask")
-    tall = PHOTO.resize((SIDE // 2, SIDE))
-    picture = pixels(atelier.paint(**begun(tall, fit="contain")))
-    middle = slice(SIDE // 4, -SIDE // 4)
-    assert np.array_equal(picture[:, middle], np.asarray(tall, np.int16))
-    assert picture[:, : SIDE // 4].std() > 1
 
 
 def test_beside_others_from_other_start_images_it_is_what_it_is_alone(atelier: Atelier) -> None:
-    if not {"start_image", "mask"} & atelier.card.can:
+    if "mask" not in atelier.card.can:
         pytest.skip("it begins from none")
-    for more in [{}] * ("start_image" in atelier.card.can) + [MASKED]:
-        jobs = [
-            atelier.job(f"job{n}", prompt=words, seed=n, **begun(image, strength=0.7, **more))
-            for n, (words, image) in enumerate((("a boat", PHOTO), ("a coat", OTHER)))
-        ]
-        ends: dict[str, Any] = {}
-        paint_together(
-            [replace(job, at_once=4) for job in jobs],
-            atelier.residents,
-            False,
-            lambda word: None,
-            lambda end, ends=ends: ends.__setitem__(end.job, end),
-        )
-        for job in jobs:
-            alone = paint(job, atelier.residents, False, lambda word: None)
-            assert ends[job.job].timings["together"] == 2
-            assert np.abs(pixels(ends[job.job]) - pixels(alone)).max() <= 1
+    jobs = [
+        atelier.job(f"job{n}", prompt=words, seed=n, **begun(image, strength=0.7, **MASKED))
+        for n, (words, image) in enumerate((("a boat", PHOTO), ("a coat", OTHER)))
+    ]
+    ends: dict[str, Any] = {}
+    paint_together(
+        [replace(job, at_once=4) for job in jobs],
+        atelier.residents,
+        False,
+        lambda word: None,
+        lambda end: ends.__setitem__(end.job, end),
+    )
+    for job in jobs:
+        alone = paint(job, atelier.residents, False, lambda word: None)
+        assert ends[job.job].timings["together"] == 2
+        assert np.abs(pixels(ends[job.job]) - pixels(alone)).max() <= 1
 
 
 def test_references_are_read_in_their_order(atelier: Atelier) -> None:

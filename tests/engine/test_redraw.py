@@ -63,6 +63,13 @@ def test_with_every_sampler_1_forgets_the_start_image_and_less_does_not(
     assert not np.array_equal(masked[:, 32:], plain[:, 32:])  # it sees what is beside it
 
 
+def test_a_picture_is_continued_to_all_sides(job: Job, do: Do) -> None:
+    tall = PHOTO.resize((32, 64))
+    picture = pixels(do(job(**begun(tall, fit="contain"))))
+    assert np.array_equal(picture[:, 16:48], np.asarray(tall, np.int16))
+    assert picture[:, :16].std() > 1 and picture[:, 48:].std() > 1
+
+
 def test_the_weights_are_there_once(job: Job, do: Do, painter: object) -> None:
     pipeline = painter.family.pipeline  # type: ignore[attr-defined]
     before = {name: id(part) for name, part in pipeline.components.items() if name != "scheduler"}
