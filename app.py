@@ -5,7 +5,7 @@ python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py rerun car.png                              paint it again: is it the same?
 python app.py doctor                                     what is here, and what is wrong
 python app.py recover | backup FOLDER                    the history, from pictures; a copy of all
-python app.py models list | pull NAME | check | remove   which are here; from the hub, off the disk
+python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; check, remove
 """
 
 import argparse
@@ -15,10 +15,13 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from studio.catalog import Catalog
 from studio.errors import DarkroomError, Refused, Unavailable
+from studio.safety import CheckerCard, checker_folder, load_checkers
 from studio.settings import Settings, load_settings
 
 
@@ -133,46 +136,41 @@ def backup(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def models(settings: Settings, asked: argparse.Namespace) -> int:
-    from studio import hub, upscalers
+    from studio import disk, hub, upscalers
     from studio.presets import load_catalog
-    from studio.safety import checker_folder, load_checkers
     from studio.weights import absent
 
-    catalog = load_catalog(settings.presets, settings.default_model)
+    folder, token = settings.model_folder, settings.hf_token or None
+    catalog = load_catalog(settings.presets, settings.default_model, folder)
     checkers = load_checkers(settings.presets)
-    folder = settings.model_folder
     if asked.what == "list":
-        for there in hub.survey(list(catalog.cards.values()), folder):
-            size = f"{there.gb:6.1f} GB" if there.gb else " " * 9
-            print(f"{there.card.name:<18} {size}  {there.place:<20} {there.card.title}")
-        for one in upscalers.find_upscalers(catalog.upscalers, folder):
-            print(f"{one.card.name:<29} {one.place:<20} {one.card.title}, enlarges")
-        for checker in checkers.values():
-            place = "here" if checker_folder(checker, folder) else "not here"
-            print(f"{checker.name:<29} {place:<20} {checker.title}, checks pictures")
-        return 0
-    if not asked.name and asked.what != "check":
+        return _list(catalog, checkers, asked.names, folder)
+    if not asked.names and asked.what != "check":
         raise Refused(f"models {asked.what}: which? `models list` names them.", field="name")
-    enlarging, names = upscalers.split(asked.name, catalog.upscalers, folder)
+    if asked.what == "add":
+        for repo in asked.names:
+            print(hub.add(repo, asked.name, catalog, folder, token))
+        return 0
+    enlarging, names = upscalers.split(asked.names, catalog.upscalers, folder)
     wrong = sum(upscalers.tend(asked.what, one, folder) for one in enlarging)
     if asked.what == "pull":
         for name in checkers.keys() & set(names):
-            hub.pull_checker(checkers[name], folder)
+            hub.pull_checker(checkers[name], folder, token)
             print(f"{checkers[name].title} is here.")
             names.remove(name)
-    if asked.name and not names:
+    if asked.names and not names:
         return 1 if wrong else 0
     cards = [catalog.find(name) for name in names] or list(catalog.cards.values())
-    if not asked.name:  # of all that are here
+    if not asked.names:  # of all that are here
         cards = [card for card in cards if not absent(card, folder)]
     for card in cards:
         if asked.what == "pull":
-            hub.pull(card, folder)
+            hub.pull(card, folder, token)
             print(f"{card.title} is here.")
         elif asked.what == "remove":
-            print(hub.remove(card, list(catalog.cards.values()), folder))
+            print(disk.remove(card, list(catalog.cards.values()), folder))
         else:
-            flaws = hub.check(card, folder)
+            flaws = disk.check(card, folder)
             wrong += len(flaws)
             print("\n".join(f"{card.name}: {said}" for said in flaws or ["all of it is well."]))
     return 1 if wrong else 0
@@ -195,6 +193,32 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise Refused(f"{file}: {error.strerror}.") from None
+
+
+def _list(
+    catalog: Catalog, checkers: Mapping[str, CheckerCard], names: list[str], folder: Path
+) -> int:
+    """Those that are named, or all, and then what lies in the model folder and is none."""
+    from studio import disk, upscalers
+
+    enlarging = upscalers.find_upscalers(catalog.upscalers, folder)
+    cards, checking = list(catalog.cards.values()), list(checkers.values())
+    if names:
+        enlarging, others = upscalers.split(names, catalog.upscalers, folder)
+        checking = [checkers[name] for name in others if name in checkers]
+        cards = [catalog.find(name) for name in others if name not in checkers]
+    for there in disk.survey(cards, folder):
+        size = f"{there.gb:6.1f} GB" if there.gb else " " * 9
+        print(f"{there.card.name:<18} {size}  {there.place:<20} {there.card.title}")
+    for one in enlarging:
+        print(f"{one.card.name:<29} {one.place:<20} {one.card.title}, enlarges")
+    for checker in checking:
+        place = "here" if checker_folder(checker, folder) else "not here"
+        print(f"{checker.name:<29} {place:<20} {checker.title}, checks pictures")
+    for found in () if names else catalog.brought():
+        if found.refused:
+            print(f"{found.name:<29} {'cannot be used':<20} {found.path.name}: {found.refused}")
+    return 0
 
 
 PAUSED = (
@@ -258,9 +282,12 @@ def _parser() -> argparse.ArgumentParser:
     copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
     copy.add_argument("to", type=Path)
     copy.set_defaults(act=backup)
-    those = verbs.add_parser("models", parents=[common], help="list, pull, check or remove models")
-    those.add_argument("what", choices=("list", "pull", "check", "remove"))
-    those.add_argument("name", nargs="*", help="of cards; check: all that are here")
+    those = verbs.add_parser(
+        "models", parents=[common], help="list, add, pull, check or remove models"
+    )
+    those.add_argument("what", choices=("list", "add", "pull", "check", "remove"))
+    those.add_argument("names", nargs="*", help="of models; check: all here; add: OWNER/REPO")
+    those.add_argument("--name", default="", help="how the model that is added is called")
     those.set_defaults(act=models)
     return parser
 

@@ -6,9 +6,10 @@ It knows neither weights nor devices.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from studio.canvas import Input
 from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax, take_loras
+from studio.looks import Look, dressed
 from studio.loras import Lora, check, triggers_of
 from studio.request import MAX_SEED, ImageRequest, LoraUse, Part, Quality, Upscale, read_request
 from studio.starts import begin, shape
@@ -51,9 +53,10 @@ class Sampler(Part):
 
 
 class OtherPart(Part):
-    """One component that comes from another repository, such as a distilled UNet."""
+    """One component that lies elsewhere, such as a distilled UNet in another repository, or what a
+    checkpoint holds, which is a file of the model folder."""
 
-    repo: str
+    repo: str = Field(description="Hub repository or a local folder; empty: the model folder.")
     file: str
 
 
@@ -66,6 +69,10 @@ class ModelCard(Part):
     revision: str | None = None
     variant: str | None = None
     parts: dict[str, OtherPart] = Field(default_factory=dict)
+    beside: str = Field("", description="The card whose folder holds what a checkpoint lacks.")
+    architecture: str = Field(
+        "", description="The checkpoints that are painted as this card says, in ModelSpec's word."
+    )
     aliases: tuple[str, ...] = Field((), strict=False)
     default: bool = False
     can: frozenset[Ability] = Field(strict=False)
@@ -141,13 +148,13 @@ class ModelCard(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A preset that dresses a prompt: `{prompt}` is where the words go."""
+class Brought:
+    """What somebody put into the model folder: its card, or why it has none."""
 
     name: str
-    title: str
-    prompt: str
-    negative: str = ""
+    path: Path
+    card: ModelCard | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +168,30 @@ class Settled:
 
 
 class Catalog:
+    """The cards of the presets, and those of what was brought, which is looked for each time."""
+
     def __init__(
-        self, cards: list[ModelCard], looks: list[Look], upscalers: Sequence[UpscalerCard] = ()
+        self,
+        cards: list[ModelCard],
+        looks: list[Look],
+        upscalers: Sequence[UpscalerCard] = (),
+        brought: Callable[[], Sequence[Brought]] = tuple,
     ) -> None:
-        self.cards = {card.name: card for card in cards}
+        self.presets, self.brought = tuple(cards), brought
         self.looks = {look.name: look for look in looks}
         self.upscalers = tuple(upscalers)
-        self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
         self.default = next((card for card in cards if card.default), cards[0])
+        self._by_name = {card.name: card for card in cards}
+        self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
+
+    @property
+    def cards(self) -> dict[str, ModelCard]:
+        found = (one.card for one in self.brought() if one.card)
+        return self._by_name | {card.name: card for card in found}
+
+    def card(self, name: str) -> ModelCard | None:
+        """By the name that a settled request has. Those of the presets are not looked for."""
+        return self._by_name.get(name) or self.cards.get(name)
 
     def find(self, name: str) -> ModelCard:
         if not name:
@@ -176,13 +199,23 @@ class Catalog:
         card = self._by_alias.get(name) or self._by_alias.get(name.lower())
         if card:
             return card
-        near = get_close_matches(name, self._by_alias, n=1)
+        brought = self.brought()
+        for one in brought:
+            if name in (one.name, one.path.name, one.path.stem) or name.lower() == one.name:
+                if one.card:
+                    return one.card
+                raise Refused(
+                    f"model: {one.path.name} cannot be used: {one.refused}.", field="model"
+                )
+        names = [*self._by_alias, *(one.name for one in brought if one.card)]
+        near = get_close_matches(name, names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.cards)}."
         raise Refused(f"model: there is no model {name[:60]!r}. {hint}", field="model")
 
     def guides(self, model: str) -> bool:
         """By a second pass for each step. Those without it take guidance as a number, if at all."""
-        return model in self.cards and "negative" in self.cards[model].can
+        card = self.card(model)
+        return card is not None and "negative" in card.can
 
     def settle(
         self,
@@ -203,7 +236,7 @@ class Catalog:
         start, warnings = begin(wish, card, inputs, (width, height), steps)
         guidance, unguided = _guidance(wish, card)
         warnings += unguided
-        prompt, negative = self._dressed(wish)
+        prompt, negative = dressed(wish, self.looks)
         prompt, worn = _loras(prompt, wish)
         heard = "negative" in card.can and guidance > 1
         if negative and not heard:
@@ -244,18 +277,6 @@ class Catalog:
             **start,
         }
         return Settled(wish, read_request(whole), card, tuple(dict.fromkeys(warnings)))
-
-    def _dressed(self, wish: ImageRequest) -> tuple[str, str]:
-        if wish.look is None:
-            return wish.prompt, wish.negative_prompt
-        look = self.looks.get(wish.look)
-        if look is None:
-            offered = ", ".join(self.looks) or "none"
-            raise Refused(
-                f"look: there is no look {wish.look!r}. There are: {offered}.", field="look"
-            )
-        negative = ", ".join(text for text in (wish.negative_prompt, look.negative) if text)
-        return look.prompt.replace("{prompt}", wish.prompt), negative
 
 
 def _loras(prompt: str, wish: ImageRequest) -> tuple[str, tuple[LoraUse, ...]]:

@@ -23,16 +23,36 @@ def variant(folder: Path, card: ModelCard) -> str | None:
 
 
 def content_hash(folder: Path, card: ModelCard, parts: Mapping[str, Path]) -> tuple[str, str]:
-    """SHA-256 over the weights that are loaded, and in words over which bytes."""
-    files = [(file.parent.name, file) for file in _own_files(folder, variant(folder, card), parts)]
-    files += [(component, file) for component, file in sorted(parts.items())]
+    """SHA-256 over the weights that are loaded, and in words over which bytes. Of a checkpoint in
+    one file it is the hash that other tools know it by."""
+    if card.beside:
+        file = next(iter(parts.values()))
+        return file_hash(file), f"all bytes of {file.name}"
+    files = loaded_files(folder, card, parts)
     return _hash(tuple((name, str(f), f.stat().st_mtime_ns, f.stat().st_size) for name, f in files))
+
+
+def loaded_files(
+    folder: Path, card: ModelCard, parts: Mapping[str, Path]
+) -> list[tuple[str, Path]]:
+    """The files of weights that are loaded, by component."""
+    files = [(file.parent.name, file) for file in _own_files(folder, variant(folder, card), parts)]
+    return files + sorted(parts.items())
 
 
 def file_hash(file: Path) -> str:
     """SHA-256 of all bytes, read once for each state of the file."""
     state = file.stat()
     return _file_hash(str(file), state.st_mtime_ns, state.st_size)
+
+
+def file_state(file: Path) -> tuple[int, int] | None:
+    """What changes when the file does: its time and its size; None if it is not there."""
+    try:
+        state = file.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=256)

@@ -1,31 +1,20 @@
-"""Models on this disk, and how they come from the hub: listed, fetched, checked, taken away.
+"""How models come from the hub: fetched, and taken up with a card of their own.
 
 Only what a model is loaded from is fetched: JSON, vocabularies and safetensors of the card's
 variant. What was begun goes on where it broke off; remote code and pickled weights never come.
 """
 
-import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import (
-    CachedRepoInfo,
-    HfApi,
-    hf_hub_download,
-    scan_cache_dir,
-    snapshot_download,
-)
+from httpx2 import HTTPError
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
-    CacheNotFound,
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -33,256 +22,180 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import repo_folder_name
 
-from studio.catalog import ModelCard
+from studio.brought import UNSTATED, card_files, is_name, name_of, read_json, write_card
+from studio.catalog import Catalog, ModelCard
+from studio.disk import check, from_hub, repositories, size_of
 from studio.errors import DarkroomError, Refused
+from studio.pipelines import (
+    INDEX,
+    TRANSFORMER,
+    VARIANTS,
+    WEIGHTS,
+    nearest,
+    networks,
+    read_pipeline,
+)
 from studio.safety import FILES, CheckerCard, checker_folder
-from studio.settings import ROOT
-from studio.weights import EMBEDDED, absent, find_part, find_weights
+from studio.weights import absent, read_index
 
 WORDS = ("*.json", "*.txt", "*.model")  # configurations and vocabularies
-OTHER_VARIANTS = ("*.fp16*", "*.bf16*", "*.non_ema*")
-PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
-NO_NETWORK = ("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "Extractor")
-LONGEST_HEADER = 100 * 2**20  # bytes, as the format itself limits it
 
 
 class CannotFetch(DarkroomError):
     """The hub does not give it, or not now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a model stands: `place` in words, and how much of the disk it takes."""
-
-    card: ModelCard
-    place: str
-    gb: float
-
-
-def survey(cards: list[ModelCard], models: Path) -> list[Standing]:
-    return [_standing(card, models) for card in cards]
+def wanted(card: ModelCard, index: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Patterns of what is fetched, and of what is not: of the components that the index names, and
+    that do not lie elsewhere."""
+    parts = [part for part in networks(index) if part not in card.parts]
+    ending = f"*.{card.variant}*{WEIGHTS}" if card.variant else f"*{WEIGHTS}"
+    patterns = [*WORDS, *(f"{part}/{ending}" for part in parts)]
+    return patterns, [] if card.variant else [f"*.{other}*" for other in VARIANTS]
 
 
-def wanted(card: ModelCard) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Patterns of what is fetched, and of what is not. Weights lie in folders: one that lies above
-    them is the whole model once more, for other programs."""
-    if card.variant:
-        return (*WORDS, f"*/*.{card.variant}*.safetensors"), ()
-    return (*WORDS, "*/*.safetensors"), OTHER_VARIANTS
-
-
-def pull(card: ModelCard, models: Path) -> None:
+def pull(card: ModelCard, models: Path, token: str | None = None) -> None:
     """Fetches what is missing, with a bar for each file."""
-    if not _from_hub(card):
-        raise Refused(f"model: {card.title} came along; nothing has to be fetched.", field="model")
-    allowed, ignored = wanted(card)
-    with _in_words(card):
-        snapshot_download(
-            card.repo,
-            revision=card.revision,
-            allow_patterns=list(allowed),
-            ignore_patterns=list(ignored),
-        )
+    if not from_hub(card) or (card.beside and not absent(card, models)):
+        raise Refused(f"model: {card.title} is here; nothing has to be fetched.", field="model")
+    with _asking(card.repo, card.title, card.homepage):
+        given = _given(card, token)
+        folder = Path(snapshot_download(card.repo, allow_patterns=[INDEX], **given))
+        allowed, ignored = wanted(card, read_index(folder) or {})
+        snapshot_download(card.repo, allow_patterns=allowed, ignore_patterns=ignored, **given)
         for part in card.parts.values():
-            hf_hub_download(part.repo, part.file)
+            if part.repo:
+                hf_hub_download(part.repo, part.file, token=token)
     if missing := check(card, models):  # without a way out the hub's library is content with less
         raise CannotFetch(f"{card.title} is not whole: {missing[0]}")
 
 
-def pull_checker(card: CheckerCard, models: Path) -> None:
+def pull_checker(card: CheckerCard, models: Path, token: str | None = None) -> None:
     """The same for what checks pictures, whose files lie above all folders."""
-    with _in_words(card):
-        snapshot_download(card.repo, revision=card.revision, allow_patterns=list(FILES))
+    with _asking(card.repo, card.title, card.homepage):
+        snapshot_download(
+            card.repo, revision=card.revision, allow_patterns=list(FILES), token=token
+        )
     if not checker_folder(card, models):
         raise CannotFetch(f"{card.title} is not whole: {card.repo} lacks some of {FILES}.")
 
 
-@contextmanager
-def _in_words(card: ModelCard | CheckerCard) -> Iterator[None]:
-    try:
-        yield
-    except HFValidationError as error:
-        raise Refused(f"model: {card.repo} is no name of the hub's.", field="model") from error
-    except GatedRepoError as error:
-        raise CannotFetch(
-            f"{card.title} is given to those who agreed to its licence. Agree at "
-            f"{card.homepage or card.repo}, then give your token: hf auth login, or HF_TOKEN."
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        at = f" at revision {card.revision}" if card.revision else ""
-        raise CannotFetch(f"The hub has no {card.repo}{at}, or not for you.") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise CannotFetch(
-            f"{card.title} could not be fetched: {why} What has come so far is kept; ask again."
-        ) from error
-
-
-def whole(card: ModelCard) -> int | None:
+def whole(card: ModelCard, token: str | None = None) -> int | None:
     """Bytes of all that `pull` would fetch; None if the hub does not say."""
-    allowed, ignored = wanted(card)
     total = 0
     try:
-        for file in _offered(card.repo, card.revision):
+        offered = _offered(card.repo, card.revision, token)
+        folder = Path(snapshot_download(card.repo, allow_patterns=[INDEX], **_given(card, token)))
+        allowed, ignored = wanted(card, read_index(folder) or {})
+        for file in offered:
             wants = any(fnmatch(file.rfilename, pattern) for pattern in allowed)
             if wants and not any(fnmatch(file.rfilename, pattern) for pattern in ignored):
                 total += file.size or 0
         for part in card.parts.values():
-            offered = _offered(part.repo, None)
-            total += sum(file.size or 0 for file in offered if file.rfilename == part.file)
-    except (HfHubHTTPError, HFValidationError, OSError):
+            there = _offered(part.repo, None, token) if part.repo else ()
+            total += sum(file.size or 0 for file in there if file.rfilename == part.file)
+    except (HTTPError, HFValidationError, OSError):
         return None
     return total
-
-
-def _offered(repo: str, revision: str | None) -> Sequence[Any]:
-    asked = HfApi().model_info(repo, revision=revision, timeout=10, files_metadata=True)
-    return asked.siblings or ()
 
 
 def begun(card: ModelCard) -> int:
     """Bytes of its repositories on this disk, whole or not."""
     folders = (
         Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
-        for repo in _repos(card)
+        for repo in repositories(card)
     )
-    return sum(_bytes(folder) for folder in folders)
+    return sum(size_of(folder) for folder in folders)
 
 
-def check(card: ModelCard, models: Path) -> list[str]:
-    """What is wrong with its files, each in a sentence with the file's name; no tensor is read."""
-    if missing := absent(card, models):
-        return [missing]
-    if card.repo.startswith(EMBEDDED):
-        return []
-    folder = Path(find_weights(card, models))
-    parts = [Path(find_part(card, part, models)) for part in card.parts.values()]
-    files = sorted(folder.glob("**/*"))
-    weights = [file for file in files if file.suffix == ".safetensors"] + parts
-    return [
-        *_missing_parts(folder, card),
-        *_missing_shards(folder),
-        *(
-            f"{file.name} is pickled and never loaded; it may be deleted."
-            for file in files
-            if file.suffix in PICKLED
-        ),
-        *(f"{file} {why}" for file in weights if (why := flaw(file))),
-    ]
-
-
-def flaw(file: Path) -> str:
-    """Why a file is no whole safetensors file, by its header alone; empty if it is one."""
+def add(repo: str, name: str, catalog: Catalog, models: Path, token: str | None = None) -> str:
+    """A card for a repository, in the model folder; says what it did. No weights are fetched."""
+    cards = list(catalog.cards.values())
+    known = next((card for card in cards if card.repo == repo and not card.parts), None)
+    if known and not name:
+        raise Refused(
+            f"repository: {repo} is the model {known.name} already: python app.py models pull "
+            f"{known.name}. Another card for it needs another name: --name.",
+            field="repository",
+        )
+    name = name or name_of(repo.rpartition("/")[2])
+    if not is_name(name):
+        raise Refused(
+            f"name: {name!r} is none; take small letters, digits, . _ and -.", field="name"
+        )
+    if any(name in (card.name, *card.aliases) for card in cards) or name in card_files(models):
+        raise Refused(f"name: {name} is a model already; give another with --name.", field="name")
+    with _asking(repo, repo, ""):
+        found = HfApi(token=token).model_info(repo, files_metadata=True)
+        files = {one.rfilename: one.size or 0 for one in found.siblings or ()}
+        if INDEX not in files:
+            raise Refused(
+                f"repository: {repo} is no folder of diffusers; it has no {INDEX}. A checkpoint in "
+                f"one file can be put into {models} as it is.",
+                field="repository",
+            )
+        index, transformer = (
+            read_json(Path(hf_hub_download(repo, file, revision=found.sha, token=token)))
+            if file in files
+            else {}
+            for file in (INDEX, TRANSFORMER)
+        )
+    told: dict[str, Any] = vars(found.card_data) if found.card_data else {}
+    declared = told.get("base_model") or ()
+    declared = [declared] if isinstance(declared, str) else declared
     try:
-        size = file.stat().st_size
-    except OSError:
-        return "is missing; fetch it again."
-    with file.open("rb") as opened:
-        start = opened.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
-            return "is no safetensors file; delete it and fetch it again."
-        try:
-            header = json.loads(opened.read(length))
-            ends = [
-                tensor["data_offsets"][1] for name, tensor in header.items() if name[:2] != "__"
-            ]
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return "is no safetensors file; delete it and fetch it again."
-    missing = 8 + length + max(ends, default=0) - size
-    return f"is cut short by {missing} bytes; fetch it again." if missing > 0 else ""
-
-
-def remove(card: ModelCard, cards: list[ModelCard], models: Path) -> str:
-    """Takes it off the disk, in the model folder and in the hub's cache, but for what another of
-    the cards needs that is here; says what it did."""
-    own, freed = models / card.name, 0
-    others = [other for other in cards if other is not card and not absent(other, models)]
-    shared = {repo: other.title for other in others for repo in _repos(other)}
-    kept = [repo for repo in _cached(card) if repo.repo_id in shared]
-    gone = [Path(repo.repo_path) for repo in _cached(card) if repo.repo_id not in shared]
-    gone += [own] if own.is_dir() and not own.is_symlink() and _from_hub(card) else []
-    if not (gone or kept or own.is_symlink()):
-        why = "is not on this machine" if _from_hub(card) else "came along and stays"
-        raise Refused(f"model: {card.title} {why}.", field="model")
-    try:
-        if own.is_symlink():
-            own.unlink()
-        for folder in gone:
-            freed += _bytes(folder)
-            shutil.rmtree(folder)
-    except OSError as error:
-        raise CannotFetch(f"{card.title} could not be removed: {error}.") from error
-    said = f"{card.title} is gone; {freed / 1e9:.1f} GB are free again."
-    return said + "".join(
-        f" {repo.repo_id} stays, for {shared[repo.repo_id]} needs it." for repo in kept
+        pipeline = read_pipeline(index, files)
+        base = nearest(pipeline, transformer, catalog.presets, declared)
+    except ValueError as error:
+        raise Refused(f"repository: {repo}: {error}.", field="repository") from None
+    file = write_card(
+        models,
+        name,
+        {
+            "base": base.name,
+            "title": repo.rpartition("/")[2],
+            "about": f"{repo} of the hub, painted as {base.title} is.",
+            "repo": repo,
+            "revision": found.sha or "main",
+            **({"variant": pipeline.variant} if pipeline.variant else {}),
+            "steps": base.steps,
+            "guidance": base.guidance,
+            "licence": str(told.get("license_name") or told.get("license") or UNSTATED),
+            "homepage": f"https://huggingface.co/{repo}",
+        },
+    )
+    return (
+        f"{repo} is the model {name}, painted as {base.title} is; {file} says so and may be "
+        f"changed. Fetch its {pipeline.gb:.1f} GB with: python app.py models pull {name}"
     )
 
 
-def _standing(card: ModelCard, models: Path) -> Standing:
-    if card.repo.startswith(EMBEDDED):
-        return Standing(card, "made on this machine", 0.0)
-    if absent(card, models) or check(card, models):
-        begun = sum(_bytes(repo.repo_path) for repo in _cached(card))
-        return Standing(card, "not whole" if begun else "not here", begun / 1e9)
-    folder = Path(find_weights(card, models))
-    if folder.is_relative_to(ROOT) and not folder.is_relative_to(models.resolve()):
-        return Standing(card, "came along", _bytes(folder) / 1e9)
-    if folder.is_relative_to(models.resolve()) or (models / card.name).exists():
-        return Standing(card, "in the model folder", _bytes(folder) / 1e9)
-    return Standing(
-        card, "in the hub cache", sum(_bytes(repo.repo_path) for repo in _cached(card)) / 1e9
-    )
+def _given(card: ModelCard | CheckerCard, token: str | None) -> dict[str, Any]:
+    return {"revision": card.revision, "token": token}
 
 
-def _from_hub(card: ModelCard) -> bool:
-    here = (ROOT / Path(card.repo).expanduser()).exists()
-    return not card.repo.startswith(EMBEDDED) and not here
+def _offered(repo: str, revision: str | None, token: str | None) -> Sequence[Any]:
+    asked = HfApi(token=token).model_info(repo, revision=revision, timeout=10, files_metadata=True)
+    return asked.siblings or ()
 
 
-def _repos(card: ModelCard) -> set[str]:
-    return {card.repo, *(part.repo for part in card.parts.values())}
-
-
-def _cached(card: ModelCard) -> list[CachedRepoInfo]:
-    """Its repositories in the hub's cache, whole or not."""
+@contextmanager
+def _asking(repo: str, title: str, homepage: str) -> Iterator[None]:
+    """What the hub answers instead, as a sentence."""
     try:
-        repos = scan_cache_dir().repos
-    except CacheNotFound:
-        return []
-    return [repo for repo in repos if repo.repo_type == "model" and repo.repo_id in _repos(card)]
-
-
-def _missing_parts(folder: Path, card: ModelCard) -> Iterator[str]:
-    """Each component that the index names has a folder, and weights where it has a network."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        yield f"{folder / 'model_index.json'} cannot be read; fetch it again."
-        return
-    for name, kind in index.items():
-        if name in card.parts or not isinstance(kind, list) or not all(kind):
-            continue
-        part, network = folder / name, not kind[1].endswith(NO_NETWORK)
-        if not part.is_dir():
-            yield f"{part} is missing; fetch it again."
-        elif network and not any(part.glob("*.safetensors")):
-            yield f"{part} has no weights; fetch it again."
-
-
-def _missing_shards(folder: Path) -> Iterator[str]:
-    for index in sorted(folder.glob("**/*.safetensors.index*.json")):
-        try:
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, LookupError, AttributeError):
-            yield f"{index} cannot be read; fetch it again."
-            continue
-        for shard in sorted(shards):
-            if not (index.parent / shard).is_file():
-                yield f"{index.parent / shard} is missing; fetch it again."
-
-
-def _bytes(folder: Path) -> int:
-    """Each file once, however many names lead to it."""
-    files = {file.resolve() for file in folder.glob("**/*") if file.is_file()}
-    return sum(os.stat(file).st_size for file in files)
+        yield
+    except HFValidationError as error:
+        raise Refused(f"model: {repo} is no name of the hub's.", field="model") from error
+    except GatedRepoError as error:
+        raise CannotFetch(
+            f"{title} is given to those who agreed to its licence. Agree at "
+            f"{homepage or f'https://huggingface.co/{repo}'}, then give your token: hf auth login, "
+            "or HF_TOKEN."
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise CannotFetch(f"The hub has no {repo}, or not for you.") from error
+    except (HTTPError, LocalEntryNotFoundError, OSError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise CannotFetch(
+            f"{title} could not be fetched: {why} What has come so far is kept; ask again."
+        ) from error

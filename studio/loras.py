@@ -5,20 +5,19 @@ read here: which of its layers fit is seen when it is loaded. A file that cannot
 with the reason.
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
 from studio.errors import Refused
+from studio.formats.safetensors import Header, read_header
 from studio.request import LoraUse
 from studio.settings import ROOT
 from studio.vocabulary import words_of
 
-LONGEST_HEADER = 16 * 2**20  # bytes; the longest seen are a tenth of it
 LONGEST_NAME = 64  # as in a request
 LONGEST_TEXT = 100  # of a title or a trigger that is shown
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
@@ -177,46 +176,16 @@ def _read(path: Path, _changed: int, size: int) -> Lora:
             raise ValueError("it is pickled, which could run code; convert it to safetensors")
         if len(path.stem) > LONGEST_NAME:
             raise ValueError(f"its name is longer than {LONGEST_NAME} characters; rename it")
-        return _described(lora, _header(path, size))
-    except (OSError, ValueError, RecursionError) as error:
+        header = read_header(path)
+        if not any("lora" in name for name in header.shapes):
+            raise ValueError("it holds no LoRA layers")
+        return _described(lora, header)
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         return replace(lora, refused=why or "it cannot be read")
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    shapes: dict[str, list[int]]
-    says: dict[str, str] = field(default_factory=dict)
-
-
-def _header(path: Path, size: int) -> _Header:
-    """The tensors by name and what the file says of itself; `ValueError` holds what is wrong."""
-    strange = "it is no safetensors file"
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > size - 8 and length > LONGEST_HEADER:
-            raise ValueError(strange)
-        if length > LONGEST_HEADER:
-            raise ValueError(f"its header of {length} bytes is longer than {LONGEST_HEADER}")
-        if length > size - 8:
-            raise ValueError("it is cut short; fetch it again")
-        text = file.read(length)
-    try:
-        tensors = json.loads(text)
-        says = tensors.pop("__metadata__", None) or {}
-        shapes = {name: [int(side) for side in one["shape"]] for name, one in tensors.items()}
-        end = max((int(one["data_offsets"][1]) for one in tensors.values()), default=0)
-        says = {name: value for name, value in says.items() if isinstance(value, str)}
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise ValueError(strange) from None
-    if end > size - 8 - length:
-        raise ValueError("it is cut short; fetch it again")
-    if not any("lora" in name for name in shapes):
-        raise ValueError("it holds no LoRA layers")
-    return _Header(shapes, says)
-
-
-def _described(lora: Lora, header: _Header) -> Lora:
+def _described(lora: Lora, header: Header) -> Lora:
     says = header.says
     phrase = says.get("modelspec.trigger_phrase", "")
     triggers = (text.strip()[:LONGEST_TEXT] for text in phrase.split(","))

@@ -3,26 +3,32 @@
 An error names the file and the key, because these files are written by hand.
 """
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from studio.catalog import Catalog, Look, ModelCard
+from studio.brought import ModelFolder
+from studio.cards import make_card, read_toml
+from studio.catalog import Catalog, ModelCard
 from studio.errors import CannotStart, Refused, field_sentence
+from studio.looks import Look
 from studio.upscalers import UpscalerCard
 
 
-def load_catalog(folder: Path, default: str = "") -> Catalog:
-    shapes = _read(folder / "sizes.toml")
-    cards = [_card(path, shapes) for path in sorted((folder / "models").glob("*.toml"))]
+def load_catalog(folder: Path, default: str = "", models: Path | None = None) -> Catalog:
+    """With what was brought into the model folder, if one is given."""
+    shapes = read_toml(folder / "sizes.toml")
+    cards = [
+        make_card(path, {"name": path.stem, **read_toml(path)}, shapes)
+        for path in sorted((folder / "models").glob("*.toml"))
+    ]
     if not cards:
         raise CannotStart(f"{folder / 'models'} holds no model card (*.toml).")
     looks = [_look(path) for path in sorted((folder / "looks").glob("*.toml"))]
     upscalers = [_upscaler(path) for path in sorted((folder / "upscalers").glob("*.toml"))]
     _refuse_doubles(cards)
-    catalog = Catalog(cards, looks, upscalers)
+    brought = ModelFolder(models, cards, shapes).look if models else tuple
+    catalog = Catalog(cards, looks, upscalers, brought)
     try:
         catalog.default = catalog.find(default)
     except Refused as refusal:
@@ -30,34 +36,15 @@ def load_catalog(folder: Path, default: str = "") -> Catalog:
     return catalog
 
 
-def _card(path: Path, shapes: dict[str, Any]) -> ModelCard:
-    """A card may name a table of `sizes.toml` instead of listing its own sizes."""
-    fields = {"name": path.stem, **_read(path)}
-    sizes = fields.get("sizes")
-    if isinstance(sizes, str):
-        if sizes not in shapes:
-            raise CannotStart(f"{path}: sizes: sizes.toml has no table {sizes!r}.")
-        sizes = shapes[sizes]
-    if isinstance(sizes, dict):
-        fields["sizes"] = {
-            name: {"width": pair[0], "height": pair[1]} if isinstance(pair, list) else pair
-            for name, pair in sizes.items()
-        }
-    try:
-        return ModelCard.model_validate(fields)
-    except ValidationError as error:
-        raise CannotStart(f"{path}: {field_sentence(error)[1]}") from None
-
-
 def _upscaler(path: Path) -> UpscalerCard:
     try:
-        return UpscalerCard.model_validate({"name": path.stem, **_read(path)})
+        return UpscalerCard.model_validate({"name": path.stem, **read_toml(path)})
     except ValidationError as error:
         raise CannotStart(f"{path}: {field_sentence(error)[1]}") from None
 
 
 def _look(path: Path) -> Look:
-    fields = _read(path)
+    fields = read_toml(path)
     unknown = set(fields) - {"title", "prompt", "negative"}
     if unknown:
         raise CannotStart(f"{path}: {sorted(unknown)[0]} is not a key of a look.")
@@ -66,15 +53,6 @@ def _look(path: Path) -> Look:
     return Look(
         path.stem, fields.get("title", path.stem), fields["prompt"], fields.get("negative", "")
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CannotStart(f"{path} is missing.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CannotStart(f"{path}: {error}.") from None
 
 
 def _refuse_doubles(cards: list[ModelCard]) -> None:

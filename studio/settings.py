@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     hf_token: str = Field(
         "",
         validation_alias=_also("HF_TOKEN", "HF_TOKEN", "HUGGING_FACE_TOKEN"),
-        description="Hugging Face token. Without effect so far: the studio fetches nothing yet.",
+        description="Hugging Face token, for `app.py models pull` and `add`.",
         repr=False,
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(

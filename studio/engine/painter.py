@@ -4,6 +4,7 @@ How a job is painted with it is told in `paint`; which painters stay in memory, 
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ class Painter:
         device_name: str,
     ) -> None:
         self.card = card
-        self.family = find_family(card)(folder, card, parts, plan)
+        with ThreadPoolExecutor(1) as beside:  # its bytes are hashed while they are loaded
+            known = beside.submit(content_hash, folder, card, parts)
+            self.family = find_family(card)(folder, card, parts, plan)
+            self._hash = known.result()
         self.plan = plan
         self._device_name = device_name
-        self._hash = content_hash(folder, card, parts)
         self.loras = Loras(self.family.pipeline, card.title)
         self._scheduler_config = self.family.pipeline.scheduler.config
 

@@ -1,12 +1,13 @@
 """A pipeline from its folder onto the device, as the plan says: the same for every family."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from studio.catalog import ModelCard
+from studio.engine.parts import load_parts
 from studio.engine.plan import Plan
 from studio.engine.weights import LOCAL
 from studio.hashes import variant
@@ -15,15 +16,25 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def load(
-    kind: Any, folder: Path, card: ModelCard, plan: Plan, whole: Sequence[str] = (), **more: Any
+    kind: Any,
+    folder: Path,
+    card: ModelCard,
+    parts: Mapping[str, Path],
+    plan: Plan,
+    whole: Sequence[str] = (),
+    **more: Any,
 ) -> Any:
-    """`whole` names components that are never taken apart layer by layer."""
+    """`parts` are components that come out of files of their own; `whole` names those that are
+    never taken apart layer by layer."""
+    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": DTYPES[plan.dtype]}
+    replaced = load_parts(folder, card, parts, dtypes)
     if plan.spread:
         more["device_map"] = "balanced"
     pipeline = kind.from_pretrained(
         folder,
-        dtype={"vae": DTYPES[plan.vae_dtype], "default": DTYPES[plan.dtype]},
+        dtype=dtypes,
         variant=variant(folder, card),
+        **replaced,
         **more,
         **LOCAL,
     )
@@ -35,6 +46,9 @@ def load(
     elif plan.offload == "sequential":
         pipeline._exclude_from_cpu_offload = list(whole)
         pipeline.enable_sequential_cpu_offload(device=plan.device)
-    elif not plan.spread:
+    elif plan.spread:
+        for name, part in replaced.items():  # the others were loaded to where they belong
+            part.to(pipeline.hf_device_map[name])
+    else:
         pipeline.to(plan.device)
     return pipeline

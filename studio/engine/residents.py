@@ -6,8 +6,8 @@ a tenth of the time that a disk takes.
 """
 
 import gc
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +23,9 @@ from studio.engine.painter import Painter
 from studio.engine.plan import Plan, decide, lower
 from studio.engine.safety import Checker
 from studio.engine.upscale import Upscaler
-from studio.engine.weights import check_folder, there
+from studio.engine.weights import check_files, there
 from studio.errors import Refused
-from studio.hashes import file_hash
+from studio.hashes import file_hash, file_state
 from studio.safety import Safety
 from studio.weights import EMBEDDED, find_part
 
@@ -33,9 +33,12 @@ SPARED = 0.2  # of the machine's memory, for all else that runs on it
 
 
 class Key(NamedTuple):
+    """`file` is the state of a checkpoint in one file, which may be replaced by another."""
+
     model: str
     folder: str
     precision: str
+    file: tuple[int, int] | None = None
 
 
 class Residents:
@@ -54,21 +57,26 @@ class Residents:
         self._lowered: set[Key] = set()
         self._safety = safety
         self._checker: Checker | None = None
+        self._broken: dict[Key, tuple[object, str]] = {}  # what could not be loaded, and why
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
 
     def key(self, card: ModelCard, folder: str, precision: str) -> Key:
-        return Key(card.name, folder, self._precision if precision == "auto" else precision)
+        precision = self._precision if precision == "auto" else precision
+        files = [self._models / part.file for part in card.parts.values() if not part.repo]
+        return Key(card.name, folder, precision, file_state(files[0]) if files else None)
 
     def get(self, card: ModelCard, key: Key) -> Painter:
         """The painter, loaded now if it is not here."""
         painter = self._painters.get(key) or self._woken(key)
         if painter is None:
             folder, parts = self._folder(card, key), self._parts(card)
-            self.drop(card.name)  # only now: what is missing must not send a good one away
-            self._make_room(card.memory_gb)
-            painter = self._load(card, key, folder, parts)
+            with self._not_in_vain(key, (card, _files(folder, parts))):
+                check_files(folder, card, parts)
+                self.drop(card.name)  # only now: what is missing must not send a good one away
+                self._make_room(card.memory_gb)
+                painter = self._load(card, key, folder, parts)
             self._painters[key] = painter
         return painter
 
@@ -150,8 +158,20 @@ class Residents:
     def _folder(self, card: ModelCard, key: Key) -> Path:
         if card.repo.startswith(EMBEDDED):
             return ensure(card.repo.removeprefix(EMBEDDED), self._models / card.name)
-        check_folder(Path(key.folder), card)
         return Path(key.folder)
+
+    @contextmanager
+    def _not_in_vain(self, key: Key, state: object) -> Iterator[None]:
+        """What could not be loaded is not tried again before something about it has changed."""
+        before, why = self._broken.pop(key, (None, ""))
+        try:
+            if why and before == state:
+                raise PaintError("model_invalid", why)
+            yield
+        except PaintError as error:
+            if error.code == "model_invalid":
+                self._broken[key] = (state, str(error))
+            raise
 
     def _parts(self, card: ModelCard) -> dict[str, Path]:
         try:
@@ -176,6 +196,12 @@ class Residents:
                 "model_invalid",
                 f"model: the files of {card.title} in {folder} cannot be loaded: {why}",
             ) from error
+
+
+def _files(folder: Path, parts: Mapping[str, Path]) -> list[tuple[Path, object]]:
+    """All that it could be loaded from, with what changes when a file does."""
+    files = sorted({*folder.glob("**/*"), *parts.values()})
+    return [(file, file_state(file)) for file in files]
 
 
 def _spare_gb() -> float:

@@ -15,7 +15,6 @@ from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
 from studio.catalog import ModelCard
-from studio.engine.failures import PaintError
 from studio.engine.inputs import Inputs
 from studio.engine.placing import load
 from studio.engine.plan import Plan
@@ -36,12 +35,7 @@ class Stock:
     def __init__(
         self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
     ) -> None:
-        if parts:
-            raise PaintError(
-                "model_invalid",
-                f"model: {card.title}: parts.{min(parts)} cannot be replaced in this family.",
-            )
-        self.pipeline: Any = load(self.kind, folder, card, plan, **self.options)
+        self.pipeline: Any = load(self.kind, folder, card, parts, plan, **self.options)
         self.card = card
         self.quick = plan.device != "cpu" and plan.offload == "none"
 

@@ -61,6 +61,10 @@ class Chooser:
         for card in self._catalog.cards.values():
             self._needs[card.name] = self._need(card)
 
+    def _measure(self, model: str) -> None:
+        if card := self._catalog.card(model):
+            self._needs[model] = self._need(card)
+
     def wanted(self, most: int) -> list[int]:
         """GPUs for all that is painted or waits, job by job, for so many."""
         painted = [len(seat.gpus) for seat in self._seats if seat.jobs]
@@ -79,6 +83,8 @@ class Chooser:
     def _enter(self, jobs: Sequence[Job]) -> None:
         now, wall = time.monotonic(), time.time()
         for job in jobs:
+            if job.model not in self._needs:  # it was brought while the studio was open
+                self._measure(job.model)
             since = now - max(0.0, wall - job.created_at)
             line = (job.model, job.owner, job.priority, job.turn)
             parts, count = self._parts(job), int(job.request["count"])
@@ -111,8 +117,7 @@ class Chooser:
         self._estimates.passes.learn(job, timings)
         if unknown and self._seconds(job) is not None:
             self._lost_track = True
-        if job.model in self._catalog.cards:
-            self._needs[job.model] = self._need(self._catalog.cards[job.model])
+        self._measure(job.model)
 
     def choose(self, now: float) -> Decision | None:
         """Who begins now, and where; None while nobody could. To be followed by `done`."""

@@ -113,13 +113,15 @@ def _fsync_milliseconds(folder: Path) -> float:
 
 
 def _models(settings: Settings) -> list[Finding]:
-    catalog = load_catalog(settings.presets, settings.default_model)
+    catalog = load_catalog(settings.presets, settings.default_model, settings.model_folder)
     cards = catalog.cards.values()
     there = [card.title for card in cards if not absent(card, settings.model_folder)]
     away = [card.title for card in cards if card.title not in there]
     found = [Finding("models", f"here: {', '.join(there)}")]
     if away:
         found.append(Finding("models", f"not on this machine: {', '.join(away)}", note=True))
+    strange = [f"{one.path}: {one.refused}" for one in catalog.brought() if one.refused]
+    found += [Finding("models", said, note=True) for said in strange]
     found += [*_upscalers(catalog.upscalers, settings), *_loras(settings)]
     cards_found = [f"{card.index}: {card.name}, {card.memory}" for card in nvidia_cards()]
     return [*found, Finding("gpus", "; ".join(cards_found) or "no NVIDIA card")]

@@ -106,7 +106,7 @@ class Fetching:
 
     def _fetch(self, card: ModelCard) -> str:
         """Why it did not come; empty if it did."""
-        total = hub.whole(card)
+        total = hub.whole(card, self._settings.hf_token or None)
         token = {"HF_TOKEN": self._settings.hf_token} if self._settings.hf_token else {}
         with self._lock:
             if card.name in self._stopped:

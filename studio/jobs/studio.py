@@ -44,7 +44,7 @@ class Studio:
 
         Where nothing can be written no worker starts.
         """
-        catalog = load_catalog(settings.presets, settings.default_model)
+        catalog = load_catalog(settings.presets, settings.default_model, settings.model_folder)
         safety_of(settings)  # a studio that is to check pictures never opens without what does
         for name in (*settings.preload, *settings.reserved):
             catalog.find(name)

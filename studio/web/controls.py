@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.catalog import ModelCard
+from studio.catalog import Catalog, ModelCard
 from studio.loras import find_loras
 from studio.request import ImageRequest
 from studio.store.rows import Job
@@ -77,14 +77,14 @@ def quality_of(card: ModelCard, steps: int) -> str | None:
     return next((name for name, meant in card.quality.items() if meant == steps), None)
 
 
-def dressed(
-    card: ModelCard, values: Values, model_folder: Path, upscalers: Sequence[UpscalerCard]
-) -> list[object]:
-    """One update for each of NAMES: what the card offers, with these values where given."""
+def dressed(card: ModelCard, values: Values, catalog: Catalog, model_folder: Path) -> list[object]:
+    """One update for each of NAMES: what the card offers, with these values where given. Of the
+    catalog all models are offered: one may have been brought since the page was built."""
     loras = lora_choices(card, model_folder)
-    enlarging = upscaler_choices(upscalers, model_folder)
+    enlarging = upscaler_choices(catalog.upscalers, model_folder)
     offers: dict[str, dict[str, Any]] = {
         "negative_prompt": {"visible": "negative" in card.can},
+        "model": {"choices": model_choices(list(catalog.cards.values()), model_folder)},
         "quality": {"choices": list(card.quality), "visible": bool(card.quality)},
         "aspect": {"choices": list(card.sizes)},
         "steps": {"maximum": card.max_steps},

@@ -274,8 +274,7 @@ class Desk:
         return [about(card, self.studio.settings.model_folder), size, *self._dressed(card, values)]
 
     def _dressed(self, card: ModelCard, values: Values) -> Shown:
-        folder = self.studio.settings.model_folder
-        return dressed(card, values, folder, self.studio.catalog.upscalers)
+        return dressed(card, values, self.studio.catalog, self.studio.settings.model_folder)
 
     def _fill(self, job: Job, seed: int | None) -> Shown:
         """[note, about, size, *controls]"""

@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from studio.catalog import ModelCard
+from studio.engine.paint import paint
+from studio.engine.residents import Residents
 from studio.messages import (
     Cancel,
     Cancelled,
@@ -33,6 +35,7 @@ from studio.messages import (
     read_frame,
     write_frame,
 )
+from tests.engine import one_file, test_one_file
 from tests.engine.conftest import NUMPY_COPY, Job
 
 pytestmark = NUMPY_COPY
@@ -191,6 +194,17 @@ def test_a_failure_is_told_in_words_and_the_next_job_is_fine(
     assert isinstance(strange, Failed)
     assert "colour" in strange.sentence
     assert isinstance(worker.paint(job()), Painted)
+
+
+def test_a_checkpoint_in_one_file_paints_what_its_folder_paints(
+    worker: Worker, models: Path, tmp_path: Path
+) -> None:
+    test_one_file.put(models)
+    one_file.sdxl().save_pretrained(tmp_path / "sdxl")
+    folder = test_one_file.job(tmp_path, "sdxl")
+    painted = worker.paint(test_one_file.job(models, "mine"))
+    here = Residents("cpu", tmp_path, "fp32")
+    assert np.array_equal(pixels(painted), pixels(paint(folder, here, False, lambda word: None)))
 
 
 def test_stray_prints_stay_out_of_the_channel_and_leave_ends_it_in_mid_picture(

@@ -1,254 +1,266 @@
-"""Models on this disk and from a hub that is played here: what is fetched, refused, found wrong."""
+"""Models from a hub that is played here: what is fetched, taken up, refused."""
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 import app
-from studio import hub
-from studio.catalog import ModelCard, OtherPart
+from studio import disk, hub
+from studio.catalog import Catalog
 from studio.errors import DarkroomError, Refused
 from studio.presets import load_catalog
-from studio.settings import ROOT, Settings
+from studio.settings import Settings
+from studio.weights import absent, find_weights
+from tests.played_hub import SHA, Hub, Repo, played
+from tests.spoilt import file_of
 
 
-def tiny_safetensors(file: Path) -> None:
-    header = {"weight": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
-    told = json.dumps(header).encode()
-    file.write_bytes(len(told).to_bytes(8, "little") + told + bytes(16))
+def weights(name: str = "") -> bytes:
+    """Two that are the same would come once."""
+    tensor = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+    return file_of({"a": tensor}, bytes(16), {"name": name})
 
 
-@pytest.fixture(scope="module")
-def cards() -> dict[str, ModelCard]:
-    return load_catalog(Settings().presets, "").cards
+SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+SD35 = "stabilityai/stable-diffusion-3.5-medium"
+
+
+def diffusers_folder(kind: str, *parts: str, ending: str = "") -> dict[str, bytes]:
+    """A repository of a pipeline: its components with weights, a tokenizer, and odds and ends."""
+    index: dict[str, Any] = {"_class_name": kind, "safety_checker": [None, None]}
+    index |= {part: ["diffusers", "Network"] for part in parts}
+    index |= {"tokenizer": ["transformers", "CLIPTokenizer"]}
+    return {
+        "model_index.json": json.dumps(index).encode(),
+        "tokenizer/vocab.json": b"{}",
+        "model.safetensors": weights(),  # the whole model once more, for other programs
+        "README.md": b"---\n---\n",
+        **{f"{part}/config.json": json.dumps({"of": part}).encode() for part in parts},
+        **{f"{part}/model{ending}.safetensors": weights(part) for part in parts},
+        **{f"{part}/model{ending}.bin": b"pickled" for part in parts},
+    }
+
+
+@dataclass
+class Stage:
+    hub: Hub
+    catalog: Catalog
+    models: Path
+
+    def pull(self, name: str, token: str | None = None) -> set[str]:
+        """What comes for it."""
+        self.hub.fetched.clear()
+        hub.pull(self.catalog.find(name), self.models, token)
+        return {one.partition(" ")[2] for one in self.hub.fetched}
+
+    def add(self, repo: str, name: str = "") -> str:
+        return hub.add(repo, name, self.catalog, self.models)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """SDXL in the model folder, as small as a model can be."""
-    own = tmp_path / "sdxl"
-    (own / "unet").mkdir(parents=True)
-    index = {"_class_name": "X", "unet": ["diffusers", "UNet"], "safety_checker": [None, None]}
-    (own / "model_index.json").write_text(json.dumps(index))
-    tiny_safetensors(own / "unet" / "diffusion_pytorch_model.fp16.safetensors")
-    return own
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    repos = {
+        SDXL: Repo(
+            diffusers_folder("StableDiffusionXLPipeline", "unet", "vae", ending=".fp16")
+            | {"unet/model.safetensors": weights("other")}
+        ),
+        SD35: Repo(
+            diffusers_folder("StableDiffusion3Pipeline", "transformer", "text_encoder")
+            | {"text_encoder/model.fp16.safetensors": weights("other")}
+            | {"text_encoders/t5xxl_fp16.safetensors": weights("other")}
+        ),
+        "someone/My_XL": Repo(
+            diffusers_folder("StableDiffusionXLPipeline", "unet", "vae"),
+            {"license": "other", "license_name": "fair", "base_model": SDXL},
+        ),
+        "someone/flux": Repo(
+            diffusers_folder("FluxPipeline", "transformer")
+            | {"transformer/config.json": b'{"guidance_embeds": true}'}
+        ),
+        "someone/old": Repo(diffusers_folder("StableDiffusionPipeline", "unet")),
+        "someone/pickled": Repo(
+            {
+                name: data
+                for name, data in diffusers_folder("FluxPipeline", "transformer").items()
+                if not name.endswith(".safetensors")
+            }
+        ),
+        "someone/lora": Repo({"lora.safetensors": weights("other")}),
+        "someone/gated": Repo(diffusers_folder("FluxPipeline", "transformer"), gated=True),
+    }
+    models = tmp_path / "models"
+    with played(repos, monkeypatch, tmp_path / "cache") as stage:
+        yield Stage(stage, load_catalog(Settings().presets, models=models), models)
 
 
-def test_each_model_is_listed_with_its_place(cards: dict[str, ModelCard], folder: Path) -> None:
-    there = {one.card.name: one for one in hub.survey(list(cards.values()), folder.parent)}
-    assert there["sdxl"].place == "in the model folder"
-    assert there["starter"].place == "came along"
-    assert 0.02 < there["starter"].gb < 0.04
-    assert there["test-pattern"].place == "made on this machine"
-    assert there["flux-dev"].place == "not here"
+def test_only_what_is_loaded_is_fetched(stage: Stage) -> None:
+    words = {"model_index.json", "tokenizer/vocab.json", "unet/config.json", "vae/config.json"}
+    weights = {"unet/model.fp16.safetensors", "vae/model.fp16.safetensors"}
+    assert stage.pull("sdxl") == words | weights
+    assert stage.pull("sdxl") == set()
+    assert stage.pull("sd3.5-medium") == {
+        "model_index.json",
+        "tokenizer/vocab.json",
+        "transformer/config.json",
+        "transformer/model.safetensors",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+    }
+    assert not absent(stage.catalog.find("sd3.5-medium"), stage.models)
 
 
-def test_only_what_is_loaded_is_fetched(
-    cards: dict[str, ModelCard], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    whole = hub.check
-    monkeypatch.setattr(hub, "check", lambda card, models: [])
-    asked: list[tuple[str, Any]] = []
-    monkeypatch.setattr(hub, "snapshot_download", lambda repo, **more: asked.append((repo, more)))
-    monkeypatch.setattr(hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)))
-    hub.pull(cards["sdxl-lightning"], tmp_path)
-    (repo, more), part = asked
-    assert repo == "stabilityai/stable-diffusion-xl-base-1.0"
-    assert more["allow_patterns"] == ["*.json", "*.txt", "*.model", "*/*.fp16*.safetensors"]
-    assert part == ("ByteDance/SDXL-Lightning", cards["sdxl-lightning"].parts["unet"].file)
-    asked.clear()
-    hub.pull(cards["flux-schnell"], tmp_path)
-    assert "*/*.safetensors" in asked[0][1]["allow_patterns"]
-    with pytest.raises(Refused, match="Starter came along"):
-        hub.pull(cards["starter"], tmp_path)
-    monkeypatch.setattr(hub, "check", whole)
-    with pytest.raises(DarkroomError, match="FLUX.1 schnell is not whole"):
-        hub.pull(cards["flux-schnell"], tmp_path)  # as if nothing had come
-    elsewhere = cards["sdxl"].model_copy(update={"repo": "/nowhere/model"})
-    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+def test_a_part_that_comes_from_elsewhere_is_not_fetched_twice(stage: Stage) -> None:
+    fast = stage.catalog.find("sdxl-lightning").parts["unet"]
+    stage.hub.repos[fast.repo] = Repo({fast.file: weights("other")})
+    came = stage.pull("sdxl-lightning")
+    assert {fast.file, "unet/config.json", "vae/model.fp16.safetensors"} <= came
+    assert "unet/model.fp16.safetensors" not in came
+    assert "is not whole" in absent(stage.catalog.find("sdxl"), stage.models)
+    assert stage.pull("sdxl") == {"unet/model.fp16.safetensors"}
+
+
+def test_how_much_will_come_is_known_before(stage: Stage) -> None:
+    card = stage.catalog.find("sdxl")
+    files = stage.hub.repos[SDXL].files
+    whole = hub.whole(card)
+    stage.pull("sdxl")
+    here = (
+        *find_all(stage.models.parent / "cache", "*.json"),
+        *find_all(stage.models.parent, "*.fp16.*"),
+    )
+    assert whole == sum(len(files[name]) for name in here) <= hub.begun(card)
+    assert hub.whole(stage.catalog.find("flux-dev")) is None
+
+
+def find_all(folder: Path, pattern: str) -> list[str]:
+    """Of the snapshots there, as their repositories call them."""
+    found = [file for file in folder.rglob(pattern) if "snapshots" in file.parts]
+    return ["/".join(file.parts[file.parts.index("snapshots") + 2 :]) for file in found]
+
+
+def test_what_came_along_or_is_no_repository_is_not_fetched(stage: Stage) -> None:
+    with pytest.raises(Refused, match="Starter is here; nothing has to be fetched"):
+        stage.pull("starter")
+    elsewhere = stage.catalog.find("sdxl").model_copy(update={"repo": "/nowhere/model"})
     with pytest.raises(Refused, match="/nowhere/model is no name of the hub's"):
-        hub.pull(elsewhere, tmp_path)
+        hub.pull(elsewhere, stage.models)
 
 
-def answered(kind: type[Exception]) -> Exception:
-    response = httpx.Response(403, request=httpx.Request("GET", "https://hub/x"))
-    return kind("no", response=response)  # type: ignore[call-arg]
+def test_a_repository_becomes_a_model_while_the_studio_is_open(stage: Stage) -> None:
+    said = stage.add("someone/My_XL")
+    assert "is the model my_xl, painted as SDXL 1.0 is" in said
+    assert said.endswith("python app.py models pull my_xl")
+    card, base = stage.catalog.find("my_xl"), stage.catalog.find("sdxl")
+    assert (card.repo, card.revision, card.variant) == ("someone/My_XL", SHA, None)
+    assert (card.sizes, card.samplers, card.can) == (base.sizes, base.samplers, base.can)
+    assert (card.steps, card.guidance, card.lora_base) == (30, 5.0, base.lora_base)
+    assert (card.title, card.licence, card.parts) == ("My_XL", "fair", {})
+    assert "python app.py models pull my_xl" in absent(card, stage.models)
+    assert "unet/model.safetensors" in stage.pull("my_xl")
+    assert SHA in find_weights(card, stage.models)
+    disk.remove(card, list(stage.catalog.cards.values()), stage.models)
+    assert not (stage.models / "cards" / "my_xl.toml").exists()
+    with pytest.raises(Refused, match="there is no model 'my_xl'"):
+        stage.catalog.find("my_xl")
 
 
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (answered(GatedRepoError), "agreed to its licence.*black-forest-labs/FLUX.1-dev.*HF_TOKEN"),
-        (answered(RepositoryNotFoundError), "The hub has no black-forest-labs/FLUX.1-dev"),
-        (ConnectionError("no way out"), "could not be fetched: no way out.*kept; ask again"),
-        (OSError(28, "No space left on device"), "No space left"),
-    ],
-)
-def test_what_the_hub_refuses_is_a_sentence(
-    cards: dict[str, ModelCard],
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
-    sentence: str,
-) -> None:
-    def fail(repo: str, **more: object) -> None:
-        raise error
-
-    monkeypatch.setattr(hub, "snapshot_download", fail)
-    with pytest.raises(DarkroomError, match=sentence):
-        hub.pull(cards["flux-dev"], Path("nowhere"))
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-3])
-
-
-def emptied(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-def mislabelled(file: Path) -> None:
-    file.write_bytes(b"PK\x03\x04 this is a pickle in a zip" * 20)
-
-
-def hostile(file: Path) -> None:
-    file.write_bytes((2**60).to_bytes(8, "little") + b"{}")
-
-
-def no_offsets(file: Path) -> None:
-    header = json.dumps({"a": [1]}).encode()
-    file.write_bytes(len(header).to_bytes(8, "little") + header)
+def test_its_card_takes_after_the_nearest_of_its_family(stage: Stage) -> None:
+    stage.add("someone/flux", "mine")
+    assert stage.catalog.find("mine").steps == 28  # it takes guidance, as FLUX.1 dev does
+    stage.hub.repos["someone/flux"].page["base_model"] = ["black-forest-labs/FLUX.1-schnell"]
+    stage.add("someone/flux", "fast")
+    assert stage.catalog.find("fast").steps == 4  # its page says what it was made from
+    stage.hub.repos["other/XL"] = Repo(
+        diffusers_folder("StableDiffusionXLPipeline", "unet", ending=".fp16")
+    )
+    stage.add("other/XL")
+    assert stage.catalog.find("xl").variant == "fp16"
+    own = stage.models / "cards" / "xl.toml"
+    own.write_text(own.read_text().replace("guidance = ", "guidance = 1"))
+    assert str(stage.catalog.find("xl").guidance).startswith("1")
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("repo", "name", "said"),
     [
-        (cut, "is cut short by 3 bytes"),
-        (emptied, "is no safetensors file"),
-        (mislabelled, "is no safetensors file"),
-        (hostile, "is no safetensors file"),
-        (no_offsets, "is no safetensors file"),
+        ("someone/old", "", "it is a StableDiffusionPipeline; this studio paints with StableDiff"),
+        ("someone/pickled", "", "its transformer has no safetensors"),
+        ("someone/lora", "", "is no folder of diffusers.*in one file can be put into"),
+        ("someone/nothing", "", "The hub has no someone/nothing"),
+        ("someone/gated", "", "those who agreed to its licence.*co/someone/gated.*HF_TOKEN"),
+        ("no name", "", "no name is no name of the hub's"),
+        (SDXL, "", "is the model sdxl already: python app.py models pull sdxl"),
+        ("someone/flux", "sdxl", "sdxl is a model already"),
+        ("someone/flux", "lightning", "lightning is a model already"),
+        ("someone/flux", "Mine!", "'Mine!' is none"),
+        ("someone/flux", "", "flux is a model already; give another with --name"),
     ],
 )
-def test_a_damaged_file_is_named(
-    cards: dict[str, ModelCard], folder: Path, damage: Callable[[Path], None], said: str
+def test_what_cannot_be_added_is_refused_in_a_sentence(
+    stage: Stage, repo: str, name: str, said: str
 ) -> None:
-    assert hub.check(cards["sdxl"], folder.parent) == []
-    file = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
-    damage(file)
-    (flaw,) = hub.check(cards["sdxl"], folder.parent)
-    assert str(file) in flaw
-    assert said in flaw
+    with pytest.raises(DarkroomError, match=said):
+        stage.add(repo, name)
+    assert not (stage.models / "cards").exists()
 
 
-def test_missing_shards_and_pickles_are_named(cards: dict[str, ModelCard], folder: Path) -> None:
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "there.safetensors"}}
-    (folder / "unet" / "model.safetensors.index.json").write_text(json.dumps(index))
-    tiny_safetensors(folder / "unet" / "there.safetensors")
-    (folder / "unet" / "model.ckpt").write_bytes(b"")
-    missing, pickled = hub.check(cards["sdxl"], folder.parent)
-    assert "model-00001-of-00002.safetensors is missing" in missing
-    assert "model.ckpt is pickled and never loaded" in pickled
+def test_what_the_hub_refuses_is_a_sentence(stage: Stage) -> None:
+    dev = stage.catalog.find("flux-dev")
+    with pytest.raises(DarkroomError, match="The hub has no black-forest-labs/FLUX.1-dev, or not"):
+        stage.pull("flux-dev")
+    stage.hub.repos[dev.repo] = Repo(diffusers_folder("FluxPipeline", "transformer"), gated=True)
+    with pytest.raises(DarkroomError, match="agreed to its licence.*FLUX.1-dev.*HF_TOKEN"):
+        stage.pull("flux-dev")
+    assert "transformer/model.safetensors" in stage.pull("flux-dev", token="hf_mine")
+    assert "Bearer hf_mine" in stage.hub.tokens
 
 
-def test_what_is_not_here_says_how_it_comes(cards: dict[str, ModelCard], tmp_path: Path) -> None:
-    (said,) = hub.check(cards["flux-dev"], tmp_path)
-    assert "python app.py models pull flux-dev" in said
-
-
-def test_it_is_taken_off_the_disk_and_what_came_along_stays(
-    cards: dict[str, ModelCard], folder: Path
+def test_without_a_way_out_what_has_come_is_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_of_them = list(cards.values())
-    assert hub.remove(cards["sdxl"], all_of_them, folder.parent).startswith("SDXL 1.0 is gone; 0.0")
-    assert not folder.exists()
-    with pytest.raises(Refused, match="is not on this machine"):
-        hub.remove(cards["sdxl"], all_of_them, folder.parent)
-    with pytest.raises(Refused, match="came along and stays"):
-        hub.remove(cards["starter"], all_of_them, folder.parent)
-    assert (ROOT / "starter" / "weights").is_dir()
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}",
+    )
+    for act in (stage.pull, stage.add):
+        with pytest.raises(DarkroomError, match="could not be fetched: .*is kept; ask again"):
+            act("sd3.5-medium" if act == stage.pull else "someone/My_XL")
 
 
-def test_a_link_in_the_model_folder_is_removed_and_not_what_it_leads_to(
-    cards: dict[str, ModelCard], folder: Path, tmp_path: Path
+def test_a_full_disk_is_said(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*asked: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hub, "snapshot_download", full)
+    with pytest.raises(DarkroomError, match="No space left.*kept; ask again"):
+        stage.pull("sdxl")
+
+
+def test_what_was_begun_is_not_whole_and_says_so(stage: Stage) -> None:
+    stage.pull("sdxl")
+    (snapshot,) = (stage.models.parent / "cache").glob("models--stab*xl*/snapshots/*")
+    shutil.rmtree(snapshot / "unet")
+    card = stage.catalog.find("sdxl")
+    assert "models pull sdxl" in absent(card, stage.models)
+    assert disk.survey([card], stage.models)[0].place == "not whole"
+
+
+def test_the_command_line_adds_lists_and_removes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    shutil.move(folder, elsewhere)
-    folder.symlink_to(elsewhere)
-    hub.remove(cards["sdxl"], list(cards.values()), folder.parent)
-    assert not folder.exists()
-    assert (elsewhere / "model_index.json").is_file()
-
-
-def test_a_repository_that_another_model_needs_stays(
-    cards: dict[str, ModelCard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cached(name: str, kind: str = "model") -> SimpleNamespace:
-        path = tmp_path / kind / name.replace("/", "--")
-        path.mkdir(parents=True)
-        return SimpleNamespace(repo_id=name, repo_type=kind, repo_path=path)
-
-    sdxl, fast = cards["sdxl"], cards["sdxl-lightning"]
-    base, part = cached(sdxl.repo), cached(fast.parts["unet"].repo)
-    data = cached(sdxl.repo, "dataset")
-    there = SimpleNamespace(repos=[base, part, data])
-    monkeypatch.setattr(hub, "scan_cache_dir", lambda: there)
-    here = {"sdxl", "sdxl-lightning"}
-    monkeypatch.setattr(hub, "absent", lambda card, models: "" if card.name in here else "no")
-    said = hub.remove(fast, [sdxl, fast], tmp_path / "models")
-    assert f"{sdxl.repo} stays, for SDXL 1.0 needs it" in said
-    assert (base.repo_path.exists(), part.repo_path.exists()) == (True, False)
-    here.discard("sdxl-lightning")
-    hub.remove(sdxl, [sdxl, fast], tmp_path / "models")
-    assert (base.repo_path.exists(), data.repo_path.exists()) == (False, True)
-
-
-@pytest.mark.parametrize("spoil", ["unet", "weights", "index", "link", "variant"])
-def test_what_is_not_there_is_named_too(
-    cards: dict[str, ModelCard], folder: Path, spoil: str
-) -> None:
-    file = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
-    if spoil == "unet":
-        shutil.rmtree(folder / "unet")
-    elif spoil == "weights":
-        file.unlink()
-    elif spoil == "index":
-        (folder / "model_index.json").write_text("{")
-    elif spoil == "link":
-        (folder / "unet" / "other.safetensors").symlink_to("nowhere")
-    else:
-        index = json.dumps({"weight_map": {"a": "x.fp16-00001-of-00002.safetensors"}})
-        (folder / "unet" / "diffusion_pytorch_model.safetensors.index.fp16.json").write_text(index)
-    (said,) = hub.check(cards["sdxl"], folder.parent)
-    assert "fetch it again" in said
-    (standing,) = hub.survey([cards["sdxl"]], folder.parent)
-    assert standing.place != "in the model folder"
-
-
-def test_a_part_is_checked_too(cards: dict[str, ModelCard], folder: Path) -> None:
-    file = folder / "fast.safetensors"
-    emptied(file)
-    part = {"unet": OtherPart(repo="someone/fast", file=file.name)}
-    assert any("fast.safetensors" in said for said in hub.check(
-        cards["sdxl"].model_copy(update={"parts": part}), folder.parent
-    ))  # fmt: skip
-
-
-def test_the_command_line_lists_and_checks(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DARKROOM_MODELS", str(folder.parent))
-    assert app.main(["models", "list"]) == 0
-    assert "sdxl " in capsys.readouterr().out
-    assert app.main(["models", "check"]) == 0
-    assert "starter: all of it is well." in capsys.readouterr().out
-    assert app.main(["models", "check", "flux-dev"]) == 1
-    assert app.main(["models", "remove"]) == 1
-    assert "which?" in capsys.readouterr().err
+    monkeypatch.setenv("DARKROOM_MODELS", str(stage.models))
+    assert app.main(["models", "add", "someone/My_XL", "--name", "mine"]) == 0
+    assert app.main(["models", "pull", "mine"]) == 0
+    capsys.readouterr()
+    assert app.main(["models", "list", "mine"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split()[0] == "mine" and "in the hub cache" in line
+    assert app.main(["models", "remove", "mine"]) == 0
+    assert app.main(["models", "list", "mine"]) == 1
+    assert app.main(["models", "add"]) == 1

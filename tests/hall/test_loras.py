@@ -8,7 +8,8 @@ import pytest
 
 from studio.catalog import Catalog, Settled
 from studio.errors import Refused
-from studio.loras import LONGEST_HEADER, Lora, find_loras, lora_files, scan
+from studio.formats.safetensors import LONGEST
+from studio.loras import Lora, find_loras, lora_files, scan
 from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import ROOT, Settings
@@ -73,14 +74,16 @@ def test_a_base_is_known_by_either_word(
     ("content", "why"),
     [
         (b"", "it is no safetensors file"),
-        (b"PK\x03\x04 a zip of pickles", "it is no safetensors file"),
+        (b"\x7f" * 20, "it is no safetensors file"),
         (b"\x02\0\0\0\0\0\0\0[]", "it is no safetensors file"),
         (b"\x04\0\0\0\0\0\0\0\xff\xfe{}", "it is no safetensors file"),
         (b"\xff\0\0\0\0\0\0\0{}", "it is cut short; fetch it again"),
-        ({"x": {"shape": [1], "data_offsets": [0, 4]}}, "it holds no LoRA layers"),
-        ({"lora": {"shape": "x", "data_offsets": [0, 4]}}, "it is no safetensors file"),
+        ({"x": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}}, "it holds no LoRA layers"),
         ({"lora": 7}, "it is no safetensors file"),
-        ({"lora": {"shape": [1], "data_offsets": [0, 400]}}, "it is cut short; fetch it again"),
+        (
+            {"lora": {"dtype": "F32", "shape": [10], "data_offsets": [0, 40]}},
+            "it is cut short by 8 bytes; fetch it again",
+        ),
         ({"__metadata__": 7}, "it is no safetensors file"),
     ],
 )
@@ -97,8 +100,8 @@ def test_pickles_long_names_long_headers_and_deep_ones_are_refused(tmp_path: Pat
     (tmp_path / "a.ckpt").write_bytes(b"x")
     write(tmp_path / f"{'b' * 65}.safetensors")
     with (tmp_path / "c.safetensors").open("wb") as file:
-        file.write((LONGEST_HEADER + 1).to_bytes(8, "little"))
-        file.truncate(LONGEST_HEADER + 100)  # sparse: nothing of it is read
+        file.write((LONGEST + 1).to_bytes(8, "little"))
+        file.truncate(LONGEST + 100)  # sparse: nothing of it is read
     deep = b"[" * 100_000
     (tmp_path / "d.safetensors").write_bytes(len(deep).to_bytes(8, "little") + deep)
     (tmp_path / "e.txt").write_text("no LoRA at all")
@@ -108,7 +111,7 @@ def test_pickles_long_names_long_headers_and_deep_ones_are_refused(tmp_path: Pat
     assert refused == [
         "it is pickled, which could run code; convert it to safetensors",
         "its name is longer than 64 characters; rename it",
-        f"its header of {LONGEST_HEADER + 1} bytes is longer than {LONGEST_HEADER}",
+        f"its header of {LONGEST + 1} bytes is longer than {LONGEST}",
         "it is no safetensors file",
     ]
 

@@ -40,7 +40,7 @@ def cards() -> dict[str, ModelCard]:
 
 @pytest.fixture
 def coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetching]:
-    monkeypatch.setattr(hub, "whole", lambda card: 4000)
+    monkeypatch.setattr(hub, "whole", lambda card, token: 4000)
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(fetching, "absent", lambda card, folder: "no")
     command = (sys.executable, "-c", PLAYED.format(here=str(tmp_path)))

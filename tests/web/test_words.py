@@ -143,10 +143,8 @@ def test_a_state_from_a_strange_browser_does_no_harm(studio: Studio) -> None:
 
 def test_the_empty_page_offers_the_examples_of_the_chosen_model(studio: Studio) -> None:
     desk = Desk(studio)
-    cards = studio.catalog.cards
-    taught = cards["sdxl"].model_copy(update={"examples": ("a <red> boat",)})
-    studio.catalog.cards["sdxl"] = taught
-    studio.catalog._by_alias["sdxl"] = taught
+    taught = studio.catalog.cards["sdxl"].model_copy(update={"examples": ("a <red> boat",)})
+    studio.catalog._by_name["sdxl"] = studio.catalog._by_alias["sdxl"] = taught
     assert frame.EXAMPLES[0] in str(desk.show(None)[1])
     state, live, *_ = desk.choose_model(None, "sdxl")
     assert state == {"jobs": [], "picture": "", "model": "sdxl"}
@@ -221,10 +219,10 @@ def test_without_the_upscaler_a_wish_to_enlarge_is_refused_in_a_sentence(
     studio: Studio, upscaler: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(upscalers, "ROOT", tmp_path)
-    card, folder, known = studio.catalog.default, studio.settings.model_folder, ()
-    offered = [dict(zip(NAMES, dressed(card, {}, folder, known), strict=True))["upscale"]]
+    card, folder, known = studio.catalog.default, studio.settings.model_folder, studio.catalog
+    offered = [dict(zip(NAMES, dressed(card, {}, known, folder), strict=True))["upscale"]]
     upscaler.unlink()
-    offered += [dict(zip(NAMES, dressed(card, {}, folder, known), strict=True))["upscale"]]
+    offered += [dict(zip(NAMES, dressed(card, {}, known, folder), strict=True))["upscale"]]
     assert [update["visible"] for update in offered] == [True, False]
     with pytest.raises(Refused) as refusal:
         ask(studio.line, [WISH | {"upscale": 2}])

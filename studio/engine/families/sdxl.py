@@ -9,19 +9,16 @@ import torch
 from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
 )
 from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
 from diffusers.utils.torch_utils import get_module_execution_device, randn_tensor
 from PIL import Image
-from safetensors.torch import load_file
 from torch.nn.functional import adaptive_avg_pool2d
 
 from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
-from studio.engine.failures import PaintError
 from studio.engine.inputs import Inputs
-from studio.engine.placing import DTYPES, load
+from studio.engine.placing import load
 from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
 from studio.engine.stepping import AfterStep, run_steps
@@ -158,33 +155,15 @@ class Sdxl:
 
 
 def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) -> Any:
-    strange = set(parts) - {"unet"}
-    if strange:
-        raise PaintError(
-            "model_invalid",
-            f"model: {card.title}: parts.{min(strange)} cannot be replaced; unet can.",
-        )
-    dtype = DTYPES[plan.dtype]
-    replaced = {name: _unet(folder, file, dtype) for name, file in parts.items()}
     # compel asks an encoder for its device; one that is spread out has none.
     whole = ("text_encoder", "text_encoder_2")
     pipeline = load(
-        StableDiffusionXLPipeline, folder, card, plan, whole, add_watermarker=False, **replaced
+        StableDiffusionXLPipeline, folder, card, parts, plan, whole, add_watermarker=False
     )
     # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
     return pipeline
-
-
-def _unet(folder: Path, file: Path, dtype: torch.dtype) -> Any:
-    """The folder's UNet in shape, the file's in weights: how Lightning is published."""
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(
-            UNet2DConditionModel.load_config(folder, subfolder="unet", local_files_only=True)
-        )
-    unet.load_state_dict(load_file(file), strict=True, assign=True)
-    return unet.to(dtype).eval()
 
 
 def _channels(values: Any, like: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,60 @@
+"""Components of a pipeline out of single files: another UNet, or all that a checkpoint holds.
+
+A file has its tensors under the names of diffusers or under those of its makers' own code. Shapes
+and vocabularies are the folder's.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import pipelines
+from diffusers.loaders.single_file import load_single_file_sub_model
+from safetensors.torch import load_file
+
+from studio.catalog import ModelCard
+from studio.engine.failures import PaintError
+from studio.pipelines import networks
+from studio.weights import read_index
+
+
+def load_parts(
+    folder: Path, card: ModelCard, parts: Mapping[str, Path], dtypes: Mapping[str, torch.dtype]
+) -> dict[str, Any]:
+    """`dtypes` are by the names of components; `default` is that of all others."""
+    index = read_index(folder) or {}
+    files = {file: load_file(file) for file in set(parts.values())}
+    loaded = {}
+    for name, file in parts.items():
+        if name not in networks(index):
+            known = ", ".join(networks(index))
+            raise PaintError(
+                "model_invalid", f"model: {card.title} has no component {name}; it has {known}."
+            )
+        library, kind = index[name]
+        try:
+            part = load_single_file_sub_model(
+                library_name=library,
+                class_name=kind,
+                name=name,
+                checkpoint=dict(files[file]),  # taken apart while it is read
+                pipelines=pipelines,
+                is_pipeline_module=hasattr(pipelines, library),
+                cached_model_config_path=str(folder),
+                local_files_only=True,
+                torch_dtype=dtypes.get(name, dtypes["default"]),
+            ).eval()
+            if hasattr(part, "tie_weights"):
+                part.tie_weights()
+            whole = not any(tensor.is_meta for tensor in part.parameters())
+        except NotImplementedError:  # what has no numbers cannot be converted
+            whole = False
+        if not whole:
+            raise PaintError(
+                "model_invalid",
+                f"model: {card.title} cannot be loaded. {file}: it lacks tensors of its {name}.",
+            )
+        loaded[name] = part
+    return loaded
