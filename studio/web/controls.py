@@ -15,6 +15,7 @@ from studio.loras import find_loras
 from studio.request import ImageRequest
 from studio.store.rows import Job
 from studio.upscalers import UpscalerCard, find_upscalers
+from studio.web import sources
 from studio.weights import absent
 
 # The order in which the page hands the values over, and takes them back.
@@ -36,8 +37,15 @@ NAMES = (
     "upscaler",
     "loras",
     "lora_strength",
+    "sources",
 )
-OURS = ("fresh", "look", "loras", "lora_strength")  # no fields of a wish, or not in this form
+OURS = (
+    "fresh",
+    "look",
+    "loras",
+    "lora_strength",
+    "sources",
+)  # no fields of a wish, or not in this form
 NO_LOOK = ""
 MORE_THAN_ONE = 2  # choices: the best, and the only one
 BEST = ""  # of the upscalers: what the model's card says, or else the first
@@ -120,7 +128,7 @@ def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
         fields["loras"] = [{"name": name, "weight": strength} for name in chosen]
     if values["look"] != NO_LOOK:
         fields["look"] = values["look"]
-    return fields
+    return fields | sources.fields(card, values["sources"])
 
 
 def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, object], list[str]]:
@@ -161,6 +169,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "upscaler": wish["upscaler"],
         "loras": [use["name"] for use in loras],
         "lora_strength": strength,
+        "sources": sources.of_request(request),
     }
     return values, missing
 

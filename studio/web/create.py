@@ -13,7 +13,7 @@ from gradio.events import Dependency
 from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
 from studio.request import Upscale
-from studio.web import frame
+from studio.web import frame, sources
 from studio.web.controls import (
     MORE_THAN_ONE,
     NAMES,
@@ -44,15 +44,13 @@ LIGHT: dict[str, Any] = {
 # Clicks in our own HTML become events; a frame that is being painted asks to be followed.
 CLICKS = """
 element.addEventListener('click', (event) => {
-  const ours = '[data-pick],[data-reuse],[data-rerun],[data-try],[data-next],[data-pause]';
-  const button = event.target.closest(ours);
+  const button = event.target.closest('button');
   if (!button) return;
-  const { pick, reuse, rerun, try: prompt, next, pause } = button.dataset;
-  if (pick !== undefined) trigger('pick', { id: pick });
-  if (reuse !== undefined) trigger('reuse', { id: reuse });
-  if (rerun !== undefined) trigger('rerun', { id: rerun });
+  const { try: prompt, pause, ...acts } = button.dataset;
+  for (const act of ['pick', 'reuse', 'begin', 'rerun', 'next']) {
+    if (acts[act] !== undefined) trigger(act, { id: acts[act] });
+  }
   if (prompt !== undefined) trigger('example', { prompt });
-  if (next !== undefined) trigger('next', { id: next });
   if (pause !== undefined) trigger('pause', { on: pause });
 });
 """
@@ -68,7 +66,7 @@ EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
 
 # What the clock, the stream and most clicks show again, in the order of `Desk.show`.
 SHOW = ("status", "live", "lately", "stop", "clock")
-FILL = ("note", "about", "size", *NAMES)
+FILL = ("note", "about", "size", "given", *NAMES)
 
 
 def create(
@@ -137,14 +135,18 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     when(parts["live"].next, desk.paint_next, ["state"], ("note", *SHOW))
     for place in ("held", "live", "lately"):
         when(parts[place].pick, desk.pick, ["state"], ("state", "held", "lately"))
+    put = ("note", "given", "sources", "aspect", "size")
     for place in ("held", "live"):
         when(parts[place].reuse, desk.reuse, [], FILL)
         when(parts[place].rerun, desk.rerun, ["state"], written)
+        when(parts[place].begin, desk.begin_from, ("model", "sources", "upscale"), put)
     when(parts["live"].example, desk.example, [], ["prompt"])
     when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
     when(parts["seed"].input, desk.keep_seed, [], ["fresh"])
     chosen = ("state", "live", *FILL[1:])
-    when(parts["model"].input, desk.choose_model, ("state", "model"), chosen)
+    when(parts["model"].input, desk.choose_model, ("state", "model", "sources"), chosen)
+    when(parts["given"].put, desk.put, ("model", "sources", "upscale"), put)
+    when(parts["given"].said, desk.warn, [], ["note"])
     when(parts["quality"].input, desk.choose_quality, ("model", "quality"), ["steps"])
     when(parts["steps"].input, desk.choose_steps, ("model", "steps"), ["quality"])
     for part in ("aspect", "upscale"):
@@ -156,7 +158,7 @@ def _words(examples: Sequence[str]) -> Parts:
     found: Parts = {}
     # One line that grows: so Enter paints and Shift+Enter is a new line. The style shows three.
     found["prompt"] = gr.Textbox(
-        label=help_of("prompt"),
+        label="What should it show?",
         lines=1,
         max_lines=8,
         elem_id="prompt",
@@ -212,6 +214,13 @@ def _settings(studio: Studio) -> Parts:
             elem_id="size",
             apply_default_css=False,
         )
+    found["sources"] = gr.JSON(sources.NOTHING, visible=False)
+    found["given"] = gr.HTML(
+        sources.draw(card, sources.NOTHING, studio.store),
+        elem_id="given",
+        js_on_load=sources.SCRIPT,
+        apply_default_css=False,
+    )
     with gr.Row(elem_id="seeds"):
         found |= _seeds()
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):

@@ -12,12 +12,13 @@ from typing import Any
 
 import gradio as gr
 
+from studio.canvas import nearest
 from studio.catalog import ModelCard
 from studio.errors import DarkroomError, NotFound
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.store.rows import Job, Picture
-from studio.web import frame
+from studio.web import frame, sources
 from studio.web.asking import ask
 from studio.web.controls import (
     NAMES,
@@ -103,12 +104,12 @@ class Desk:
         return [state, self._held(state), self._lately(state)]
 
     def reuse(self, event: gr.EventData) -> Shown:
-        """[note, about, size, *controls]"""
+        """[note, about, size, given, *controls]"""
         try:
             picture = self.studio.store.picture(str(getattr(event, "id", "")))
             return self._fill(self.studio.store.job(picture.job), picture.seed)
         except DarkroomError as error:
-            return [frame.note(_spoken(str(error)), "warn"), *_skip(2 + len(NAMES))]
+            return [frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
 
     def example(self, event: gr.EventData) -> str:
         """[prompt]"""
@@ -126,12 +127,41 @@ class Desk:
         """[fresh]: a seed typed by hand is meant."""
         return False
 
-    def choose_model(self, state: State, name: str) -> Shown:
-        """[state, live, about, size, *controls]"""
+    def put(self, event: gr.EventData, name: str, given: object, upscale: int) -> Shown:
+        """[note, given, sources, aspect, size]: a picture that was handed in, or what was clicked
+        beside one."""
+        what, key = str(getattr(event, "what", "")), str(getattr(event, "key", ""))
+        note = frame.note(str(getattr(event, "words", "")))
+        had_mask, now = sources.sound(given)["mask"], sources.change(given, what, key)
+        if what == "mask" and key and had_mask:  # it is on the page already, as it was painted
+            return [note, gr.skip(), now, *_skip(2)]
+        card = self.studio.catalog.find(name)
+        return [note, *self._given(card, now, upscale, began=what == "start")]
+
+    def begin_from(self, event: gr.EventData, name: str, given: object, upscale: int) -> Shown:
+        """[note, given, sources, aspect, size]: a picture of ours as the start of the next."""
+        card, store = self.studio.catalog.find(name), self.studio.store
+        if "start_image" not in card.can:
+            sentence = f"{card.title} begins from no picture. Choose another model."
+            return [frame.note(sentence, "warn"), *_skip(4)]
+        try:
+            picture = store.picture(str(getattr(event, "id", "")))
+            kept, notes = store.take(store.file(picture).read_bytes(), "start_image")
+        except (DarkroomError, OSError) as error:
+            return [frame.note(_spoken(str(error)), "warn"), *_skip(4)]
+        now = sources.change(given, "start", kept.id)
+        return [frame.note(" ".join(notes)), *self._given(card, now, upscale, began=True)]
+
+    def warn(self, event: gr.EventData) -> str:
+        """[note]"""
+        return frame.note(_spoken(str(getattr(event, "words", ""))), "warn")
+
+    def choose_model(self, state: State, name: str, given: object) -> Shown:
+        """[state, live, about, size, given, *controls]"""
         card = self.studio.catalog.find(name)
         view, _ = self._current(state)
         live = gr.skip() if view else frame.empty(card.examples)
-        return [_sound(state) | {"model": card.name}, live, *self._usual(card)]
+        return [_sound(state) | {"model": card.name}, live, *self._usual(card, given)]
 
     def choose_quality(self, name: str, quality: str) -> object:
         """[steps]"""
@@ -149,7 +179,7 @@ class Desk:
     # Shown by itself
 
     def attach(self, state: State, request: gr.Request) -> Shown:
-        """[state, note, about, size, *controls, held, *show]: the page as it was left.
+        """[state, note, about, size, given, *controls, held, *show]: the page as it was left.
 
         Where nothing was left it keeps its hands off: by now somebody may have typed.
         """
@@ -158,7 +188,8 @@ class Desk:
         known, state = state == found, found
         view, _ = self._current(state)
         card, folder = self.studio.catalog.default, self.studio.settings.model_folder
-        filled: Shown = ["", about(card, folder), gr.skip(), *self._dressed(card, {})]
+        drawn = sources.draw(card, sources.NOTHING, self.studio.store)
+        filled: Shown = ["", about(card, folder), gr.skip(), drawn, *self._dressed(card, {})]
         try:
             filled = self._fill(view.job, None) if view else filled
         except DarkroomError as error:  # its model is no longer in the presets
@@ -267,17 +298,31 @@ class Desk:
     def _lately(self, state: State) -> str:
         return frame.lately(self.studio.store.pictures(limit=LATELY), _sound(state)["picture"])
 
-    def _usual(self, card: ModelCard) -> Shown:
-        """[about, size, *controls]"""
+    def _given(self, card: ModelCard, now: sources.Sources, upscale: int, *, began: bool) -> Shown:
+        """[given, sources, aspect, size]: the shape follows a picture that the next begins from."""
+        drawn = sources.draw(card, now, self.studio.store)
+        if not (began and now["start"]):
+            return [drawn, now, *_skip(2)]
+        sizes = {name: (size.width, size.height) for name, size in card.sizes.items()}
+        start = self.studio.store.look(now["start"])
+        aspect = nearest((start.width, start.height), sizes)
+        return [drawn, now, aspect, size_line(card, aspect, upscale)]
+
+    def _usual(self, card: ModelCard, given: object) -> Shown:
+        """[about, size, given, *controls]"""
         values = usual(card)
-        size = size_line(card, values["aspect"], values["upscale"])
-        return [about(card, self.studio.settings.model_folder), size, *self._dressed(card, values)]
+        return [
+            about(card, self.studio.settings.model_folder),
+            size_line(card, values["aspect"], values["upscale"]),
+            sources.draw(card, given, self.studio.store),
+            *self._dressed(card, values),
+        ]
 
     def _dressed(self, card: ModelCard, values: Values) -> Shown:
         return dressed(card, values, self.studio.catalog, self.studio.settings.model_folder)
 
     def _fill(self, job: Job, seed: int | None) -> Shown:
-        """[note, about, size, *controls]"""
+        """[note, about, size, given, *controls]"""
         card = self.studio.catalog.find(job.model)
         values, missing = values_of(job, card, seed)
         folder = self.studio.settings.model_folder
@@ -285,6 +330,7 @@ class Desk:
             frame.note(" ".join(missing), "warn"),
             about(card, folder),
             size_line(card, values["aspect"], values["upscale"]),
+            sources.draw(card, values["sources"], self.studio.store),
             *self._dressed(card, values),
         ]
 

@@ -99,6 +99,7 @@ def acts(picture: Picture, *, back: bool) -> str:
     close = '<button type="button" data-pick="">Back</button>' if back else ""
     return (
         f'<button type="button" data-reuse="{key}">Reuse</button>'
+        f'<button type="button" data-begin="{key}">Begin from it</button>'
         f'<button type="button" data-rerun="{key}">Rerun exactly</button>'
         f'<a href="/pictures/{key}?download=1" download>Download</a>'
         f'<a href="/pictures/{key}" target="_blank" rel="noopener">Open</a>{close}'

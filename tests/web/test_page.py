@@ -3,11 +3,14 @@
 Each test fails on any console error and on any request that leaves this machine.
 """
 
+import io
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from tests.hall.test_loras import write
@@ -276,6 +279,39 @@ def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
     page.locator("#prompt textarea").fill("a hat")
     page.locator("#generate").click()
     expect(page.locator("#note")).to_contain_text("not whole on this machine")
+
+
+def test_a_picture_is_begun_from_and_a_mask_painted(
+    house: House, open_page: OpenPage, tmp_path: Path
+) -> None:
+    Image.new("RGB", (96, 64), "teal").save(tmp_path / "in.png")
+    page = open_page()
+    page.locator("#given input[type=file]").first.set_input_files(tmp_path / "in.png")
+    expect(page.locator("#given .start img")).to_be_visible()
+    expect(page.locator("#aspect label.selected")).to_contain_text("landscape")
+    page.get_by_role("button", name="Paint a mask").click()
+    box = page.locator("#given canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Clear the mask")).to_be_visible()
+    ask(page, "a red car")
+    expect(page.locator("#live .stage.still")).to_be_visible()
+    first = house.studio.store.jobs(limit=1)[0]
+    with Image.open(io.BytesIO(house.studio.store.input(first.request["mask"]))) as mask:
+        white = sum(mask.convert("L").histogram()[200:])
+        assert 0 < white < mask.width * mask.height / 2
+    page.locator("#live [data-begin]").click()
+    expect(page.locator("#given .start img")).not_to_have_attribute(
+        "src", f"/inputs/{first.request['start_image']}"
+    )
+    ask(page, "a blue car")
+    expect(page.locator("#live .stage.still")).to_be_visible()
+    second = house.studio.store.jobs(limit=1)[0]
+    assert second.request["start_image"] != first.request["start_image"]
+    assert second.request["mask"] is None
 
 
 def test_the_models_page_loads_a_model_and_lets_it_go(house: House, open_page: OpenPage) -> None:

@@ -79,6 +79,7 @@ def test_a_model_without_an_ability_is_not_sent_its_field(studio: Studio) -> Non
         "count": 1,
         "output_format": "png",
         "upscale": 1,
+        "sources": None,
     }
     wish = wish_of(card, values)
     assert not {"negative_prompt", "guidance", "quality", "seed", "look"} & set(wish)
@@ -146,7 +147,7 @@ def test_the_empty_page_offers_the_examples_of_the_chosen_model(studio: Studio) 
     taught = studio.catalog.cards["sdxl"].model_copy(update={"examples": ("a <red> boat",)})
     studio.catalog._by_name["sdxl"] = studio.catalog._by_alias["sdxl"] = taught
     assert frame.EXAMPLES[0] in str(desk.show(None)[1])
-    state, live, *_ = desk.choose_model(None, "sdxl")
+    state, live, *_ = desk.choose_model(None, "sdxl", None)
     assert state == {"jobs": [], "picture": "", "model": "sdxl"}
     for shown in (live, desk.show(state)[1]):
         assert 'data-try="a &lt;red&gt; boat"' in str(shown)
@@ -154,7 +155,7 @@ def test_the_empty_page_offers_the_examples_of_the_chosen_model(studio: Studio) 
     assert frame.EXAMPLES[0] in str(desk.show(state | {"model": "gone"})[1])
     painted = {"jobs": [finished(studio).job.id]}
     assert "a red car" in str(desk.show(painted)[1])
-    assert "value" not in desk.choose_model(painted, "sdxl")[1]
+    assert "value" not in desk.choose_model(painted, "sdxl", None)[1]
 
 
 def test_the_status_says_slots_painting_and_waiting() -> None:
@@ -290,9 +291,9 @@ def test_weights_that_one_control_cannot_show_are_said(studio: Studio, ink: Path
 
 
 def test_choosing_a_model_takes_the_loras_off(studio: Studio, ink: Path) -> None:
-    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "test-pattern")[4:], strict=True))
+    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "test-pattern", None)[5:], strict=True))
     assert shown["loras"]["value"] == [] and shown["loras"]["visible"]
-    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl")[4:], strict=True))
+    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl", None)[5:], strict=True))
     assert shown["loras"]["choices"] == [] and not shown["lora_strength"]["visible"]
 
 
