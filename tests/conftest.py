@@ -1,6 +1,7 @@
 """Shared by all tests: settings and studios on a folder of their own, with fake slots."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,13 @@ from studio.settings import Settings
 os.environ["DARKROOM_DEFAULT_MODEL"] = "test-pattern"  # for servers that tests start, too
 hypothesis.settings.register_profile("deep", max_examples=5000)  # --hypothesis-profile=deep
 OpenStudio = Callable[..., Studio]
+UNTIL = float(os.environ.get("TESTS_UNTIL", "inf"))  # seconds since 1970
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Slow tests begin as long as there is time; those left out are named at the end."""
+    if item.get_closest_marker("slow") and time.time() > UNTIL:
+        pytest.skip("NOT RUN: the time for slow tests was over")
 
 
 @pytest.fixture
