@@ -2,7 +2,7 @@
 
 python app.py                                            serve the page and the APIs
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
-python app.py rerun car.png                              paint it again: is it the same?
+python app.py upscale FILE | rerun FILE                  enlarge it; paint it again: the same?
 python app.py doctor                                     what is here, and what is wrong
 python app.py recover | backup FOLDER                    the history, from pictures; a copy of all
 python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; check, remove
@@ -15,14 +15,18 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.catalog import Catalog
 from studio.errors import DarkroomError, Refused, Unavailable
 from studio.safety import CheckerCard, checker_folder, load_checkers
 from studio.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from studio.jobs.studio import Studio
+    from studio.request import ImageRequest
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,21 +68,50 @@ def serve(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def paint(settings: Settings, asked: argparse.Namespace) -> int:
-    from studio.jobs.studio import Studio
     from studio.request import read_request
 
     out = Path(asked.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     wish = read_request(_wished(asked, out))
+    return _paint(settings, lambda studio: wish, out)
+
+
+def upscale(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.enlarging import NAME
+    from studio.request import read_request
+
+    file = Path(asked.file)
+    out = Path(asked.out or file.with_name(f"{file.stem}-{asked.times}x.png"))
+    if not file.is_file():
+        raise Refused(f"file: there is no {file}.", field="file")
+
+    def wish(studio: "Studio") -> "ImageRequest":
+        kept, notes = studio.store.take(file.read_bytes(), "file")
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+        fields = {"model": NAME, "prompt": "", "start_image": kept.id, "upscale": asked.times}
+        return read_request(
+            fields | {"upscaler": asked.upscaler or "", "output_format": _kind(out)}
+        )
+
+    return _paint(settings, wish, out)
+
+
+def _paint(settings: Settings, wish_of: Callable[["Studio"], "ImageRequest"], out: Path) -> int:
+    """One wish, in a studio of its own."""
+    from studio.jobs.studio import Studio
+
+    out.parent.mkdir(parents=True, exist_ok=True)
     studio = Studio.open(settings)
     try:
+        wish = wish_of(studio)
         if studio.store.paused:
             raise Unavailable(PAUSED)
         view = _painted(studio.line, studio.line.submit([wish])[0])
         for picture in view.pictures:
             file = out if len(view.pictures) == 1 else out.with_stem(f"{out.stem}-{picture.index}")
             shutil.copyfile(studio.store.file(picture), file)
-            print(f"{file}  seed {picture.seed}  {view.words}")
+            about = f"{picture.width} x {picture.height}, seed {picture.seed}"
+            print(f"{file}  {about}  {view.words}")
     finally:
         studio.close()
     return 0
@@ -233,9 +266,12 @@ def _wished(asked: argparse.Namespace, out: Path) -> dict[str, object]:
     names += ("sampler", "count", "look", "quality", "precision", "upscale", "upscaler")
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
     given |= {"loras": [_lora(text) for text in asked.lora]}
-    # An ending we do not know is passed on as it is: the request names the three that exist.
-    kind = FORMATS.get(out.suffix.lower(), out.suffix.lstrip(".").lower())
-    return {"prompt": asked.prompt, "output_format": kind, **given}
+    return {"prompt": asked.prompt, "output_format": _kind(out), **given}
+
+
+def _kind(out: Path) -> str:
+    """An ending we do not know is passed on as it is: the request names the three that exist."""
+    return FORMATS.get(out.suffix.lower(), out.suffix.lstrip(".").lower())
 
 
 def _lora(text: str) -> dict[str, object]:
@@ -267,9 +303,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
-    verbs = parser.add_subparsers(metavar="{serve,paint,rerun,doctor,recover,backup,models}")
+    verbs = parser.add_subparsers(
+        metavar="{serve,paint,upscale,rerun,doctor,recover,backup,models}"
+    )
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
+    larger = verbs.add_parser("upscale", parents=[common], help="enlarge a picture")
+    larger.add_argument("file")
+    larger.add_argument("--times", type=int, choices=(2, 4), default=4)
+    larger.add_argument("--upscaler", help="of those here: `models list` names them")
+    larger.add_argument("--out", "-o", help="png, jpg or webp by its ending")
+    larger.set_defaults(act=upscale)
     once_more = verbs.add_parser("rerun", parents=[common], help="paint a picture again exactly")
     once_more.add_argument("file", type=Path, help="a PNG, JPEG or WebP of this studio")
     once_more.add_argument("--out", type=Path, help="where to put the new one too")

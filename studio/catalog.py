@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from studio import enlarging
 from studio.canvas import Input
 from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax, take_loras
@@ -183,6 +184,8 @@ class Catalog:
         self.default = next((card for card in cards if card.default), cards[0])
         self._by_name = {card.name: card for card in cards}
         self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
+        self.enlarging = ModelCard.model_validate(enlarging.CARD)  # no page offers it as a model
+        self._by_alias[self.enlarging.name] = self.enlarging
 
     @property
     def cards(self) -> dict[str, ModelCard]:
@@ -191,6 +194,8 @@ class Catalog:
 
     def card(self, name: str) -> ModelCard | None:
         """By the name that a settled request has. Those of the presets are not looked for."""
+        if name == self.enlarging.name:
+            return self.enlarging
         return self._by_name.get(name) or self.cards.get(name)
 
     def find(self, name: str) -> ModelCard:
@@ -231,6 +236,14 @@ class Catalog:
         """
         card, inputs = self.find(wish.model), inputs or {}
         _refuse_what_is_not_built(wish)
+        if card is self.enlarging:
+            whole, said = enlarging.settle(wish, card, inputs, upscalers, MAX_FINISHED)
+            return Settled(wish, read_request(whole), card, tuple(said))
+        if wish.enlarged_from:
+            raise Refused(
+                f"enlarged_from: only the model {enlarging.NAME!r} enlarges alone. Leave it out.",
+                field="enlarged_from",
+            )
         width, height = _size(wish, card, inputs)
         steps = _steps(wish, card)
         start, warnings = begin(wish, card, inputs, (width, height), steps)

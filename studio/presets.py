@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from studio import enlarging
 from studio.brought import ModelFolder
 from studio.cards import make_card, read_toml
 from studio.catalog import Catalog, ModelCard
@@ -56,7 +57,7 @@ def _look(path: Path) -> Look:
 
 
 def _refuse_doubles(cards: list[ModelCard]) -> None:
-    owners: dict[str, str] = {}
+    owners = {enlarging.NAME: "what the studio does by itself"}
     for card in cards:
         for alias in (card.name, *card.aliases):
             if alias in owners:

@@ -38,6 +38,7 @@ def _sound_text(text: str) -> str:
 Text = Annotated[str, AfterValidator(_sound_text)]
 Word = Annotated[Text, Field(min_length=1, max_length=64)]
 HASH = r"^[0-9a-f]{64}$"
+PICTURE = r"^[0-9a-f]{32}$"  # its id in the history
 ContentHash = Annotated[str, Field(pattern=HASH)]
 
 
@@ -72,12 +73,8 @@ class ImageRequest(Part):
     aspect: Text | None = Field(
         None, max_length=32, description="A shape by name, in the model's own size for it."
     )
-    width: int | None = Field(
-        None, ge=64, le=4096, multiple_of=8, description="Width in pixels, with height."
-    )
-    height: int | None = Field(
-        None, ge=64, le=4096, multiple_of=8, description="Height in pixels, with width."
-    )
+    width: int | None = Field(None, ge=1, le=4096, description="Width in pixels, with height.")
+    height: int | None = Field(None, ge=1, le=4096, description="Height in pixels, with width.")
     seed: int | None = Field(
         None, ge=0, le=MAX_SEED, description="Same seed, same picture. Empty: a new one is drawn."
     )
@@ -118,6 +115,9 @@ class ImageRequest(Part):
         "",
         max_length=128,
         description="What enlarges it, by name; empty: what the model's card says, or the best.",
+    )
+    enlarged_from: Annotated[str, Field(pattern=PICTURE)] | None = Field(
+        None, description="The picture of the history that the start image is, to enlarge it."
     )
     output_format: OutputFormat = Field("png", description="Kind of file.")
     quality: Quality | None = Field(

@@ -37,6 +37,13 @@ class Hardware:
             return self.gpus[0].name
         return "Apple GPU" if self.mps else self.cpu
 
+    @property
+    def device(self) -> str:
+        """The one that paints, as torch calls it."""
+        if self.gpus:
+            return f"cuda:{self.gpus[0].index}"
+        return "mps" if self.mps else "cpu"
+
 
 def find_hardware(wanted: str) -> Hardware:
     """The hardware of `wanted`: auto, cpu, mps, cuda or cuda:<number>.

@@ -25,15 +25,19 @@ def versions() -> dict[str, str]:
     return {"darkroom": project["version"], "python": platform.python_version(), **libraries}
 
 
+def basics(device: str, device_name: str) -> dict[str, Any]:
+    """What is told of any picture, painted or only enlarged."""
+    threads = torch.get_num_threads()
+    there = {"device": device, "device_name": device_name, "threads": threads}
+    return {**versions(), **beneath(device), **there}
+
+
 def fingerprint(
     plan: Plan, device_name: str, model_hash: tuple[str, str], scheduler: Any
 ) -> dict[str, Any]:
     """Plain values only: it goes into JSON and over the wire."""
     return {
-        **versions(),
-        **beneath(plan.device),
-        "device": plan.device,
-        "device_name": device_name,
+        **basics(plan.device, device_name),
         "dtype": plan.dtype,
         "vae_dtype": plan.vae_dtype,
         "offload": plan.offload,
@@ -41,7 +45,6 @@ def fingerprint(
         "tiling": plan.tiling,
         "plan": plan.reason,
         "attention": "sdpa",
-        "threads": torch.get_num_threads(),
         "model_hash": model_hash[0],
         "model_hash_of": model_hash[1],
         "scheduler": type(scheduler).__name__,

@@ -23,6 +23,7 @@ Size = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class Inputs:
     start: Image.Image | None = None
+    whole: Image.Image | None = None  # the same with its transparency
     mask: Image.Image | None = None
     references: tuple[Image.Image, ...] = ()
     fit: Fit = "cover"
@@ -35,6 +36,7 @@ class Inputs:
         mask = opened.get(request.mask or "")
         return cls(
             start=start and _solid(start),
+            whole=start,
             mask=mask and _grey(mask),
             references=tuple(_solid(opened[one.id]) for one in request.references),
             fit=request.fit or "cover",

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from PIL import Image
 
+from studio import enlarging
 from studio.catalog import ModelCard
 from studio.engine.encode import encode, thumbnail, to_image
 from studio.engine.failures import PaintError
+from studio.engine.fingerprint import basics
 from studio.engine.inputs import Inputs
 from studio.engine.loras import marks
 from studio.engine.painter import Painter
@@ -61,6 +64,10 @@ def paint_together(
     """`finish` hears of each job once. What goes wrong goes wrong for all that are not finished."""
     first, jobs = messages[0], [_Job(message, previews, tell, finish) for message in messages]
     card = ModelCard.model_validate(first.card)
+    if card.family == enlarging.FAMILY:
+        for job in jobs:
+            _only_enlarge(card, residents, job, notes)
+        return
     key = residents.key(card, first.folder, jobs[0].request.precision)
     if key not in residents:
         for job in jobs:
@@ -81,6 +88,26 @@ def paint_together(
             job.prepare(painter, fingerprint, [*partial, *notes])
     for shots in _passes(jobs, first.at_once):
         _expose(painter, upscaler, checker, shots)
+
+
+def _only_enlarge(
+    card: ModelCard, residents: Residents, job: "_Job", notes: tuple[str, ...]
+) -> None:
+    """Its start image is the picture; nothing is painted, so no model is loaded."""
+    inputs, hardware = job.inputs, residents.hardware()
+    job.progress(0, 0)
+    with _timed("load", [job]):
+        upscaler = residents.upscaler(job.message.upscaler, hardware.device)
+        checker = residents.checker()
+    clear = job.request.output_format == "jpeg"  # which holds no transparency
+    image = inputs.start if clear else inputs.whole
+    if upscaler is None or image is None:
+        raise PaintError("internal", "There is nothing to enlarge, or nothing to do it with.")
+    fingerprint = basics(hardware.device, hardware.name) | upscaler.marks
+    fingerprint |= checker.marks if checker else {}
+    job.begin(fingerprint, [*notes, *(inputs.notes if clear else ())])
+    if not job.stopped:
+        _finish(card, upscaler, checker, _Shot(job, 0, job.request.seed or 0), image, 1)
 
 
 class _Job:
@@ -110,15 +137,20 @@ class _Job:
             self.stopped = True
             self._finish(Cancelled(self.message.job, self.message.token))
 
-    def progress(self, index: int, step: int, preview: bytes = b"", stage: str = "") -> None:
-        job, token, steps = self.message.job, self.message.token, self.request.steps_taken()
-        self.say(Progress(job, token, index, step, steps, preview, stage))
+    def progress(
+        self, index: int, step: int, preview: bytes = b"", stage: str = "", of: int | None = None
+    ) -> None:
+        steps = self.request.steps_taken() if of is None else of
+        self.say(Progress(self.message.job, self.message.token, index, step, steps, preview, stage))
 
-    def prepare(self, painter: Painter, fingerprint: dict[str, Any], said: list[str]) -> None:
-        said = [*said, *self.inputs.notes, *painter.family.notes(self.request)]
+    def begin(self, fingerprint: dict[str, Any], said: list[str]) -> None:
         self.recipe = _recipe(self.message, self.request, fingerprint)
         self.recipe["warnings"] += said
         self.warnings = dict.fromkeys(said)
+
+    def prepare(self, painter: Painter, fingerprint: dict[str, Any], said: list[str]) -> None:
+        notes = self.inputs.notes, painter.family.notes(self.request)
+        self.begin(fingerprint, [*said, *notes[0], *notes[1]])
         if self.stopped or not self.request.steps_taken():
             return
         with suppress(Stopped):
@@ -256,11 +288,26 @@ def _develop(
             image = inputs.begin((request.width or 0, request.height or 0))
         else:
             image = inputs.keep(to_image(painter.family.decode(latents, request)))
+    _finish(painter.card, upscaler, checker, shot, image, together)
+
+
+def _finish(
+    card: ModelCard,
+    upscaler: Upscaler | None,
+    checker: Checker | None,
+    shot: _Shot,
+    image: Image.Image,
+    together: int,
+) -> None:
+    """What follows for a picture once it is there: larger, looked at, written."""
+    job, request, inputs = shot.job, shot.job.request, shot.job.inputs
     if upscaler:
 
         def before_tile(done: int, tiles: int) -> None:
             part = f", part {done + 1} of {tiles}" if tiles > 1 else ""
-            job.progress(shot.index, request.steps_taken(), stage=f"enlarging{part}")
+            steps = request.steps_taken()
+            step, of = (steps, steps) if steps else (done, tiles)
+            job.progress(shot.index, step, stage=f"enlarging{part}", of=of)
             if job.stopped:
                 raise Stopped
 
@@ -273,7 +320,7 @@ def _develop(
             return
         job.say_also(done)
     with _timed("save", [job]):
-        found = checker.look(image) if checker else None
+        found = checker.look(image.convert("RGB")) if checker else None
     if found and found.withhold:
         job.withhold(f"{shot.name} was withheld: {found.words}")
         return
@@ -283,7 +330,7 @@ def _develop(
         if found:
             image, own["blurred"] = blurred(image), found.score
         recipe = {**job.recipe, **own, "seed": shot.seed, "index": shot.index}
-        parameters = parameters_text(request, painter.card, recipe["fingerprint"], shot.seed)
+        parameters = parameters_text(request, card, recipe["fingerprint"], shot.seed)
         data, lost = encode(image, request.output_format, parameters, recipe_text(recipe))
         thumb = thumbnail(image)
         said = [*lost, f"{shot.name} was blurred: {found.words}"] if found else lost

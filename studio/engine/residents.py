@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from studio.catalog import ModelCard
-from studio.engine.device import GIB, find_hardware
+from studio.engine.device import GIB, Hardware, find_hardware
 from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.painter import Painter
@@ -80,13 +80,16 @@ class Residents:
             self._painters[key] = painter
         return painter
 
+    def hardware(self) -> Hardware:
+        return find_hardware(self._device)
+
     def upscaler(self, file: str, device: str) -> Upscaler | None:
         """The network that enlarges, loaded now if it is not here. It is small and stays."""
         if not file:
             return None
         key = (file_hash(there(Path(file))), device)
         if key not in self._upscalers:
-            bf16 = device == "cpu" and bool(find_hardware(self._device).cpu_bf16)
+            bf16 = device == "cpu" and bool(self.hardware().cpu_bf16)
             self._upscalers = {key: Upscaler(Path(file), device, bf16=bf16)}
         return self._upscalers[key]
 

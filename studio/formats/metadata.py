@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.catalog import ModelCard
+from studio.enlarging import FAMILY
 from studio.errors import Refused
 from studio.request import ImageRequest
 
@@ -30,16 +31,22 @@ def parameters_text(
 ) -> str:
     """A1111 infotext of one picture of a settled request."""
     sampler, schedule = _SAMPLERS.get(request.sampler or "", (request.sampler, None))
-    rows = {
+    painted = {
         "Steps": request.steps,
         "Sampler": sampler,
         "Schedule type": schedule,
         "CFG scale": f"{request.guidance:g}",
         "Seed": seed,
+    }
+    alone = card.family == FAMILY
+    rows = {
+        **({} if alone else painted),
         "Size": f"{request.width}x{request.height}",
-        "Denoising strength": None if request.strength is None else f"{request.strength:g}",
+        "Denoising strength": None
+        if alone or request.strength is None
+        else f"{request.strength:g}",
         "Model hash": str(fingerprint.get("model_hash", ""))[:10] or None,
-        "Model": card.name,
+        "Model": None if alone else card.name,
         "Lora hashes": _lora_hashes(fingerprint.get("loras", ())),
         "Postprocess upscale by": request.upscale if "upscaler" in fingerprint else None,
         "Postprocess upscaler": fingerprint.get("upscaler"),

@@ -58,7 +58,7 @@ class Chooser:
 
     def measure(self) -> None:
         """What each model needs, on the machines that there are."""
-        for card in self._catalog.cards.values():
+        for card in (*self._catalog.cards.values(), self._catalog.enlarging):
             self._needs[card.name] = self._need(card)
 
     def _measure(self, model: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
+from studio.enlarging import NAME
 from studio.jobs.together import Passes
 from studio.request import steps_taken
 from studio.store.rows import Job
@@ -68,19 +69,19 @@ class Estimates:
         """What lacks its timings, or took no step, teaches nothing. Of all the time that it took,
         what was not painting is its way to the worker and back to the disk."""
         taken = steps_taken(request)
-        if "steps" not in timings or not taken:
+        if "steps" not in timings or not (taken or model == NAME):
             return
         self._known.clear()
         way = max(0.0, took - timings["total"]) if took and "total" in timings else 0.0
         count = int(request["count"])
         pictures = sum(timings.get(part, 0.0) for part in ("decode", "upscale", "save"))
-        self._samples[model].append(
+        self._samples[_who(model, request)].append(
             Sample(
                 *self._like(model, request),
                 alone="together" not in timings,
                 once=timings.get("encode", 0.0),
                 way=way,
-                a_step=timings["steps"] / (count * taken),
+                a_step=timings["steps"] / (count * taken) if taken else 0.0,
                 a_picture=pictures / count,
                 load=timings.get("load", 0.0),
             )
@@ -94,7 +95,7 @@ class Estimates:
 
     def parts(self, model: str, request: Mapping[str, Any]) -> Parts | None:
         """Of painting, without loading; None for a model that never painted here."""
-        like = (model, *self._like(model, request))
+        like = (_who(model, request), *self._like(model, request))
         if like not in self._known:
             self._known[like] = self._of_one(*like)
         one = self._known[like]
@@ -142,6 +143,11 @@ class Estimates:
     def load_seconds(self, model: str) -> float | None:
         loads = [one.load for one in self._samples.get(model, ()) if one.load > A_LOAD]
         return median(loads) if loads else None
+
+
+def _who(model: str, request: Mapping[str, Any]) -> str:
+    """What enlarges alone is the upscaler."""
+    return f"{model} {request['upscaler']}" if model == NAME else model
 
 
 def _at(pixels: int, measured: Sequence[tuple[int, float]]) -> float:

@@ -35,7 +35,7 @@ def ask(
         asked, notes = [wish for wish, _ in read], [said for _, said in read]
         return line.submit(asked, key=key, batch=batch, notes=notes)
     except Refused as error:
-        raise _in_their_words(error, names) from None
+        raise in_their_words(error, names) from None
 
 
 def _read(given: Mapping[str, object], hands: Hands) -> tuple[ImageRequest, list[str]]:
@@ -55,7 +55,7 @@ def _read(given: Mapping[str, object], hands: Hands) -> tuple[ImageRequest, list
     return wish, notes
 
 
-def _in_their_words(error: Refused, names: Mapping[str, str]) -> Refused:
+def in_their_words(error: Refused, names: Mapping[str, str]) -> Refused:
     theirs = names.get(error.field or "")
     if theirs is None:
         return error

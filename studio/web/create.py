@@ -46,9 +46,9 @@ CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (!button) return;
-  const { try: prompt, pause, ...acts } = button.dataset;
-  for (const act of ['pick', 'reuse', 'begin', 'rerun', 'next']) {
-    if (acts[act] !== undefined) trigger(act, { id: acts[act] });
+  const { try: prompt, pause, times, ...acts } = button.dataset;
+  for (const act of ['pick', 'reuse', 'begin', 'rerun', 'next', 'enlarge']) {
+    if (acts[act] !== undefined) trigger(act, { id: acts[act], times: Number(times) });
   }
   if (prompt !== undefined) trigger('example', { prompt });
   if (pause !== undefined) trigger('pause', { on: pause });
@@ -140,6 +140,7 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
         when(parts[place].reuse, desk.reuse, [], FILL)
         when(parts[place].rerun, desk.rerun, ["state"], written)
         when(parts[place].begin, desk.begin_from, ("model", "sources", "upscale"), put)
+        when(parts[place].enlarge, desk.enlarge, ["state"], written)
     when(parts["live"].example, desk.example, [], ["prompt"])
     when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
     when(parts["seed"].input, desk.keep_seed, [], ["fresh"])

@@ -8,16 +8,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from studio.canvas import nearest
-from studio.catalog import ModelCard
+from studio.catalog import MAX_FINISHED, ModelCard
+from studio.enlarging import alone
 from studio.errors import DarkroomError, NotFound
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.request import Upscale
 from studio.store.rows import Job, Picture
+from studio.upscalers import find_upscalers
 from studio.web import frame, sources
 from studio.web.asking import ask
 from studio.web.controls import (
@@ -32,6 +35,7 @@ from studio.web.controls import (
     wish_of,
 )
 from studio.web.drawing import still, unfinished
+from studio.web.enlarging import enlarge
 from studio.web.pace import Pace
 
 State = object  # {"jobs": [ids], "picture": id, "model": name}, but from the browser: see `_sound`
@@ -75,6 +79,15 @@ class Desk:
             return _refused(error)
         return self._begun(job, state, gr.skip())
 
+    def enlarge(self, event: gr.EventData, state: State) -> Shown:
+        """[state, note, seed, held, *show]"""
+        asked = {"picture": getattr(event, "id", None), "times": getattr(event, "times", None)}
+        try:
+            job = enlarge(self.studio.line, asked)
+        except DarkroomError as error:
+            return _refused(error)
+        return self._begun(job, state, gr.skip())
+
     def stop(self, state: State) -> Shown:
         """[note, *show]"""
         view, _ = self._current(state)
@@ -107,7 +120,11 @@ class Desk:
         """[note, about, size, given, *controls]"""
         try:
             picture = self.studio.store.picture(str(getattr(event, "id", "")))
-            return self._fill(self.studio.store.job(picture.job), picture.seed)
+            job = self.studio.store.job(picture.job)
+            while alone(job.request) and job.request["enlarged_from"]:  # what it was before
+                picture = self.studio.store.picture(job.request["enlarged_from"])
+                job = self.studio.store.job(picture.job)
+            return self._fill(job, picture.seed)
         except DarkroomError as error:
             return [frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
 
@@ -191,7 +208,8 @@ class Desk:
         drawn = sources.draw(card, sources.NOTHING, self.studio.store)
         filled: Shown = ["", about(card, folder), gr.skip(), drawn, *self._dressed(card, {})]
         try:
-            filled = self._fill(view.job, None) if view else filled
+            if view and not alone(view.job.request):
+                filled = self._fill(view.job, None)
         except DarkroomError as error:  # its model is no longer in the presets
             filled[0] = frame.note(_spoken(str(error)), "warn")
         if asked and asked not in found["jobs"]:
@@ -237,6 +255,14 @@ class Desk:
         now = _sound(state) | {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
         return [now, "", seed, "", *self.show(now)]
 
+    def _enlarge(self, picture: Picture) -> list[int]:
+        """How many times it can be."""
+        folder, cards = self.studio.settings.model_folder, self.studio.catalog.upscalers
+        if not any(one.usable for one in find_upscalers(cards, folder)):
+            return []
+        side = max(picture.width, picture.height)
+        return [times for times in get_args(Upscale) if 1 < times <= MAX_FINISHED // side]
+
     def _with(self, asked: str | None, state: dict[str, Any]) -> dict[str, Any]:
         """Also the job of the address, held up if it is done. What there was is not forgotten."""
         if not asked or asked in state["jobs"]:
@@ -277,13 +303,16 @@ class Desk:
         if picture is None:
             return ""
         view = self.studio.line.view(picture.job)
-        return frame.render(still(view, picture, self._title(view.job), back=True))
+        title, larger = self._title(view.job), self._enlarge(picture)
+        return frame.render(still(view, picture, title, back=True, enlarge=larger))
 
     def _live(self, view: View, after: int) -> str:
         job = view.job
         if job.state == "done":
             title = self._title(job)
-            return frame.render(still(view, view.pictures[0], title, back=False))
+            first = view.pictures[0]
+            larger = self._enlarge(first)
+            return frame.render(still(view, first, title, back=False, enlarge=larger))
         passable = bool(view.place) and self.studio.store.passable(job.id)
         return frame.render(unfinished(view, after, self.pace.left(view), passable))
 
@@ -292,8 +321,10 @@ class Desk:
         return catalog.cards.get(_sound(state)["model"], catalog.default).examples
 
     def _title(self, job: Job) -> str:
-        card = self.studio.catalog.cards.get(job.model)
-        return card.title if card else job.model
+        try:
+            return self.studio.catalog.find(job.model).title
+        except DarkroomError:  # it is no longer in the presets
+            return job.model
 
     def _lately(self, state: State) -> str:
         return frame.lately(self.studio.store.pictures(limit=LATELY), _sound(state)["picture"])

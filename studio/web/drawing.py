@@ -3,6 +3,9 @@
 Pure: everything it says comes from the rows it is given.
 """
 
+from collections.abc import Sequence
+
+from studio.enlarging import alone
 from studio.jobs.view import View
 from studio.store.rows import Job, Picture
 from studio.web import frame
@@ -10,6 +13,7 @@ from studio.web.frame import Frame
 from studio.web.pace import share
 
 RECIPE = ("prompt", "negative_prompt", "model", "steps", "guidance", "sampler", "precision")
+ENLARGED = ("prompt", "enlarged_from")  # all that is to be said of what was not painted here
 
 
 def unfinished(view: View, after: int, left: float | None, passable: bool) -> Frame:
@@ -37,11 +41,16 @@ def unfinished(view: View, after: int, left: float | None, passable: bool) -> Fr
     )
 
 
-def still(view: View, one: Picture, title: str, *, back: bool) -> Frame:
+def still(
+    view: View, one: Picture, title: str, *, back: bool, enlarge: Sequence[int] = ()
+) -> Frame:
     """One finished picture among those painted with it; `back` leads to what was there before."""
     job, pictures = view.job, view.pictures
-    line = [title, f"{one.width} × {one.height}", f"seed {one.seed}"]
-    line.append(f"{job.request['steps']} steps")
+    line = [title, f"{one.width} × {one.height}"]
+    if alone(job.request):
+        line.append(f"{job.request['upscale']}× by {job.request['upscaler']}")
+    else:
+        line += [f"seed {one.seed}", f"{job.request['steps']} steps"]
     if job.started_at and job.finished_at:
         line.append(seconds(job.finished_at - job.started_at))
     return Frame(
@@ -53,9 +62,16 @@ def still(view: View, one: Picture, title: str, *, back: bool) -> Frame:
         thumbs=frame.thumbs(pictures, one.id) if len(pictures) > 1 else "",
         recipe=frame.recipe(line, _facts(job, one)),
         notes=job.warnings,
-        acts=frame.acts(one, back=back),
+        acts=frame.acts(one, back=back, ways=_ways(job), enlarge=enlarge),
         many=len(pictures) > 1,
     )
+
+
+def _ways(job: Job) -> tuple[str, ...]:
+    """To another picture like it. What was only enlarged leads back to what was painted."""
+    if alone(job.request):
+        return ("reuse", "begin") if job.request["enlarged_from"] else ("begin",)
+    return "reuse", "begin", "rerun"
 
 
 def seconds(number: float) -> str:
@@ -66,8 +82,11 @@ def seconds(number: float) -> str:
 
 def _facts(job: Job, picture: Picture) -> dict[str, object]:
     """What painted the picture, in one flat list; the file itself holds the rest."""
+    names = ENLARGED if alone(job.request) else RECIPE
     facts = {
-        name.replace("_", " "): job.request[name] for name in RECIPE if job.request[name] != ""
+        name.replace("_", " "): job.request[name]
+        for name in names
+        if job.request[name] not in ("", None)
     }
     if job.wish["prompt"] != job.request["prompt"]:
         facts["you wrote"] = job.wish["prompt"]

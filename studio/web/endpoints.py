@@ -6,6 +6,7 @@ that take one.
 
 import asyncio
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from gradio.processing_utils import save_file_to_cache
 from studio.errors import DarkroomError
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.request import PICTURE
 from studio.web.asking import ask
+from studio.web.enlarging import enlarge
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_model, tell_picture
 from studio.web.waiting import give_up, painted
@@ -73,7 +76,7 @@ def endpoints(studio: Studio) -> Dependency:
         concurrency_id="paint",
         concurrency_limit=studio.pool.size,
     )
-    for endpoint in (_submit(studio), *_looking(studio)):
+    for endpoint in (_submit(studio), _upscale(studio), *_looking(studio)):
         api(endpoint, api_name=endpoint.__name__, queue=False)
     return painting
 
@@ -111,6 +114,20 @@ def _submit(studio: Studio) -> Callable[..., Told]:
 
     _takes_a_wish(submit, Told)
     return submit
+
+
+def _upscale(studio: Studio) -> Callable[..., Told]:
+    def upscale(picture: str, times: int = 4, upscaler: str = "") -> Told:
+        """Enlarge a picture without painting, and answer at once with the job.
+
+        It is the id of one of the history or of one that was handed in, or a data URL.
+        """
+        way = "picture" if re.fullmatch(PICTURE, picture) else "image"
+        with _spoken():
+            asked = {way: picture, "times": times, "upscaler": upscaler}
+            return tell_job(studio.line.view(enlarge(studio.line, asked).id))
+
+    return upscale
 
 
 def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:

@@ -20,6 +20,9 @@ EXAMPLES = (
 )
 
 
+WAYS = {"reuse": "Reuse", "begin": "Begin from it", "rerun": "Rerun exactly"}
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One state of the frame. `done` from 0 to 1 draws the bar; None hides it."""
@@ -94,14 +97,21 @@ def lately(pictures: Sequence[Picture], chosen: str = "") -> str:
     return f'<p class="quiet">lately</p><div class="thumbs">{thumbs(pictures, chosen)}</div>'
 
 
-def acts(picture: Picture, *, back: bool) -> str:
+def acts(picture: Picture, *, back: bool, ways: Sequence[str], enlarge: Sequence[int] = ()) -> str:
+    """`ways` lead to another like it; `enlarge` are the times that it can be."""
     key = escape(picture.id)
+    again = "".join(
+        f'<button type="button" data-{way}="{key}">{words}</button>'
+        for way, words in WAYS.items()
+        if way in ways
+    )
+    larger = "".join(
+        f'<button type="button" data-enlarge="{key}" data-times="{times}">Enlarge {times}×</button>'
+        for times in enlarge
+    )
     close = '<button type="button" data-pick="">Back</button>' if back else ""
     return (
-        f'<button type="button" data-reuse="{key}">Reuse</button>'
-        f'<button type="button" data-begin="{key}">Begin from it</button>'
-        f'<button type="button" data-rerun="{key}">Rerun exactly</button>'
-        f'<a href="/pictures/{key}?download=1" download>Download</a>'
+        f'{again}{larger}<a href="/pictures/{key}?download=1" download>Download</a>'
         f'<a href="/pictures/{key}" target="_blank" rel="noopener">Open</a>{close}'
     )
 

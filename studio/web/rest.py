@@ -21,6 +21,7 @@ from studio.request import Priority
 from studio.store.rows import Before, Job, Picture, Place
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.asking import ask
+from studio.web.enlarging import enlarge
 from studio.web.telling import (
     Told,
     tell_comparison,
@@ -59,6 +60,7 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/models/{name}/pull", faced(here.stop_pull), methods=["DELETE"]),
         Route("/api/models/{name}/load", faced(here.load), methods=["POST"]),
         Route("/api/models/{name}/release", faced(here.release), methods=["POST"]),
+        Route("/api/upscale", faced(here.upscale), methods=["POST"]),
         Route("/api/upscalers", faced(here.upscalers), methods=["GET"]),
         Route("/api/health", faced(here.health), methods=["GET"]),
         Route("/api/ready", faced(here.ready), methods=["GET"]),
@@ -203,6 +205,14 @@ class Rest:
         card = self.studio.catalog.find(request.path_params["name"])
         await asyncio.to_thread(act, card)
         return JSONResponse(await asyncio.to_thread(tell_model, self.studio, card), 202)
+
+    async def upscale(self, request: Request) -> Response:
+        """Enlarge a `picture` of the history by its id, or an `image`, 2 or 4 `times`, as a job."""
+        fields = await read_object(request)
+        key = key_of(request)
+        job = await asyncio.to_thread(enlarge, self.studio.line, fields, key=key)
+        told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
+        return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
 
     async def upscalers(self, request: Request) -> Response:
         """What can enlarge pictures, the best that is on this machine first."""

@@ -17,6 +17,7 @@ WISH += ["upscaler"]
 PROMISED = {
     "/generate": WISH,
     "/submit": WISH,
+    "/upscale": ["picture", "times", "upscaler"],
     "/job": ["job_id"],
     "/cancel": ["job_id"],
     "/rerun": ["picture_id"],
