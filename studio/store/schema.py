@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -54,11 +55,10 @@ def _migrate(database: Database, file: Path | None, migrations: Path) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # its INFO is of no use to anybody here
     with database.read() as connection:
         now = MigrationContext.configure(connection).get_current_revision()
-        script = ScriptDirectory.from_config(_config(connection, migrations))
-    head = script.get_current_head()
+    head, known = _revisions(migrations)
     if now == head:
         return
-    if now and now not in {revision.revision for revision in script.walk_revisions()}:
+    if now and now not in known:
         raise CannotStart(
             f"The database was written by a newer Darkroom (its form is {now}, this version knows "
             f"up to {head}). Update Darkroom, or choose another data folder."
@@ -69,6 +69,14 @@ def _migrate(database: Database, file: Path | None, migrations: Path) -> None:
         _copy(file, file.with_name(f"{file.name}.before-{head}-{time.time():.0f}"))
     with database.write() as tx:
         command.upgrade(_config(tx, migrations), "head")
+
+
+@cache
+def _revisions(migrations: Path) -> tuple[str, frozenset[str]]:
+    """The last, and all."""
+    script = ScriptDirectory(migrations)
+    known = (revision.revision for revision in script.walk_revisions())
+    return script.get_current_head() or "", frozenset(known)
 
 
 def _copy(file: Path, copy: Path) -> None:

@@ -5,10 +5,13 @@ and by old ones, with full disks and restarts between; after every step the stor
 model says.
 """
 
+import atexit
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,7 @@ class Line(RuleBasedStateMachine):
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="darkroom-line-")
         self.settings = Settings(data=Path(self.folder.name))
+        shutil.copyfile(_new_database(), self.settings.data / "darkroom.db")
         self.fails = FailsAt()
         self.expected: dict[str, Expected] = {}
         self.keys: dict[str, str] = {}
@@ -272,6 +276,15 @@ class Line(RuleBasedStateMachine):
         assert won == (not old and expected.state == "running") or (won and again)
         if won:
             expected.state = state
+
+
+@cache
+def _new_database() -> Path:
+    """Its tables are made once; each history begins with a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="darkroom-new-"))
+    atexit.register(shutil.rmtree, folder)
+    Store.open(Settings(data=folder)).close()
+    return folder / "darkroom.db"
 
 
 DEEP = hypothesis_settings.get_current_profile_name() == "deep"
