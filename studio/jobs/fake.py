@@ -140,8 +140,8 @@ def widen(parts: Sequence[Slot]) -> FakeSlot:
     return FakeSlot(name, script, first.gb, first.machine, leased=first.leased)
 
 
-def main(step_seconds: float) -> None:
-    """A worker process: paints one job after another until its input ends."""
+def main(pace: Callable[[Paint], float]) -> None:
+    """A worker process: paints one job after another until its input ends, a step in so long."""
     jobs: SimpleQueue[Paint | None] = SimpleQueue()
     cancelled: dict[tuple[str, int], threading.Event] = {}
 
@@ -161,11 +161,11 @@ def main(step_seconds: float) -> None:
     try:
         write_frame(sys.stdout.buffer, Hello(os.getpid(), "fake", "for tests", {}))
         while message := jobs.get():
-            for word in paint(message, cancelled[message.job, message.token], step_seconds):
+            for word in paint(message, cancelled[message.job, message.token], pace(message)):
                 write_frame(sys.stdout.buffer, cast(FromWorker, word))
     except BrokenPipeError:
         os._exit(0)  # the server is gone
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(lambda _: float(sys.argv[1]))

@@ -66,14 +66,15 @@ class Ferry:
         self._told: list[Word] | None = None
         self._wanted: list[dict[str, float]] = []
         self._asked: list[dict[str, float]] | None = None  # an earlier ferry may have
-        where = {"env_vars": {"PYTHONPATH": str(ROOT)}}  # Darkroom lies there on every machine
-        ray.init(address, runtime_env=where, log_to_driver=False, logging_level=logging.WARNING)
         self._outside = address.startswith(OUTSIDE)
-        self.open_to_all = (
-            _lets_anyone_in(KNOCK_OUTSIDE, address.removeprefix(OUTSIDE))
-            if self._outside
-            else _lets_anyone_in(KNOCK, ray.get_runtime_context().gcs_address)
+        self.open_to_all = self._outside and _lets_anyone_in(
+            KNOCK_OUTSIDE, address.removeprefix(OUTSIDE)
         )
+        if self.open_to_all:
+            return
+        ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
+        if not self._outside:
+            self.open_to_all = _lets_anyone_in(KNOCK, ray.get_runtime_context().gcs_address)
 
         @ray.remote(concurrency_groups={"hearing": 1})  # type: ignore[call-overload]
         class Actor(Berth):
@@ -142,7 +143,8 @@ class Ferry:
         return ask.remote(gpus)
 
     def _on(self, node: str) -> dict[str, Any]:
-        return {"scheduling_strategy": self._at(node, soft=False)}
+        where = {"env_vars": {"PYTHONPATH": str(ROOT)}}  # Darkroom lies there on every machine
+        return {"scheduling_strategy": self._at(node, soft=False), "runtime_env": where}
 
     def _here(self) -> bool:
         """Whether the cards of this very machine are the cluster's."""
@@ -152,7 +154,11 @@ class Ferry:
     def _want(self, bundles: list[dict[str, float]]) -> None:
         from ray.autoscaler.sdk import request_resources  # noqa: PLC0415
 
-        request_resources(bundles=bundles)
+        if self._outside:  # who is not in the cluster does not reach the autoscaler
+            asking = self._ray.remote(request_resources).options(num_cpus=0)
+            self._ray.get(asking.remote(bundles=bundles))
+        else:
+            request_resources(bundles=bundles)
 
     # The workers
 
