@@ -150,9 +150,10 @@ def status(slots: Sequence[SlotView], waiting: int, reading: str = "", paused: b
         words.append("ready" if slots else "nothing can paint")
     mood = "good" if len(slots) > starting and not paused else "warn"
     why = "; ".join(f"{slot.name} on {slot.device}: {slot.reason}" for slot in slots)
+    button = _pause(paused) if paused or painting or waiting else ""
     return (
         f'<p class="status" title="{escape(why)}"><i class="{mood}"></i>'
-        f"{escape(' · '.join(words))}{_pause(paused) if paused or painting or waiting else ''}</p>"
+        f"<span>{escape(' · '.join(words))}</span>{button}</p>"
     )
 
 
