@@ -1,5 +1,6 @@
 """Rerun exactly: a picture of the history painted again by the real engine, and what came of it."""
 
+import io
 import shutil
 import threading
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from studio.engine.failures import PaintError
@@ -121,6 +123,23 @@ def test_after_a_lora_came_and_went_both_are_identical(open_studio: OpenStudio, 
     assert again(studio, plain)[0].answer == "identical"
     assert again(studio, worn)[0].answer == "identical"
     assert again(studio, plain)[0].changed == ()
+
+
+def test_what_was_painted_from_a_picture_needs_that_picture(
+    open_studio: OpenStudio, models: Path
+) -> None:
+    studio = open_studio(slot(models), models=models)
+    start, file = Image.linear_gradient("L").convert("RGB").resize((96, 64)), io.BytesIO()
+    start.save(file, "PNG")
+    name = studio.store.keep_input(file.getvalue())
+    picture = painted(studio, start_image=name, strength=0.7, fit="contain")[0]
+    comparison, view = again(studio, picture)
+    assert (comparison.answer, comparison.changed) == ("identical", ())
+    assert view.job.request["start_image"] == name
+    studio.store.input_file(name).unlink()
+    with pytest.raises(Refused, match="^start_image: there is no picture") as refused:
+        studio.line.rerun(picture.id)
+    assert refused.value.field == "start_image"
 
 
 def test_other_weights_are_told_before_and_named_after(open_studio: OpenStudio, own: Path) -> None:
