@@ -36,9 +36,10 @@ def own(models: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(models, tmp_path / "models"))
 
 
-def slot(models: Path, name: str = "one", precision: str = "auto") -> fake.FakeSlot:
-    """The real engine, in a thread of this process."""
-    residents = Residents("cpu", models, precision)
+def slot(residents: Residents | Path, name: str = "one", precision: str = "auto") -> fake.FakeSlot:
+    """The real engine, in a thread of this process; of a folder of models it loads its own."""
+    if isinstance(residents, Path):
+        residents = Residents("cpu", residents, precision)
 
     def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker]:
         torch.set_num_threads(1)
@@ -68,9 +69,9 @@ def again(studio: Studio, picture: Picture) -> tuple[Comparison, View]:
 
 
 def test_after_a_restart_and_on_another_slot_it_is_identical(
-    open_studio: OpenStudio, models: Path
+    open_studio: OpenStudio, models: Path, residents: Residents
 ) -> None:
-    studio = open_studio(slot(models), models=models)
+    studio = open_studio(slot(residents), models=models)
     wish = {"count": 3, "look": "ink", "negative_prompt": "grey", "tags": ["mine"]}
     second = painted(studio, **wish)[1]
     studio.close()
@@ -88,10 +89,9 @@ def test_after_a_restart_and_on_another_slot_it_is_identical(
 
 
 def test_what_was_painted_among_others_is_painted_alone_and_said_to_be(
-    open_studio: OpenStudio, models: Path
+    open_studio: OpenStudio, models: Path, residents: Residents
 ) -> None:
-    residents = Residents("cpu", models, "auto")
-    studio = open_studio(slot(models), models=models)
+    studio = open_studio(slot(residents), models=models)
     studio.line.pause(True)
     wishes = [read_request(SMALL | {"seed": seed}) for seed in range(4)]
     jobs = [studio.store.claim(job.id, "other") for job in studio.line.submit(wishes)]
@@ -126,9 +126,9 @@ def test_after_a_lora_came_and_went_both_are_identical(open_studio: OpenStudio, 
 
 
 def test_what_was_painted_from_a_picture_needs_that_picture(
-    open_studio: OpenStudio, models: Path
+    open_studio: OpenStudio, models: Path, residents: Residents
 ) -> None:
-    studio = open_studio(slot(models), models=models)
+    studio = open_studio(slot(residents), models=models)
     start, file = Image.linear_gradient("L").convert("RGB").resize((96, 64)), io.BytesIO()
     start.save(file, "PNG")
     name = studio.store.keep_input(file.getvalue())
@@ -178,8 +178,10 @@ def test_another_lora_of_the_same_name_is_told_before_and_one_that_is_gone_refus
         studio.line.rerun(picture.id)
 
 
-def test_another_precision_is_named(open_studio: OpenStudio, models: Path) -> None:
-    studio = open_studio(slot(models), models=models)
+def test_another_precision_is_named(
+    open_studio: OpenStudio, models: Path, residents: Residents
+) -> None:
+    studio = open_studio(slot(residents), models=models)
     picture = painted(studio)[0]
     studio.close()
     studio = open_studio(slot(models, precision="bf16"), models=models)
@@ -192,9 +194,9 @@ def test_another_precision_is_named(open_studio: OpenStudio, models: Path) -> No
 
 
 def test_what_can_no_longer_be_painted_so_is_refused_by_the_field(
-    open_studio: OpenStudio, models: Path
+    open_studio: OpenStudio, models: Path, residents: Residents
 ) -> None:
-    studio = open_studio(slot(models), models=models)
+    studio = open_studio(slot(residents), models=models)
     picture = painted(studio, sampler="ddim")[0]
     cards = studio.catalog.cards
     card = cards["test-pattern"]
@@ -218,12 +220,12 @@ def test_what_can_no_longer_be_painted_so_is_refused_by_the_field(
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
 def test_a_file_of_another_studio_is_painted_again_here(
-    open_studio: OpenStudio, models: Path, form: str, tmp_path: Path
+    open_studio: OpenStudio, models: Path, residents: Residents, form: str, tmp_path: Path
 ) -> None:
-    there = open_studio(slot(models), models=models, data=tmp_path / "there")
+    there = open_studio(slot(residents), models=models, data=tmp_path / "there")
     picture = painted(there, output_format=form)[0]
     data = there.store.file(picture).read_bytes()
-    here = open_studio(slot(models), models=models)
+    here = open_studio(slot(residents), models=models)
     view = ended(here, here.line.rerun_file(data).id)
     assert view.rerun and view.rerun.comparison
     assert view.rerun.of == picture.sha256
@@ -231,9 +233,9 @@ def test_a_file_of_another_studio_is_painted_again_here(
 
 
 def test_without_the_picture_there_is_a_reason_instead_of_an_answer(
-    open_studio: OpenStudio, models: Path
+    open_studio: OpenStudio, models: Path, residents: Residents
 ) -> None:
-    studio = open_studio(slot(models), models=models)
+    studio = open_studio(slot(residents), models=models)
     picture = painted(studio)[0]
     job = studio.line.rerun(picture.id)
     ended(studio, job.id)
