@@ -3,8 +3,8 @@
 python app.py                                            serve the page and the APIs
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py upscale FILE | rerun FILE                  enlarge it; paint it again: the same?
-python app.py doctor                                     what is here, and what is wrong
-python app.py recover | backup FOLDER                    the history, from pictures; a copy of all
+python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
+python app.py doctor | recover | backup FOLDER           what is wrong; the history again; a copy
 python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; check, remove
 """
 
@@ -71,7 +71,7 @@ def paint(settings: Settings, asked: argparse.Namespace) -> int:
     from studio.request import read_request
 
     out = Path(asked.out)
-    wish = read_request(_wished(asked, out))
+    wish = read_request(_wished(asked) | {"output_format": _kind(out)})
     return _paint(settings, lambda studio: wish, out)
 
 
@@ -132,6 +132,25 @@ def rerun(settings: Settings, asked: argparse.Namespace) -> int:
         return 0 if view.rerun.comparison.answer != "different" else 1
     finally:
         studio.close()
+
+
+def truth(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.jobs.reader import Reader
+    from studio.jobs.truth import tell_truth
+    from studio.loras import find_loras
+    from studio.presets import load_catalog
+    from studio.request import read_request
+
+    catalog = load_catalog(settings.presets, settings.default_model)
+    wish = read_request(_wished(asked))
+    settled = catalog.settle(wish, find_loras(settings.model_folder))
+    reader = Reader()
+    try:
+        told = tell_truth(settled, catalog.looks, settings, reader)
+    finally:
+        reader.close()
+    print(json.dumps(told, indent=2, ensure_ascii=False))
+    return 0
 
 
 def doctor(settings: Settings, asked: argparse.Namespace) -> int:
@@ -261,12 +280,11 @@ PAUSED = (
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
-def _wished(asked: argparse.Namespace, out: Path) -> dict[str, object]:
+def _wished(asked: argparse.Namespace) -> dict[str, object]:
     names = ("negative_prompt", "model", "aspect", "width", "height", "seed", "steps", "guidance")
     names += ("sampler", "count", "look", "quality", "precision", "upscale", "upscaler")
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
-    given |= {"loras": [_lora(text) for text in asked.lora]}
-    return {"prompt": asked.prompt, "output_format": _kind(out), **given}
+    return {"prompt": asked.prompt, "loras": [_lora(text) for text in asked.lora], **given}
 
 
 def _kind(out: Path) -> str:
@@ -304,10 +322,16 @@ def _parser() -> argparse.ArgumentParser:
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
     verbs = parser.add_subparsers(
-        metavar="{serve,paint,upscale,rerun,doctor,recover,backup,models}"
+        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,models}"
     )
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
-    _paint_arguments(verbs.add_parser("paint", parents=[common], help="paint without a server"))
+    paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
+    paints.add_argument("--out", default="picture.png", help="png, jpg or webp by its ending")
+    paints.set_defaults(act=paint)
+    tells = verbs.add_parser("truth", parents=[common], help="what a model makes of a prompt")
+    tells.set_defaults(act=truth)
+    for verb in (paints, tells):
+        _wish_arguments(verb)
     larger = verbs.add_parser("upscale", parents=[common], help="enlarge a picture")
     larger.add_argument("file")
     larger.add_argument("--times", type=int, choices=(2, 4), default=4)
@@ -336,9 +360,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _paint_arguments(parser: argparse.ArgumentParser) -> None:
+def _wish_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt")
-    parser.add_argument("--out", default="picture.png", help="png, jpg or webp by its ending")
     for name in ("negative_prompt", "model", "aspect", "sampler", "look", "quality", "precision"):
         parser.add_argument(f"--{name.replace('_', '-')}")
     for name in ("width", "height", "seed", "steps", "count"):
@@ -347,7 +370,6 @@ def _paint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upscale", type=int, choices=(1, 2, 4))
     parser.add_argument("--upscaler", help="of those here: `models list` names them")
     parser.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
-    parser.set_defaults(act=paint)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from studio import enlarging
 from studio.canvas import Input
 from studio.errors import Refused
-from studio.formats.prompt import blends, inert_syntax, take_loras
+from studio.formats.prompt import blends, inert_syntax
 from studio.looks import Look, dressed
-from studio.loras import Lora, check, triggers_of
-from studio.request import MAX_SEED, ImageRequest, LoraUse, Part, Quality, Upscale, read_request
+from studio.loras import Lora, check, taken, triggers_of
+from studio.request import MAX_SEED, ImageRequest, Part, Quality, Upscale, read_request
 from studio.starts import begin, shape
 from studio.upscalers import Upscaler, UpscalerCard, choose, say
 from studio.vocabulary import unknown_sentence, unknown_words
@@ -166,6 +166,8 @@ class Settled:
     request: ImageRequest
     card: ModelCard
     warnings: tuple[str, ...]
+    unheard: str = ""  # why a negative prompt is not
+    unknown: tuple[str, ...] = ()  # words that the model was never taught
 
 
 class Catalog:
@@ -250,11 +252,11 @@ class Catalog:
         guidance, unguided = _guidance(wish, card)
         warnings += unguided
         prompt, negative = dressed(wish, self.looks)
-        prompt, worn = _loras(prompt, wish)
-        heard = "negative" in card.can and guidance > 1
-        if negative and not heard:
-            why = "paints without one" if "negative" not in card.can else "needs guidance above 1"
-            warnings.append(f"The negative prompt has no effect: {card.title} {why}.")
+        prompt, worn, said = taken(prompt, wish.loras)
+        warnings += said
+        unheard = _unheard(card, guidance)
+        if negative and unheard:
+            warnings.append(f"The negative prompt has no effect: {unheard}")
         for field, text in (("prompt", prompt), ("negative_prompt", negative)):
             if "weighting" in card.can:
                 _refuse_too_many_weights(field, text)
@@ -264,7 +266,7 @@ class Catalog:
             raise Refused(f"{field}: {card.title} takes no LoRAs. Take them off.", field=field)
         warnings += check(worn, loras, card.title, card.lora_base, prompt)
         known = {*card.words, *triggers_of(worn, loras)} if card.words else ()
-        unknown = unknown_words((prompt, negative if heard else ""), known) if known else ()
+        unknown = unknown_words((prompt, "" if unheard else negative), known) if known else ()
         if unknown:
             warnings.append(unknown_sentence(card.title, unknown))
         if wish.quality and wish.steps is None and wish.quality not in card.quality:
@@ -289,24 +291,15 @@ class Catalog:
             "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
             **start,
         }
-        return Settled(wish, read_request(whole), card, tuple(dict.fromkeys(warnings)))
+        once = tuple(dict.fromkeys(warnings))
+        return Settled(wish, read_request(whole), card, once, unheard, tuple(unknown))
 
 
-def _loras(prompt: str, wish: ImageRequest) -> tuple[str, tuple[LoraUse, ...]]:
-    """The prompt without its <lora:name:0.8>, and those that are worn then. One that is named in
-    both places has the weight of its own field."""
-    prompt, tags = take_loras(prompt)
-    named = {use.name for use in wish.loras}
-    found: dict[str, LoraUse] = {}
-    for name, weight in tags:
-        try:
-            found[name] = LoraUse(name=name, weight=weight)
-        except ValidationError as error:
-            why = error.errors()[0]["msg"]
-            raise Refused(
-                f"prompt: <lora:{name[:60]}:{weight:g}>: {why}.", field="prompt"
-            ) from error
-    return prompt, (*wish.loras, *(use for use in found.values() if use.name not in named))
+def _unheard(card: ModelCard, guidance: float) -> str:
+    """Why a negative prompt has no effect, or nothing if it has one."""
+    if "negative" not in card.can:
+        return f"{card.title} paints without one."
+    return "" if guidance > 1 else f"{card.title} needs guidance above 1."
 
 
 def _refuse_too_many_weights(field: str, text: str) -> None:

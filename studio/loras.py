@@ -12,7 +12,10 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from studio.errors import Refused
+from studio.formats.prompt import take_loras
 from studio.formats.safetensors import Header, read_header
 from studio.request import LoraUse
 from studio.settings import ROOT
@@ -89,11 +92,36 @@ def lora_files(names: Iterable[str], model_folder: Path) -> dict[str, str]:
     return files
 
 
+def taken(prompt: str, uses: Sequence[LoraUse]) -> tuple[str, tuple[LoraUse, ...], list[str]]:
+    """The prompt without its <lora:name:0.8>, those that are worn then, and which tags do not
+    count: a LoRA that is named twice has the weight of its own field, or else of its last tag."""
+    prompt, tags = take_loras(prompt)
+    own = {use.name: use.weight for use in uses}
+    last = dict(tags) | own
+    warnings = {
+        name: f"<lora:{name}:{weight:g}> in the prompt does not count: {name!r} has weight "
+        f"{last[name]:g} by {'the field loras' if name in own else 'its last tag'}."
+        for name, weight in tags
+        if weight != last[name]
+    }
+    found: dict[str, LoraUse] = {}
+    for name, weight in tags:
+        try:
+            found[name] = LoraUse(name=name, weight=weight)
+        except ValidationError as error:
+            why = error.errors()[0]["msg"]
+            raise Refused(
+                f"prompt: <lora:{name[:60]}:{weight:g}>: {why}.", field="prompt"
+            ) from error
+    worn = (*uses, *(use for use in found.values() if use.name not in own))
+    return prompt, worn, list(warnings.values())
+
+
 def check(
     uses: Sequence[LoraUse], known: Sequence[Lora], title: str, base: str, prompt: str
 ) -> list[str]:
     """Refuses what a model of this title and base cannot use; says what will have no effect."""
-    warnings, said = [], _spaced(prompt)
+    warnings = []
     names = [use.name for use in uses]
     for use in uses:
         if names.count(use.name) > 1:
@@ -103,12 +131,18 @@ def check(
             raise _refused(_wrong_base(lora, known, title, base))
         if use.weight == 0:
             warnings.append(f"The LoRA {use.name!r} has weight 0 and has no effect.")
-        elif lora.triggers and not any(_spaced(word) in said for word in lora.triggers):
+        elif lora.triggers and not spoken(lora, prompt):
             calls = " or ".join(repr(word) for word in lora.triggers)
             warnings.append(
                 f"The LoRA {use.name!r} listens to {calls}; the prompt does not say it."
             )
     return warnings
+
+
+def spoken(lora: Lora, prompt: str) -> list[str]:
+    """Those of its trigger words that the prompt says."""
+    said = _spaced(prompt)
+    return [word for word in lora.triggers if _spaced(word) in said]
 
 
 def triggers_of(uses: Sequence[LoraUse], known: Sequence[Lora]) -> set[str]:

@@ -4,7 +4,7 @@ A long prompt is cut into windows of 75 tokens between words, so that every word
 goes to compel alone: the price of a weight below 1 is then one window, not the whole prompt.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from compel.embeddings_provider import (
     SplitLongTextMode,
 )
 
+from studio.engine.reading import MARKS, counter, windows
 from studio.formats.prompt import Chunk, Fragment, blends
 
 NOTHING = Fragment("", 1.0)
@@ -33,6 +34,7 @@ class Encoders:
 
     def __init__(self, pipeline: Any, device: str) -> None:
         self.device = device
+        self._count = counter(pipeline.tokenizer)
         self._providers = [
             EmbeddingsProvider(
                 tokenizer,
@@ -72,11 +74,12 @@ class Encoders:
         )
 
     def _encode(self, chunks: tuple[Chunk, ...], between: Callable[[], None]) -> Words:
-        windows = [window for chunk in chunks for window in self._windows(chunk)]
+        room = self._providers[0].max_token_count - MARKS
+        full = [window for chunk in chunks for window, _ in windows(chunk, self._count, room)]
         first = " ".join(fragment.text for fragment in chunks[0])
         pooled = self._providers[-1].get_pooled_embeddings([first], device=self.device)
-        embedded = [self._embed(windows[0])]
-        for window in windows[1:]:
+        embedded = [self._embed(full[0])]
+        for window in full[1:]:
             between()
             embedded.append(self._embed(window))
         return Words(torch.cat(embedded, dim=1), pooled)
@@ -102,31 +105,3 @@ class Encoders:
             ],
             dim=-1,
         )
-
-    def _windows(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Words put together until a window is full; at least one window, if an empty one."""
-        room = self._providers[0].max_token_count - 2  # without its start and its end
-        window: list[Fragment] = []
-        used = 0
-        for word, length in self._words(chunk):
-            if window and used + length > room:
-                yield tuple(window)
-                window, used = [], 0
-            if window and window[-1].weight == word.weight:
-                window[-1] = Fragment(f"{window[-1].text} {word.text}", word.weight)
-            else:
-                window.append(word)
-            used += length
-        yield tuple(window) or (NOTHING,)
-
-    def _words(self, chunk: Chunk) -> Iterator[tuple[Fragment, int]]:
-        """Each word with its length in tokens. One without any is left out: compel stumbles."""
-        words = [Fragment(word, part.weight) for part in chunk for word in part.text.split()]
-        if not words:
-            return
-        tokens = self._providers[0].get_token_ids(
-            [word.text for word in words], include_start_and_end_markers=False
-        )
-        for word, ids in zip(words, tokens, strict=True):
-            if ids:
-                yield word, len(ids)

@@ -36,9 +36,6 @@ class Family(Protocol):
     ) -> torch.Tensor:
         """The finished latents, from all arguments together; `tell` hears of each step."""
 
-    def notes(self, request: ImageRequest) -> list[str]:
-        """What of the wish this model does not take in, each in a sentence."""
-
     def decode(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         """Pixels from -1 to 1 of finished latents."""
 

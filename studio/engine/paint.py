@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from studio.engine.inputs import Inputs
 from studio.engine.loras import marks
 from studio.engine.painter import Painter
 from studio.engine.preview import Previews
+from studio.engine.reading import in_short, readings, unread
 from studio.engine.residents import Residents
 from studio.engine.safety import Checker, blurred
 from studio.engine.upscale import Upscaler
@@ -149,8 +151,9 @@ class _Job:
         self.warnings = dict.fromkeys(said)
 
     def prepare(self, painter: Painter, fingerprint: dict[str, Any], said: list[str]) -> None:
-        notes = self.inputs.notes, painter.family.notes(self.request)
-        self.begin(fingerprint, [*said, *notes[0], *notes[1]])
+        read = readings(painter.card, self.request, partial(getattr, painter.family.pipeline))
+        self.begin(fingerprint, [*said, *self.inputs.notes, *unread(painter.card, read)])
+        self.recipe["read"] = in_short(self.request, read)
         if self.stopped or not self.request.steps_taken():
             return
         with suppress(Stopped):

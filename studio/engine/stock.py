@@ -29,7 +29,6 @@ SKETCH_SIDE = 16  # latents a side of a sketch that is decoded for real: a card 
 class Stock:
     kind: ClassVar[Any]
     redraws: ClassVar[Any] = None  # its pipeline for start images, where there is one
-    tokenizer: ClassVar[str] = "tokenizer"  # the one that says where a prompt is cut
     options: ClassVar[dict[str, Any]] = {}  # of from_pretrained
 
     def __init__(
@@ -50,28 +49,6 @@ class Stock:
 
     def encode(self, text: str) -> dict[str, Any]:
         raise NotImplementedError
-
-    def read(self, text: str) -> str:
-        """The text as it reaches the tokenizer."""
-        return text
-
-    def notes(self, request: ImageRequest) -> list[str]:
-        """A sentence for each prompt whose end the model never reads."""
-        given = {"prompt": request.prompt}
-        if "negative" in self.card.can and (request.guidance or 0) > 1:
-            given["negative prompt"] = request.negative_prompt
-        tokenizer = getattr(self.pipeline, self.tokenizer)
-        lengths = {
-            name: len(
-                tokenizer(self.read(unescaped(text)), truncation=False, verbose=False).input_ids
-            )
-            for name, text in given.items()
-        }
-        return [
-            f"The {name} has {length} tokens; {self.card.title} reads the first {self.card.tokens}."
-            for name, length in lengths.items()
-            if length > self.card.tokens
-        ]
 
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
         """A start image and its mask as the network sees them."""

@@ -1,32 +1,31 @@
 """Prompt syntax, A1111's and compel's: weights, escapes, `BREAK`, blends with `AND`, LoRA tags.
 
 A1111: `(word:1.2)`, `((word))`, `[word]`, `a AND b:0.5`, `<lora:name:0.8>`. compel: `(word)1.2`,
-`(word)++`, `word--`, `("a", "b").blend(1, 0.5)`, `("a", "b").and()`; a number without a point and
-a single mark are text, as they mostly are meant.
+`(word)++`, `word--`, `("a", "b").blend(1, 0.5)`, `("a", "b").and()`; a number without a point, a
+single mark, and marks behind a bare letter are text, as they mostly are meant: `C++`.
 Two passes without recursion, linear in the length of the text whatever the brackets. Pure: it knows
 neither tokens nor models.
 """
 
-import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 UP, DOWN = 1.1, 1 / 1.1  # as A1111 has it
 MINUS = 0.9  # as compel has it
 MOST = 10.0  # a weight beyond this, either way, is a slip of the keyboard
+NAMED, SHOWN = 3, 40  # marks that a sentence names, and letters of each
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(NamedTuple):
     text: str
     weight: float
 
 
 Chunk = tuple[Fragment, ...]
-_Piece = tuple[str, float]
+_Piece = tuple[str, str, int]  # text, a bracket or a break; its words; where it begins
+_Weighed = tuple[str, float]
+_Times = dict[int, float]  # what the opening bracket at this place multiplies by
 
 
 class Blend(NamedTuple):
@@ -56,7 +55,7 @@ def parse(text: str) -> tuple[Chunk, ...]:
 
 
 def unescaped(text: str) -> str:
-    """For a model that knows no syntax: brackets without the backslashes that A1111 wants there."""
+    """For a model that knows no syntax: without the backslashes that A1111 and compel want."""
     return _ESCAPED.sub(lambda match: match.group()[1:], text)
 
 
@@ -99,6 +98,29 @@ def _shares(text: str) -> list[tuple[float, str]]:
     ]
 
 
+def weighing(text: str) -> list[str]:
+    """What weighs words in it, as it is written: outermost brackets, and words with marks."""
+    if _CONJUNCTION.fullmatch(text):
+        return [text.strip()]
+    return _marks(text, _pieces(text)[0])
+
+
+def _marks(text: str, pieces: Sequence[_Piece]) -> list[str]:
+    found: list[str] = []
+    depth = begins = 0
+    ends = [*(begin for _, _, begin in pieces[1:]), len(text)]
+    for (kind, word, begin), end in zip(pieces, ends, strict=False):
+        if kind in _CLOSES:
+            begins = begins if depth else begin
+            depth += 1
+        elif kind in _OPENS:
+            depth -= 1
+            found += [] if depth else [text[begins:end]]
+        elif not depth and ("++" in word or "--" in word):
+            found += [marked.group() for marked in _MARKED.finditer(word)]
+    return [*found, text[begins:]] if depth else found
+
+
 def inert_syntax(text: str, *, weighting: bool) -> list[str]:
     """One sentence for each kind of syntax in the text that will have no effect."""
     plain = _ESCAPED.sub(" ", text)
@@ -114,8 +136,6 @@ def inert_syntax(text: str, *, weighting: bool) -> list[str]:
             "Alternation such as [a|b] is not done in this version; it is painted as plain text."
         )
     parts = _shares(text)
-    chunks = [chunk for _, part in parts for chunk in _weighted(part)]
-    pieces = [piece for chunk in chunks for piece in chunk]
     if _CALLED.search(text) and not _CONJUNCTION.fullmatch(text):
         sentences.append(
             'compel\'s .and() and .blend() are read as ("a", "b").blend(0.7, 0.3) and nothing '
@@ -124,21 +144,22 @@ def inert_syntax(text: str, *, weighting: bool) -> list[str]:
     if weighting:
         if any(share <= 0 for share, _ in parts):
             sentences.append("A prompt that is mixed in with no share, or less, is left out.")
-        return sentences + _slips(pieces)
+        return sentences + _slips(
+            piece for _, part in parts for chunk in _weighted(part) for piece in chunk
+        )
+    if _CONJUNCTION.fullmatch(text):
+        return [*sentences, f"This model reads no weights: {_as_they_stand([text.strip()])}."]
     if len(parts) > 1:
         sentences.append("Blends with AND have no effect: this model reads it as a word.")
-    if len(chunks) > len(parts):
+    pieces, _ = _pieces(text)
+    if any(kind == "break" for kind, _, _ in pieces):
         sentences.append("BREAK has no effect: this model reads it as a word.")
-    if _CONJUNCTION.fullmatch(text):
-        sentences.append("compel's .and() and .blend() have no effect: this model reads them.")
-    if any(weight != 1 for _, weight in pieces):
-        sentences.append(
-            "Weights such as (word:1.2), ((word)) or [word] have no effect: this model has none."
-        )
+    if marks := _marks(text, pieces):
+        sentences.append(f"This model reads no weights: {_as_they_stand(marks)}.")
     return sentences
 
 
-_ESCAPED = re.compile(r"\\[()\[\]\\]")
+_ESCAPED = re.compile(r"\\[()\[\]\\+-]")
 _SQUARE = re.compile(r"\[([^\[\]]*+)\]")
 # Possessive everywhere: a pattern that fails must not try again with less.
 _DIGITS = r"(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)"
@@ -147,18 +168,19 @@ _END = r"(?=[\s,.;:!?)\]]|$)"  # of a word
 _NUMBER = re.compile(rf"\s*+{_DIGITS}\s*+")
 _TOKEN = re.compile(
     rf"""
-      \\(?P<escaped>[()\[\]\\])
+      \\(?P<escaped>[()\[\]\\+-])
     | :(?P<number>{_CLOSING})
     | \)(?P<after>\+\++{_END} | --+{_END} | [0-9]*+\.[0-9]++(?![\w.]))
     | (?P<bracket>[()\[\]])
     | (?P<break>\bBREAK\b)
-    | (?:[^\\()\[\]:B] | \\(?![()\[\]\\]) | :(?!{_CLOSING}) | B(?!REAK\b))++
+    | (?:[^\\()\[\]:B]++ | \\(?![()\[\]\\+-]) | :(?!{_CLOSING}) | B(?!REAK\b))++
     | .
     """,
     re.VERBOSE | re.DOTALL,
 )
 _OPENS = {")": "(", "]": "["}
-_MARKED = re.compile(rf"(?<![\w+-])(?P<word>\w++)(?P<marks>\+\++|--+){_END}")
+_CLOSES = {"(": ")", "[": "]"}
+_MARKED = re.compile(rf"(?<![\w+-])(?P<word>\w\w++)(?P<marks>\+\++|--+){_END}")
 _AND = re.compile(r"(?<=\s)AND(?=\s|$)")
 _SHARE = re.compile(rf":\s*+(?P<share>[+-]?{_DIGITS})\s*+$")
 _SIGNED = re.compile(rf"[+-]?{_DIGITS}")
@@ -185,29 +207,31 @@ _INERT = (
 )
 
 
-def _weighted(text: str) -> Iterator[list[_Piece]]:
+def _weighted(text: str) -> Iterator[list[_Weighed]]:
     """The second pass: each piece of text with the product of the brackets around it."""
     pieces, times = _pieces(text)
     products = {"(": [1.0], "[": [1.0]}
-    chunk: list[_Piece] = []
-    for place, (kind, word) in enumerate(pieces):
+    chunk: list[_Weighed] = []
+    weight = 1.0
+    for place, (kind, word, _) in enumerate(pieces):
         if kind == "text":
-            weight = products["("][-1] * products["["][-1]
             if "++" in word or "--" in word:
-                chunk += [(text, weight * times) for text, times in _marked(word)]
+                chunk += [(text, weight * more) for text, more in _marked(word)]
             else:
                 chunk.append((word, weight))
         elif kind == "break":
             yield chunk
             chunk = []
-        elif kind in products:
-            products[kind].append(products[kind][-1] * times[place])
         else:
-            products[_OPENS[kind]].pop()
+            if kind in products:
+                products[kind].append(products[kind][-1] * times[place])
+            else:
+                products[_OPENS[kind]].pop()
+            weight = products["("][-1] * products["["][-1]
     yield chunk
 
 
-def _marked(text: str) -> Iterator[_Piece]:
+def _marked(text: str) -> Iterator[_Weighed]:
     """Words with at least two + or - behind them, apart from the text around them."""
     place = 0
     for match in _MARKED.finditer(text):
@@ -223,43 +247,52 @@ def _times(written: str) -> float:
     return float(written)
 
 
-def _pieces(text: str) -> tuple[list[tuple[str, str]], dict[int, float]]:
+def _pieces(text: str) -> tuple[list[_Piece], _Times]:
     """The first pass: text, brackets and breaks, and what each opening bracket multiplies by.
 
     Round and square brackets pair up apart from each other; one without a partner that closes is
     text, one that opens runs to the end.
     """
-    pieces: list[tuple[str, str]] = []
-    times: dict[int, float] = {}
+    pieces: list[_Piece] = []
+    times: _Times = {}
     opened: dict[str, list[int]] = {"(": [], "[": []}
     for match in _TOKEN.finditer(text):
-        kind, word = match.lastgroup, match.group()
-        if kind == "number" and opened["("]:
-            times[opened["("].pop()] = float(match["number"][:-1])
-            pieces.append((")", ""))
-        elif kind == "after" and opened["("]:
-            times[opened["("].pop()] = _times(match["after"])
-            pieces.append((")", ""))
+        kind, word, begin = match.lastgroup, match[0], match.start()
+        if kind is None:
+            pieces.append(("text", word, begin))
         elif kind == "bracket" and word in opened:
             opened[word].append(len(pieces))
             times[len(pieces)] = UP if word == "(" else DOWN
-            pieces.append((word, ""))
+            pieces.append((word, "", begin))
         elif kind == "bracket" and opened[_OPENS[word]]:
             opened[_OPENS[word]].pop()
-            pieces.append((word, ""))
+            pieces.append((word, "", begin))
+        elif kind == "number" and opened["("]:
+            times[opened["("].pop()] = float(match["number"][:-1])
+            pieces.append((")", "", begin))
+        elif kind == "after" and opened["("]:
+            times[opened["("].pop()] = _times(match["after"])
+            pieces.append((")", "", begin))
         elif kind == "break":
-            pieces.append(("break", ""))
+            pieces.append(("break", "", begin))
         else:
-            pieces.append(("text", match["escaped"] or word))
+            pieces.append(("text", match["escaped"] or word, begin))
     return pieces, times
 
 
-def _joined(pieces: Iterable[_Piece]) -> Chunk:
-    fragments = (
-        Fragment("".join(text for text, _ in alike), weight)
-        for weight, alike in groupby(pieces, lambda piece: piece[1] if _sound(piece[1]) else 1.0)
-    )
-    return tuple(fragment for fragment in fragments if fragment.text.strip())
+def _joined(pieces: Iterable[_Weighed]) -> Chunk:
+    """Neighbours of one weight as one; what is nothing but space is left out."""
+    found: list[Fragment] = []
+    alike: list[str] = []
+    last = 1.0
+    for text, written in pieces:
+        weight = written if -MOST <= written <= MOST else 1.0
+        if weight != last:
+            found.append(Fragment("".join(alike), last))
+            alike, last = [], weight
+        alike.append(text)
+    found.append(Fragment("".join(alike), last))
+    return tuple(fragment for fragment in found if fragment.text.strip())
 
 
 def _sound_or_one(share: float) -> float:
@@ -267,14 +300,23 @@ def _sound_or_one(share: float) -> float:
 
 
 def _sound(weight: float) -> bool:
-    return math.isfinite(weight) and abs(weight) <= MOST
+    return -MOST <= weight <= MOST
 
 
-def _slips(pieces: Iterable[_Piece]) -> list[str]:
+def _slips(pieces: Iterable[_Weighed]) -> list[str]:
     for text, weight in pieces:
         if not _sound(weight):
             return [
-                f"The weight {weight:.3g} of {text.strip()[:40]!r} is outside -10 to 10; "
+                f"The weight {weight:.3g} of {text.strip()[:SHOWN]!r} is outside -10 to 10; "
                 "it is painted with weight 1."
             ]
     return []
+
+
+def _as_they_stand(marks: Sequence[str]) -> str:
+    named = [mark if len(mark) <= SHOWN else f"{mark[:SHOWN]}..." for mark in marks[:NAMED]]
+    more = len(marks) - len(named)
+    *first, last = [*named, f"{more} more"] if more else named
+    if not first:
+        return f"{last} is sent as it stands"
+    return f"{', '.join(first)} and {last} are sent as they stand"

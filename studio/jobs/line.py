@@ -98,16 +98,20 @@ class Line:
 
     def settle(self, wish: ImageRequest) -> Settled:
         """The wish made whole, on this machine: what paints it must be here."""
+        settled = self.look_over(wish)
+        missing = absent(settled.card, self.settings.model_folder)
+        if missing:
+            raise Refused(f"model: {missing}", field="model")
+        return settled
+
+    def look_over(self, wish: ImageRequest) -> Settled:
+        """The same for a model that may be elsewhere: all else is refused that would be."""
         folder = self.settings.model_folder
         named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
         inputs = {name: self._look(field, name) for field, name in wish.pictures()}
         upscalers = find_upscalers(self.catalog.upscalers, folder)
         loras = find_loras(folder) if named else ()
-        settled = self.catalog.settle(wish, loras, inputs, upscalers)
-        missing = absent(settled.card, folder)
-        if missing:
-            raise Refused(f"model: {missing}", field="model")
-        return settled
+        return self.catalog.settle(wish, loras, inputs, upscalers)
 
     def _look(self, field: str, content_hash: str) -> Input:
         try:

@@ -50,7 +50,7 @@ class LocalSlot:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_without_secrets(os.environ) | self._environment,
+            env=without_secrets(os.environ) | self._environment,
             cwd=ROOT,
             start_new_session=True,
         )
@@ -114,7 +114,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()

@@ -15,6 +15,7 @@ from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.local import LocalSlot, python_command
 from studio.jobs.pool import Pool
+from studio.jobs.reader import Reader
 from studio.jobs.seats import Fleet
 from studio.jobs.slot import Inbox
 from studio.presets import load_catalog
@@ -34,6 +35,7 @@ class Studio:
     line: Line
     pool: Pool
     fetching: Fetching
+    reader: Reader
 
     @classmethod
     def open(
@@ -65,10 +67,11 @@ class Studio:
             if not store.reading:
                 pool.start()
             opened.pop_all()
-            return cls(settings, catalog, store, line, pool, Fetching(settings))
+            return cls(settings, catalog, store, line, pool, Fetching(settings), Reader())
 
     def close(self) -> None:
         self.fetching.close()
+        self.reader.close()
         self.pool.close(self.settings.drain_seconds)
         self.store.close()
 

@@ -4,10 +4,15 @@ Older systems, diffusers and OpenAI name the same things differently; here, and 
 names are turned into the fields of `ImageRequest`. A refusal speaks in the words of the asker.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 from studio.errors import Refused
 from studio.jobs.line import Line
+from studio.jobs.studio import Studio
+from studio.jobs.truth import tell_truth
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Job
 from studio.web.handed import Hands
@@ -28,14 +33,20 @@ def ask(
     batch: str | None = None,
 ) -> list[Job]:
     """All of them or none, written down."""
-    names = {OUTSIDE[name]: name for fields in wishes for name in fields if name in OUTSIDE}
     hands = Hands(line.store)
-    try:
+    with _in_words_of(*wishes):
         read = [_read(fields, hands) for fields in wishes]
         asked, notes = [wish for wish, _ in read], [said for _, said in read]
         return line.submit(asked, key=key, batch=batch, notes=notes)
-    except Refused as error:
-        raise in_their_words(error, names) from None
+
+
+def ask_truth(studio: Studio, fields: Mapping[str, object]) -> dict[str, Any]:
+    """What the model would make of it; no job is written down."""
+    with _in_words_of(fields):
+        wish, notes = _read(fields, Hands(studio.store))
+        settled = studio.line.look_over(wish)
+        settled = replace(settled, warnings=(*notes, *settled.warnings))
+        return tell_truth(settled, studio.catalog.looks, studio.settings, studio.reader)
 
 
 def _read(given: Mapping[str, object], hands: Hands) -> tuple[ImageRequest, list[str]]:
@@ -53,6 +64,15 @@ def _read(given: Mapping[str, object], hands: Hands) -> tuple[ImageRequest, list
         {name: value for name, value in fields.items() if value is not None or name == "prompt"}
     )
     return wish, notes
+
+
+@contextmanager
+def _in_words_of(*wishes: Mapping[str, object]) -> Iterator[None]:
+    names = {OUTSIDE[name]: name for fields in wishes for name in fields if name in OUTSIDE}
+    try:
+        yield
+    except Refused as error:
+        raise in_their_words(error, names) from None
 
 
 def in_their_words(error: Refused, names: Mapping[str, str]) -> Refused:

@@ -13,7 +13,7 @@ from gradio.events import Dependency
 from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
 from studio.request import Upscale
-from studio.web import frame, sources
+from studio.web import frame, sources, truth
 from studio.web.controls import (
     MORE_THAN_ONE,
     NAMES,
@@ -60,6 +60,22 @@ const follow = () => {
 };
 watch('value', follow);
 """
+
+# What was opened stays open when it is told anew.
+STAYS = """
+let open = false;
+element.addEventListener('click', (event) => {
+  const summary = event.target.closest('summary');
+  if (summary) open = !summary.parentElement.open;
+});
+watch('value', () => {
+  const details = element.querySelector('details');
+  if (details) details.open = open;
+});
+"""
+# Typing is followed a few times a second, not at every key; Gradio sends what stands there last.
+PAUSE = "(...given) => new Promise((go) => setTimeout(() => go(given), 250))"
+SPEAKS = ("prompt", "negative_prompt", "model", "look", "guidance", "loras", "lora_strength")
 
 WATCHING = 32  # tabs that are shown previews at once; the others look again every second
 EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
@@ -150,6 +166,15 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     when(parts["given"].said, desk.warn, [], ["note"])
     when(parts["quality"].input, desk.choose_quality, ("model", "quality"), ["steps"])
     when(parts["steps"].input, desk.choose_steps, ("model", "steps"), ["quality"])
+    gr.on(
+        [parts[name].change for name in SPEAKS],
+        truth.follower(desk.studio),
+        [parts[name] for name in NAMES],
+        parts["truth"],
+        js=PAUSE,
+        trigger_mode="always_last",
+        **LIGHT,
+    )
     for part in ("aspect", "upscale"):
         when(parts[part].input, desk.choose_shape, ("model", "aspect", "upscale"), ["size"])
 
@@ -165,6 +190,7 @@ def _words(examples: Sequence[str]) -> Parts:
         elem_id="prompt",
         placeholder=next(reversed(examples), ""),
     )
+    found["truth"] = gr.HTML(elem_id="truth", js_on_load=STAYS, apply_default_css=False)
     found["negative_prompt"] = gr.Textbox(
         label="What should not be in it?", lines=1, max_lines=4, elem_id="negative"
     )

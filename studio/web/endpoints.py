@@ -1,6 +1,6 @@
 """The public endpoints for `gradio_client`: stable names, stable parameters, plain data.
 
-`/generate` waits for the picture; the others answer at once. `wish` is the signature of both calls
+`/generate` waits for the picture; the others answer at once. `wish` is the signature of the calls
 that take one.
 """
 
@@ -20,7 +20,7 @@ from studio.errors import DarkroomError
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import PICTURE
-from studio.web.asking import ask
+from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_model, tell_picture
@@ -76,7 +76,7 @@ def endpoints(studio: Studio) -> Dependency:
         concurrency_id="paint",
         concurrency_limit=studio.pool.size,
     )
-    for endpoint in (_submit(studio), _upscale(studio), *_looking(studio)):
+    for endpoint in (_submit(studio), _upscale(studio), _truth(studio), *_looking(studio)):
         api(endpoint, api_name=endpoint.__name__, queue=False)
     return painting
 
@@ -128,6 +128,16 @@ def _upscale(studio: Studio) -> Callable[..., Told]:
             return tell_job(studio.line.view(enlarge(studio.line, asked).id))
 
     return upscale
+
+
+def _truth(studio: Studio) -> Callable[..., Told]:
+    def truth(*given: Any, **named: Any) -> Told:
+        """What a wish would be to its model, before it is painted. Takes what /generate takes."""
+        with _spoken():
+            return ask_truth(studio, wish(*given, **named))
+
+    _takes_a_wish(truth, Told)
+    return truth
 
 
 def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:

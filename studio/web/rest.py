@@ -20,7 +20,7 @@ from studio.jobs.view import View
 from studio.request import Priority
 from studio.store.rows import Before, Job, Picture, Place
 from studio.web.answers import error_response, read_object, speaks
-from studio.web.asking import ask
+from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
 from studio.web.telling import (
     Told,
@@ -49,6 +49,7 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/jobs/{id}", faced(here.cancel), methods=["DELETE"]),
         Route("/api/jobs/{id}/cancel", faced(here.cancel), methods=["POST"]),
         Route("/api/jobs/{id}", faced(here.change), methods=["PATCH"]),
+        Route("/api/truth", faced(here.truth), methods=["POST"]),
         Route("/api/queue/status", faced(here.queue), methods=["GET"]),
         Route("/api/queue/pause", faced(here.pause), methods=["POST"]),
         Route("/api/queue/resume", faced(here.resume), methods=["POST"]),
@@ -120,6 +121,12 @@ class Rest:
         job_id = request.path_params["id"]
         await asyncio.to_thread(self.studio.line.cancel, job_id)
         return JSONResponse(tell_job(await asyncio.to_thread(self.studio.line.view, job_id)))
+
+    async def truth(self, request: Request) -> Response:
+        """What a wish would be to its model, before it is painted: the text that each encoder is
+        sent, tokens, weights, what is lost, what has no effect. Takes what /api/jobs takes."""
+        fields = await read_object(request)
+        return JSONResponse(await asyncio.to_thread(ask_truth, self.studio, fields))
 
     async def queue(self, request: Request) -> Response:
         """What waits, what is painted, and what each slot does and why."""

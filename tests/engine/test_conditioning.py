@@ -55,6 +55,15 @@ def test_less_weight_moves_towards_a_prompt_without_the_word(encoders: Encoders)
     assert moves == sorted(moves)
 
 
+def test_a_weight_below_nothing_leads_further_away_from_the_word(encoders: Encoders) -> None:
+    nothing = encoders.encode("a (red:0) boat").tokens
+    moves = [
+        (encoders.encode(f"a (red:{weight}) boat").tokens - nothing).norm().item()
+        for weight in (-0.5, -1)
+    ]
+    assert 0 < moves[0] < moves[1]
+
+
 def test_a_weight_is_measured_from_the_encoders_as_they_are_now(painter: Painter) -> None:
     """A LoRA may have changed them since compel last looked."""
     encoder = painter.family.pipeline.text_encoder

@@ -187,6 +187,7 @@ def test_the_recipe_says_what_painted_it(atelier: Atelier) -> None:
     assert recipe["fingerprint"]["model_hash"]
     assert recipe["fingerprint"]["scheduler"]
     assert recipe["fingerprint"]["dtype"] == "fp32"
+    assert recipe["read"]["prompt"][0]["tokens"] > 3
 
 
 def test_what_it_does_not_read_is_said(atelier: Atelier) -> None:

@@ -224,8 +224,14 @@ def test_a_tag_in_the_prompt_is_worn_and_leaves_the_words() -> None:
     whole = settled("an inked boat <lora:ink:0.8> <lora:neon>", neon=0.3)
     assert whole.request.prompt.strip() == "an inked boat"
     worn = {use.name: use.weight for use in whole.request.loras}
-    assert worn == {"neon": 0.3, "ink": 0.8}  # the field wins over the tag
-    assert whole.warnings == ()
+    assert worn == {"neon": 0.3, "ink": 0.8}  # the field wins over the tag, and that is said
+    assert whole.warnings == (
+        "<lora:neon:1> in the prompt does not count: 'neon' has weight 0.3 by the field loras.",
+    )
+    assert settled("inked <lora:ink:1> <lora:ink:0.5>").warnings == (
+        "<lora:ink:1> in the prompt does not count: 'ink' has weight 0.5 by its last tag.",
+    )
+    assert settled("inked <lora:ink:0.5>", ink=0.5).warnings == ()
     again = Catalog([whole.card], []).settle(whole.request, KNOWN)
     assert again.request == whole.request
     with pytest.raises(Refused, match="^loras: there is no LoRA 'inc'"):

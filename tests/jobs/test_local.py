@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from studio.jobs.local import LocalSlot, _without_secrets, python_command
+from studio.jobs.local import LocalSlot, python_command, without_secrets
 from studio.jobs.slot import Gone, Inbox, Said
 from studio.messages import Cancel, Hello
 from studio.request import read_request
@@ -115,4 +115,4 @@ def test_a_worker_that_talks_nonsense_is_ended_and_missed() -> None:
 
 def test_no_secret_reaches_a_worker() -> None:
     environment = {"HF_TOKEN": "a", "DARKROOM_DATABASE": "b", "AWS_SECRET_KEY": "c", "PATH": "d"}
-    assert _without_secrets(environment) == {"PATH": "d"}
+    assert without_secrets(environment) == {"PATH": "d"}

@@ -18,6 +18,7 @@ PROMISED = {
     "/generate": WISH,
     "/submit": WISH,
     "/upscale": ["picture", "times", "upscaler"],
+    "/truth": WISH,
     "/job": ["job_id"],
     "/cancel": ["job_id"],
     "/rerun": ["picture_id"],
@@ -59,6 +60,14 @@ def test_generate_gives_whole_files_and_the_seed(house: House, client: Client) -
     assert {Path(file).read_bytes() for file in files} == {
         house.studio.store.file(picture).read_bytes() for picture in kept
     }
+
+
+def test_the_truth_is_told_before_anything_is_painted(house: House, client: Client) -> None:
+    before = house.studio.store.counts()
+    told = client.predict("a (red:1.2) zebra", model="starter", api_name="/truth")
+    assert told["unknown_words"] == ["zebra"]
+    assert told["prompt"]["encoders"][0]["sent"] == ["a red zebra"]
+    assert house.studio.store.counts() == before
 
 
 def test_a_seed_is_drawn_when_asked_for(client: Client) -> None:

@@ -330,6 +330,25 @@ def test_the_models_page_loads_a_model_and_lets_it_go(house: House, open_page: O
     expect(page.locator("#generate")).to_be_visible()
 
 
+def test_what_the_model_makes_of_the_words_follows_the_typing(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#model input").click()
+    page.get_by_role("option", name="Starter").click()
+    prompt, truth = page.locator("#prompt textarea"), page.locator("#truth")
+    prompt.press_sequentially("a (red:1.3) lighthouse", delay=10)
+    expect(truth).to_contain_text("1 weighted", timeout=20_000)
+    expect(truth).to_contain_text("all words known")
+    truth.locator("summary").click()
+    expect(truth.locator("dl")).to_contain_text("CLIP-L, CLIP-G")
+    prompt.press_sequentially(", a zebra")
+    expect(truth).to_contain_text("not known: zebra")
+    expect(truth.locator("dl")).to_be_visible()  # it stays open while one types
+    prompt.fill("a boat <lora:nowhere:1>")
+    expect(truth).to_contain_text("there is no LoRA 'nowhere'")
+    prompt.fill("")
+    expect(truth.locator(".truth")).to_have_count(0)
+
+
 def test_a_phone_shows_the_picture_first_and_never_scrolls_sideways(open_page: OpenPage) -> None:
     page = open_page(width=390)
     page.locator("[data-try]").first.click()

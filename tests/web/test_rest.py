@@ -71,6 +71,20 @@ def test_what_a_model_cannot_wear_is_refused_by_field(house: House) -> None:
     assert error["message"].startswith("loras: there is no LoRA 'zebra'.")
 
 
+def test_the_truth_of_a_wish_is_told_and_refused_in_the_words_of_the_asker(house: House) -> None:
+    wish = {"prompt": "a red car", "model_mode": "starter"}
+    told = house.http.post("/api/truth", json=wish).json()
+    assert told["counted"] and told["prompt"]["encoders"][0]["tokens"] == 5
+    began = time.monotonic()
+    for count in range(10):
+        house.http.post("/api/truth", json=wish | {"prompt": f"car {count}"})
+    assert (time.monotonic() - began) / 10 < 0.25  # 0.02 on a quiet machine
+    answer = house.http.post("/api/truth", json=wish | {"num_inference_steps": 300})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["field"] == "num_inference_steps"
+    assert "/api/truth" in house.http.get("/docs").text
+
+
 def test_a_batch_tells_of_each_picture(house: House) -> None:
     prompts = [
         {"prompt": "a red car", "filename": "car.png", "seed": 42},

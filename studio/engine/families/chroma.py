@@ -14,7 +14,6 @@ class Chroma(Flux):
 
     kind: ClassVar[Any] = ChromaPipeline
     redraws: ClassVar[Any] = ChromaImg2ImgPipeline
-    tokenizer = "tokenizer"
 
     @torch.no_grad()
     def encode(self, text: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from studio.request import ImageRequest
 class Flux(Stock):
     kind: ClassVar[Any] = FluxPipeline
     redraws: ClassVar[Any] = FluxImg2ImgPipeline
-    tokenizer = "tokenizer_2"
 
     @torch.no_grad()
     def encode(self, text: str) -> dict[str, Any]:

@@ -27,14 +27,6 @@ class Flux2(Stock):
         words, _ = self.pipeline.encode_prompt(text, max_sequence_length=self.card.tokens)
         return {"prompt_embeds": words}
 
-    def read(self, text: str) -> str:
-        """What frames the prompt in its chat takes room too."""
-        chat = [{"role": "user", "content": text}]
-        framed: str = self.pipeline.tokenizer.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        return framed
-
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
         """The mask as pixels: its pipeline lays it over the latents itself."""
         begun = super().begin(start, None)

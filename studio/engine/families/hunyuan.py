@@ -6,15 +6,13 @@ from typing import Any
 import torch
 from diffusers import HunyuanDiTPipeline
 
+from studio.engine.reading import CLIP_TOKENS
 from studio.engine.stock import Stock
 from studio.request import ImageRequest
-
-CLIP_TOKENS = 77
 
 
 class Hunyuan(Stock):
     kind = HunyuanDiTPipeline
-    tokenizer = "tokenizer_2"
     options = {"requires_safety_checker": False}
 
     def encode(self, text: str) -> dict[str, Any]:

@@ -1,18 +1,15 @@
 """Sana: Gemma reads the prompt behind an instruction, latents are 32 pixels a side."""
 
 # mypy: disable-error-code="no-untyped-call"
-from inspect import signature
 from typing import Any
 
 import torch
 from diffusers import SanaPipeline
 
+from studio.engine.reading import SANA_INSTRUCTION
 from studio.engine.stock import Stock
 from studio.formats.prompt import unescaped
 from studio.request import ImageRequest
-
-# What Gemma is told to do with a prompt. Only the pipeline's call has it, as a default.
-INSTRUCTION = signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
 
 
 class Sana(Stock):
@@ -27,7 +24,7 @@ class Sana(Stock):
             guided,
             unescaped(request.negative_prompt),
             max_sequence_length=self.card.tokens,
-            complex_human_instruction=INSTRUCTION,
+            complex_human_instruction=list(SANA_INSTRUCTION),
         )
         arguments = {"prompt_embeds": words, "prompt_attention_mask": mask}
         if not guided:

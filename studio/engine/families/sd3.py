@@ -12,7 +12,6 @@ from studio.engine.stock import Stock
 class Sd3(Stock):
     kind = StableDiffusion3Pipeline
     redraws = StableDiffusion3Img2ImgPipeline
-    tokenizer = "tokenizer_3"
 
     @torch.no_grad()
     def encode(self, text: str) -> dict[str, Any]:

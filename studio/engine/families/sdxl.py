@@ -104,9 +104,6 @@ class Sdxl:
             "guidance_scale": request.guidance,
         }
 
-    def notes(self, request: ImageRequest) -> list[str]:
-        return []  # long prompts are read to their end
-
     def decode(self, latents: torch.Tensor, request: ImageRequest) -> torch.Tensor:
         pixels = self._pixels(latents)
         self.pipeline.maybe_free_model_hooks()  # where parts take turns, the next needs the room

@@ -42,14 +42,6 @@ class ZImage(Stock):
         )
         return {"prompt_embeds": words[0][None]}
 
-    def read(self, text: str) -> str:
-        """What frames the message in its chat takes room too."""
-        chat = [{"role": "user", "content": text}]
-        framed: str = self.pipeline.tokenizer.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=True, enable_thinking=True
-        )
-        return framed
-
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
         # Above 0 the pipeline guides, and asks for a negative prompt.
         return super().arguments(request) | {"guidance_scale": 0}

@@ -1,0 +1,92 @@
+"""The truth about a wish before it is painted: what its model will read, weigh, wear and lose.
+
+It speaks of the same settled wish that would be painted, and asks the reader what the encoders make
+of it. A model that is not on this machine is spoken of too, but for its tokens.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from studio.catalog import Settled
+from studio.errors import Refused
+from studio.formats.prompt import blends, inert_syntax, weighing
+from studio.jobs.reader import Reader
+from studio.looks import Look
+from studio.loras import Lora, find_loras, spoken
+from studio.settings import Settings
+from studio.weights import EMBEDDED, find_weights
+
+Told = dict[str, Any]  # JSON-shaped
+
+
+def tell_truth(
+    settled: Settled, looks: Mapping[str, Look], settings: Settings, reader: Reader
+) -> Told:
+    loras = find_loras(settings.model_folder)
+    folder, why = _folder(settled, settings)
+    read = reader.ask(
+        {
+            "card": settled.card.model_dump(mode="json"),
+            "request": settled.request.model_dump(mode="json"),
+            "folder": folder,
+        }
+    ) or {"encoders": {}, "unread": [], "why": "the process that counts did not answer"}
+    why = why or read["why"]
+    look = looks.get(settled.wish.look or "")
+    request, unheard = settled.request, settled.unheard if settled.request.negative_prompt else ""
+    return {
+        "model": settled.card.name,
+        "title": settled.card.title,
+        "prompt": _text(settled, request.prompt, read["encoders"].get("prompt", [])),
+        "negative_prompt": _text(
+            settled, request.negative_prompt, read["encoders"].get("negative_prompt", []), unheard
+        ),
+        "loras": [_lora(use.name, use.weight, loras, request.prompt) for use in request.loras],
+        "look": {"name": look.name, "title": look.title} if look else None,
+        "unknown_words": list(settled.unknown) if settled.card.words else None,
+        "counted": not why,
+        "why": f"Tokens are not counted: {why}" if why else "",
+        "warnings": [*settled.warnings, *read["unread"]],
+    }
+
+
+def _folder(settled: Settled, settings: Settings) -> tuple[str, str]:
+    """Where its tokenizers are, or why they are not here."""
+    card = settled.card
+    if card.repo.startswith(EMBEDDED):
+        built = settings.model_folder / card.name
+        if (built / "model_index.json").is_file():
+            return str(built.resolve()), ""
+        return "", f"{card.title} is made on this machine when it first paints."
+    try:
+        return find_weights(card, settings.model_folder), ""
+    except Refused as error:
+        return "", str(error)
+
+
+def _text(settled: Settled, text: str, encoders: list[Told], unheard: str = "") -> Told:
+    """`weighted` are its blends with what they weigh, `as_text` the marks that weigh nothing."""
+    weighs = "weighting" in settled.card.can
+    return {
+        "text": text,
+        "heard": bool(text) and not unheard,
+        "why": unheard,
+        "blends": [
+            {"share": blend.share, "chunks": [[p._asdict() for p in c] for c in blend.chunks]}
+            for blend in (blends(text) if weighs and text else ())
+        ],
+        "as_text": [] if weighs else weighing(text),
+        "inert": inert_syntax(text, weighting=weighs),
+        "encoders": encoders,
+    }
+
+
+def _lora(name: str, weight: float, loras: tuple[Lora, ...], prompt: str) -> Told:
+    lora = next(lora for lora in loras if lora.name == name and not lora.refused)
+    return {
+        "name": name,
+        "title": lora.title,
+        "weight": weight,
+        "trigger_words": list(lora.triggers),
+        "said": spoken(lora, prompt),
+    }

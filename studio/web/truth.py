@@ -1,0 +1,156 @@
+"""The quiet line under the prompt, and what is behind it: what the model reads, and what it loses.
+
+Everything from outside is escaped.
+"""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from itertools import groupby
+from typing import Any
+
+from studio.errors import DarkroomError
+from studio.jobs.studio import Studio
+from studio.web.asking import ask_truth
+from studio.web.controls import NAMES, wish_of
+
+Told = dict[str, Any]  # as `tell_truth` gives it
+
+
+def follower(studio: Studio) -> Callable[..., str]:
+    """What is shown under the words as they stand, from the values of all controls."""
+
+    def truth(*values: object) -> str:
+        given = dict(zip(NAMES, values, strict=True))
+        if not str(given["prompt"] or "").strip():
+            return ""
+        try:
+            card = studio.catalog.find(str(given["model"]))
+            return render(ask_truth(studio, wish_of(card, given)))
+        except DarkroomError as error:
+            return refused(str(error))
+
+    return truth
+
+
+def render(told: Told) -> str:
+    """One line for the eye, everything else one click away."""
+    short = escape(" · ".join(line(told)))
+    warnings = "".join(f"<li>{escape(warning)}</li>" for warning in told["warnings"])
+    rows = [
+        *_text_rows("prompt", told["prompt"]),
+        *(_text_rows("not", told["negative_prompt"]) if told["negative_prompt"]["text"] else ()),
+        *(("LoRA", escape(_lora(lora))) for lora in told["loras"]),
+        *([("look", escape(told["look"]["title"]))] if told["look"] else ()),
+        *([("tokens", escape(told["why"]))] if told["why"] else ()),
+    ]
+    behind = "".join(f"<dt>{escape(name)}</dt><dd>{html}</dd>" for name, html in rows)
+    mood = ' class="warn"' if told["warnings"] else ""
+    return (
+        f'<details class="truth"><summary{mood}><span>{short}</span></summary>'
+        f"<div><ul>{warnings}</ul><dl>{behind}</dl></div></details>"
+    )
+
+
+def refused(sentence: str) -> str:
+    return f'<p class="truth">{escape(sentence[:1].upper() + sentence[1:])}</p>'
+
+
+def line(told: Told) -> list[str]:
+    """The same in a few words."""
+    prompt, against = told["prompt"], told["negative_prompt"]
+    most = prompt["encoders"][0] if prompt["encoders"] else None
+    said = [_tokens(most) if most and told["counted"] else "tokens not counted"]
+    weighted = [
+        part
+        for text in (prompt, against)
+        for blend in text["blends"]
+        for chunk in blend["chunks"]
+        for part in chunk
+        if part["weight"] != 1
+    ]
+    said += [f"{len(weighted)} weighted"] if weighted else []
+    said += [f"{len(prompt['blends'])} prompts mixed"] if len(prompt["blends"]) > 1 else []
+    said += [sentence.rstrip(".") for sentence in prompt["inert"]]
+    if against["text"] and not against["heard"]:
+        said.append("what should not be in it is not heard")
+    said += [f"LoRA {lora['name']} {lora['weight']:g}" for lora in told["loras"]]
+    if told["unknown_words"] is not None:
+        said.append(_known(told["unknown_words"]))
+    if most and told["counted"]:
+        said.append(f"{most['cut']} not read" if most["cut"] else "nothing cut")
+    return said
+
+
+def _tokens(one: Told) -> str:
+    chunks = f" in {len(one['sent'])} chunks" if len(one["sent"]) > 1 else ""
+    return f"{one['tokens']} {'token' if one['tokens'] == 1 else 'tokens'}{chunks}"
+
+
+def _known(unknown: Sequence[str]) -> str:
+    if not unknown:
+        return "all words known"
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    return f"not known: {', '.join(unknown[:3])}{more}"
+
+
+def _lora(lora: Told) -> str:
+    calls = lora["trigger_words"]
+    listens = f", listens to {' or '.join(calls)}" if calls else ""
+    heard = ", which the prompt says" if lora["said"] else ", which the prompt does not say"
+    return f"{lora['name']} {lora['weight']:g}{listens}{heard if calls else ''}"
+
+
+def _text_rows(name: str, text: Told) -> list[tuple[str, str]]:
+    """One row for each way in which the text is read; encoders that read alike share one. A gist
+    of the same words, whole, is not said again."""
+    if not text["heard"]:
+        return [(name, f"<s>{escape(text['text'])}</s><small>{escape(text['why'])}</small>")]
+    rows = []
+    said = {tuple(_words(one)) for one in text["encoders"] if not one["gist"]}
+    told = [one for one in text["encoders"] if not one["gist"]]
+    told += [one for one in text["encoders"] if one["gist"] and tuple(_words(one)) not in said]
+    for _, alike in groupby(told, lambda one: (one["sent"], one["limit"], one["gist"])):
+        first, *others = alike
+        names = ", ".join(one["encoder"] for one in (first, *others))
+        about = escape(_about(names, first))
+        label = "gist" if first["gist"] else name
+        rows.append((label, f"{_sent(first)}<small>{about}</small>"))
+    if weights := _weights(text["blends"]):
+        rows.append(("weights", weights))
+    return rows
+
+
+def _words(one: Told) -> list[str]:
+    """Those that are read."""
+    return " ".join(one["sent"]).removesuffix(one["lost"]).split()
+
+
+def _sent(one: Told) -> str:
+    """As it is sent, a line for each chunk; what is not read is struck through."""
+    if one["lost"]:
+        (whole,) = one["sent"]
+        begins, ends = one["lost_at"], one["lost_at"] + len(one["lost"])
+        return f"{escape(whole[:begins])}<s>{escape(whole[begins:ends])}</s>{escape(whole[ends:])}"
+    return "<br>".join(escape(sent) or "(nothing)" for sent in one["sent"])
+
+
+def _about(names: str, one: Told) -> str:
+    if one["tokens"] is None:
+        return names
+    if len(one["sent"]) > 1:
+        return f"{names}: {_tokens(one)} of {one['limit']}"
+    if one["cut"]:
+        return f"{names}: {one['tokens']} tokens; it reads {one['limit']}"
+    return f"{names}: {one['tokens']} of {one['limit']} tokens"
+
+
+def _weights(blends: Sequence[Told]) -> str:
+    told = [
+        f"{escape(part['text'].strip())} <b>{part['weight']:.3g}</b>"
+        for blend in blends
+        for chunk in blend["chunks"]
+        for part in chunk
+        if part["weight"] != 1
+    ]
+    shares = [f"<b>{blend['share']:.3g}</b>" for blend in blends] if len(blends) > 1 else []
+    return ", ".join([*told, *([f"mixed {' to '.join(shares)}"] if shares else [])])

@@ -1,0 +1,125 @@
+"""What each encoder is sent: as it is told before, and as it then reaches it, token by token."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from inspect import signature
+from itertools import chain
+from typing import Any
+
+import pytest
+from diffusers import SanaPipeline
+
+from studio.catalog import Catalog
+from studio.engine.family import FAMILIES
+from studio.engine.reading import (
+    ENCODERS,
+    QWEN_AFTER,
+    QWEN_BEFORE,
+    QWEN_UNSEEN,
+    SANA_INSTRUCTION,
+    plain,
+    readings,
+)
+from studio.jobs.reader import Reader
+from studio.request import read_request
+from tests.engine.test_families import CARDS, MODULES, Atelier
+from tests.engine.test_families import pytestmark as quiet
+
+pytestmark = quiet
+SLOW = ("chroma", "hunyuan-dit", "lumina-next", "qwen-image", "sd3.5-medium")  # built as the others
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(card, marks=pytest.mark.slow if card in SLOW else ())
+        for card in (module.CARDS[0] for module in MODULES)
+    ],
+)
+def atelier(
+    request: pytest.FixtureRequest, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Atelier]:
+    card, folder = request.param, tmp_path_factory.mktemp("models")
+    atelier = Atelier(catalog.cards[card], folder, CARDS[card])
+    yield atelier
+    atelier.residents.clear()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    reader = Reader()
+    yield reader
+    reader.close()
+
+
+def test_every_family_says_who_reads_for_it() -> None:
+    assert ENCODERS.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("prompt", ["a (Red:1.2) boat", "a boat, some snow and " * 90])
+def test_each_encoder_gets_what_is_told_before(
+    atelier: Atelier, reader: Reader, prompt: str
+) -> None:
+    """Its tokens to the last one; and the process that counts, from the files, says the same."""
+    request = read_request(
+        atelier.job(prompt=prompt, negative_prompt="Snow, rain", guidance=4.0).request
+    )
+    key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
+    family = atelier.residents.get(atelier.card, key).family
+    tokenizers = partial(getattr, family.pipeline)
+    given = given_to_encoders(family.pipeline, lambda: family.condition(request, lambda: None))
+    told = readings(atelier.card, request, tokenizers)
+    assert ("negative_prompt" in told) == ("negative" in atelier.card.can)
+    encoders = [*ENCODERS[atelier.card.family]] * len(told)
+    for encoder, one in zip(encoders, chain(*told.values()), strict=True):
+        tokenizer = tokenizers(encoder.tokenizer)
+        for sent in one.sent:
+            whole = tokenizer(sent).input_ids
+            room = min(len(whole), len(whole) - one.cut if not encoder.chunked else 77)
+            ids = tokenizer(sent, truncation=True, max_length=room).input_ids
+            assert any(holds(row, ids, tokenizer) for row in given[encoder.tokenizer])
+        if one.cut and encoder.frame is plain:
+            read = one.sent[0][: one.lost_at]
+            assert len(tokenizer(read).input_ids) == one.limit
+            assert one.sent[0] == read + one.lost
+    asked = {"card": atelier.card.model_dump(mode="json"), "folder": str(atelier.folder)}
+    answer = reader.ask(asked | {"request": request.model_dump(mode="json")})
+    assert answer and answer["why"] == ""
+    assert answer["encoders"] == json.loads(
+        json.dumps({field: [asdict(one) for one in found] for field, found in told.items()})
+    )
+    assert bool(answer["unread"]) == (len(prompt) > 100 and "long_prompts" not in atelier.card.can)
+
+
+def given_to_encoders(pipeline: Any, act: Callable[[], Any]) -> dict[str, list[list[int]]]:
+    """Every row of ids that reaches an encoder, by the name of its tokenizer."""
+    given: dict[str, list[list[int]]] = {}
+    hooks = []
+    for name, part in pipeline.components.items():
+        if name.startswith("text_encoder") and part is not None:
+            rows = given.setdefault(name.replace("text_encoder", "tokenizer"), [])
+
+            def hear(_: Any, args: Any, named: Any, rows: list[list[int]] = rows) -> None:
+                rows += (args[0] if args else named["input_ids"]).tolist()
+
+            hooks.append(part.register_forward_pre_hook(hear, with_kwargs=True))
+    act()
+    for hook in hooks:
+        hook.remove()
+    return given
+
+
+def holds(row: list[int], ids: list[int], tokenizer: Any) -> bool:
+    """These tokens, and nothing else but what fills up the row, in front or behind."""
+    filling = [tokenizer.pad_token_id] * (len(row) - len(ids))
+    return row in (ids + filling, filling + ids)
+
+
+def test_frames_are_those_of_the_pipelines() -> None:
+    sana = signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
+    assert list(SANA_INSTRUCTION) == sana
+    qwen = CARDS["qwen-image"].build("qwen-image")
+    assert qwen.prompt_template_encode == QWEN_BEFORE + "{}" + QWEN_AFTER
+    assert qwen.prompt_template_encode_start_idx == QWEN_UNSEEN
