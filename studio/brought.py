@@ -89,6 +89,10 @@ class ModelFolder:
             raise ValueError("default: DARKROOM_DEFAULT_MODEL names the model that paints unasked")
         base = self._named(own.pop("base")) if "base" in own else None
         if path == written:
+            if "repo" not in own:
+                raise ValueError(
+                    f"it changes the model {name}, which is not there; or it needs repo"
+                )
             made = {"title": name, **_as(base)} if base else {}
         elif path.is_dir():
             base, made = self._of_folder(path, base)

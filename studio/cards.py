@@ -49,6 +49,8 @@ def make_card(
             for name, pair in sizes.items()
         }
     inherited = base.model_dump(exclude=ITS_OWN) if base else {}
+    if "steps" in fields:
+        inherited.pop("quality", None)  # that of the base says other steps
     own = {**fields, "sizes": sizes} if "sizes" in fields else fields
     try:
         return ModelCard.model_validate({**inherited, **own})

@@ -185,20 +185,21 @@ class Catalog:
         self.upscalers = tuple(upscalers)
         self.default = next((card for card in cards if card.default), cards[0])
         self._by_name = {card.name: card for card in cards}
+        self._seen: dict[str, ModelCard] = {}  # of what was brought
         self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
         self.enlarging = ModelCard.model_validate(enlarging.CARD)  # no page offers it as a model
         self._by_alias[self.enlarging.name] = self.enlarging
 
     @property
     def cards(self) -> dict[str, ModelCard]:
-        found = (one.card for one in self.brought() if one.card)
-        return self._by_name | {card.name: card for card in found}
+        self._seen = {one.name: one.card for one in self.brought() if one.card}
+        return self._by_name | self._seen
 
     def card(self, name: str) -> ModelCard | None:
-        """By the name that a settled request has. Those of the presets are not looked for."""
+        """By the name in a settled request, as it was last seen: the line asks for each job."""
         if name == self.enlarging.name:
             return self.enlarging
-        return self._by_name.get(name) or self.cards.get(name)
+        return self._by_name.get(name) or self._seen.get(name) or self.cards.get(name)
 
     def find(self, name: str) -> ModelCard:
         if not name:

@@ -158,8 +158,6 @@ def add(repo: str, name: str, catalog: Catalog, models: Path, token: str | None 
             "repo": repo,
             "revision": found.sha or "main",
             **({"variant": pipeline.variant} if pipeline.variant else {}),
-            "steps": base.steps,
-            "guidance": base.guidance,
             "licence": str(told.get("license_name") or told.get("license") or UNSTATED),
             "homepage": f"https://huggingface.co/{repo}",
         },

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     presets: Path = Field(ROOT / "presets", description="Folder of model cards, looks and sizes.")
     models: Path | None = Field(
         None,
-        description="Folder of model folders by card name; default: models in the data folder.",
+        description="Folder of models, loras and upscalers; default: models in the data folder.",
     )
     database: str = Field(
         "", description="SQLAlchemy URL; empty: SQLite in the data folder. PostgreSQL works too."

@@ -48,13 +48,21 @@ def load_parts(
             ).eval()
             if hasattr(part, "tie_weights"):
                 part.tie_weights()
-            whole = not any(tensor.is_meta for tensor in part.parameters())
+            loaded[name] = part
         except NotImplementedError:  # what has no numbers cannot be converted
-            whole = False
-        if not whole:
-            raise PaintError(
-                "model_invalid",
-                f"model: {card.title} cannot be loaded. {file}: it lacks tensors of its {name}.",
-            )
-        loaded[name] = part
+            raise _gaps(card, file, name) from None
+        refuse_gaps(card, file, name, part)
     return loaded
+
+
+def refuse_gaps(card: ModelCard, where: Path, name: str, part: Any) -> None:
+    """What was not among the tensors has no numbers yet."""
+    if isinstance(part, torch.nn.Module) and any(value.is_meta for value in part.parameters()):
+        raise _gaps(card, where, name)
+
+
+def _gaps(card: ModelCard, where: Path, name: str) -> PaintError:
+    return PaintError(
+        "model_invalid",
+        f"model: {card.title} cannot be loaded. {where}: it lacks tensors of its {name}.",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from studio.catalog import ModelCard
-from studio.engine.parts import load_parts
+from studio.engine.parts import load_parts, refuse_gaps
 from studio.engine.plan import Plan
 from studio.engine.weights import LOCAL
 from studio.hashes import variant
@@ -38,6 +38,8 @@ def load(
         **more,
         **LOCAL,
     )
+    for name, part in pipeline.components.items():
+        refuse_gaps(card, folder, name, part)
     pipeline.set_progress_bar_config(disable=True)
     if plan.tiling:
         pipeline.vae.enable_tiling()

@@ -4,13 +4,14 @@ A PyTorch file is a pickle, which may name any function to be run. This one know
 runs none of them; whatever else a file asks for ends the reading. No number of a tensor is read.
 """
 
-import json
 import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from studio.formats.safetensors import read_header
 
 LONGEST = 16 * 2**20  # bytes of a table; the longest seen are a tenth of it
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
@@ -22,7 +23,8 @@ def table(file: Path) -> tuple[Shapes, dict[str, str]]:
     """The shapes by name, and what the file says of itself; `ValueError` says what is wrong."""
     if file.suffix.lower() in PICKLED:
         return _pickled(file), {}
-    return _safe(file)
+    header = read_header(file)
+    return header.shapes, header.says
 
 
 def inmost(held: Any) -> Any:
@@ -32,26 +34,6 @@ def inmost(held: Any) -> Any:
             if isinstance(held.get(name), Mapping):
                 return held[name]
     return held
-
-
-def _safe(file: Path) -> tuple[Shapes, dict[str, str]]:
-    size = file.stat().st_size
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        if size < 8 or length > min(size - 8, LONGEST):
-            raise ValueError("it is no safetensors file, or cut short")
-        text = opened.read(length)
-    try:
-        tensors = json.loads(text)
-        says = tensors.pop("__metadata__", None) or {}
-        shapes = {name: tuple(map(int, one["shape"])) for name, one in tensors.items()}
-        end = max((int(one["data_offsets"][1]) for one in tensors.values()), default=0)
-        says = {name: value for name, value in says.items() if isinstance(value, str)}
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise ValueError("it is no safetensors file") from None
-    if end > size - 8 - length:
-        raise ValueError("it is cut short; fetch it again")
-    return shapes, says
 
 
 def _pickled(file: Path) -> Shapes:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio import hub
-from studio.catalog import ModelCard
+from studio.catalog import Brought, ModelCard
 from studio.errors import DarkroomError
 from studio.jobs.fetching import Fetch
 from studio.jobs.seats import SlotView
@@ -81,13 +81,14 @@ def draw(studio: Studio, said: str = "") -> str:
         _section("On this machine", [_here(card, slots) for card in here]),
         _section("On their way", [_coming(card, fetches[card.name]) for card in coming]),
         _section("On the hub", [_there(card) for card in there if card not in coming]),
+        _section("Cannot be used", [_refused(one) for one in studio.catalog.brought()]),
         _section("Slots", [_slot(slot) for slot in slots]),
     ]
     return f"<div{' data-busy' if busy else ''}>{''.join(parts)}</div>"
 
 
 def _section(title: str, rows: Sequence[str]) -> str:
-    return f"<section><h2>{title}</h2>{''.join(rows)}</section>" if rows else ""
+    return f"<section><h2>{title}</h2>{''.join(rows)}</section>" if any(rows) else ""
 
 
 def _here(card: ModelCard, slots: Sequence[SlotView]) -> str:
@@ -126,6 +127,15 @@ def _row(card: ModelCard, line: Sequence[str], act: str, below: str = "") -> str
         f'<span class="mono">{escape(" · ".join(facts))}</span></p>'
         f'<p class="quiet">{escape(card.about)} {licence}</p>{below}</div>'
         f'<div class="acts">{act}</div></article>'
+    )
+
+
+def _refused(one: Brought) -> str:
+    if not one.refused:
+        return ""
+    return (
+        f'<article><div><p class="title">{escape(one.path.name)}</p>'
+        f'<p class="quiet">{escape(one.refused)}</p></div></article>'
     )
 
 

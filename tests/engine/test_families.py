@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 from sentencepiece import SentencePieceTrainer
 from transformers import T5Tokenizer
 
+from studio import pipelines
 from studio.catalog import Catalog, ModelCard
 from studio.engine import preview
+from studio.engine.family import FAMILIES
 from studio.engine.paint import Stopped, paint, paint_together
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
@@ -305,6 +308,15 @@ def test_references_are_read_in_their_order(atelier: Atelier) -> None:
     beside = {"images": [*large, PHOTO, MASK], "start_image": name_of(PHOTO), **MASKED}
     masked = [pixels(atelier.paint(**beside, references=some)) for some in ((), ids[:1])]
     assert not np.array_equal(*masked)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_each_family_is_known_by_its_pipeline(family: str) -> None:
+    module = import_module(f"studio.engine.families.{family}")
+    kind = getattr(module, FAMILIES[family])
+    pipeline = getattr(kind, "kind", StableDiffusionXLPipeline)
+    named = {name for name, known in pipelines.FAMILIES.items() if known == family}
+    assert named & {base.__name__ for base in pipeline.__mro__}
 
 
 def test_every_sampler_of_the_card_paints(atelier: Atelier) -> None:

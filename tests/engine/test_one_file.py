@@ -176,6 +176,17 @@ def test_what_a_file_lacks_is_said_or_comes_from_the_folder(
         paint(job(tmp_path, "gap"), residents, False, lambda word: None)
 
 
+def test_what_a_folder_lacks_is_said(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole / "sdxl", tmp_path / "sdxl"))
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    del tensors["conv_out.bias"]
+    save_file(tensors, file)
+    with pytest.raises(PaintError, match="sdxl: it lacks tensors of its unet") as error:
+        paint(job(tmp_path, "sdxl"), Residents("cpu", tmp_path, "fp32"), False, lambda word: None)
+    assert error.value.code == "model_invalid"
+
+
 def test_a_bad_file_is_named_and_the_next_picture_is_right(
     slot: Slot,
     models: Path,

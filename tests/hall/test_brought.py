@@ -105,6 +105,9 @@ def test_a_card_of_its_own_changes_that_of_a_model(catalog: Catalog, models: Pat
     assert (card.beside, card.repo) == ("sdxl", catalog.find("sdxl").repo)
     unfold(models / "cards", {"fast.toml": b"stepps = 6\n"})
     assert "fast.toml: stepps is not known here" in refusal(catalog, "fast")
+    unfold(models / "cards", {"fast.toml": b"steps = 6\n"})
+    settled = catalog.settle(read_request({"prompt": "a", "model": "fast"}))
+    assert settled.request.steps == 6  # not those that the base means by balanced
     (models / "cards" / "fast.toml").unlink()
     assert catalog.find("fast").steps == 30
 
@@ -190,7 +193,7 @@ def test_what_is_not_a_model_at_all_is_left_alone(catalog: Catalog, models: Path
     ("card", "why"),
     [
         ('base = "sdxk"', "base: the presets have no card 'sdxk'"),
-        ('base = "sdxl"', "repo is missing"),
+        ('base = "sdxl"', "it changes the model mine, which is not there"),
         ("steps = ", "Invalid value"),
         ('base = "sdxl"\nrepo = "a/b"\ndefault = true', "DARKROOM_DEFAULT_MODEL names"),
         ('base = "sdxl"\nrepo = "a/b"\nsteps = 0', "steps: 0 is too small; the least is 1"),

@@ -91,8 +91,8 @@ def test_what_is_no_network_is_listed_with_the_reason(catalog: Catalog, tmp_path
     (tmp_path / "upscalers").mkdir()
     (tmp_path / "upscalers" / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     found = {one.card.name: one for one in find_upscalers(catalog.upscalers, tmp_path)}
-    assert found["cut"].refused == "it is no safetensors file, or cut short"
-    with pytest.raises(Refused, match=r"cut\.safetensors cannot be used: it is no safetensors"):
+    assert found["cut"].refused == "it is cut short; fetch it again"
+    with pytest.raises(Refused, match=r"cut\.safetensors cannot be used: it is cut short"):
         choose("cut", "", 2, list(found.values()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -32,12 +33,14 @@ from studio.web.controls import (
     wish_of,
 )
 from studio.web.desk import Desk
+from studio.web.library import draw
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
 from studio.web.pictures import file_name
-from studio.web.rest import Rest
+from studio.web.rest import Rest, _models
 from studio.web.telling import tell_model
 from tests.conftest import OpenStudio
+from tests.hall.test_checkpoints import SDXL, write
 from tests.networks import compact
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "steps": 2}
@@ -303,3 +306,20 @@ def test_models_that_can_paint_now_come_first(tmp_path: Path) -> None:
     others = [title for title, _ in choices[2:]]
     assert all(title.endswith("(not on this machine)") for title in others)
     assert others == sorted(others, key=str.lower)
+
+
+def test_what_is_brought_is_offered_on_the_open_page_or_named_with_the_reason(
+    studio: Studio,
+) -> None:
+    page, models = Desk(studio), studio.settings.model_folder
+    models.mkdir(parents=True, exist_ok=True)
+    assert "mine" not in str(page.choose_model(None, "sdxl", None))
+    write(models / "mine.safetensors", SDXL)
+    (models / "<b>.safetensors").write_bytes(b"<html>")
+    opened: Any = SimpleNamespace(query_params={})
+    assert "('mine (not on this machine)', 'mine')" in str(page.attach(None, opened))
+    assert "models pull mine" in str(page.choose_model(None, "mine", None))
+    drawn = draw(studio)
+    assert "checkpoint of SDXL 1.0 in one file" in drawn
+    assert "&lt;b&gt;.safetensors" in drawn and "it is a web page, not weights" in drawn
+    assert [told["name"] for told in _models(studio)][-1:] == ["mine"]
