@@ -13,6 +13,7 @@ BENCHES = {
     "throughput": "the server with a full line against bare workers; waits at 70 % of that",
     "gpu": "full-size models with random weights on a card: seconds, memory, arithmetic",
     "eye": "how far pictures are apart that look the same, and those that do not",
+    "memory": "how each model would be placed on cards of 8 to 141 GB; nothing is loaded",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -53,14 +53,14 @@ def denoisers(tiny: bool) -> dict[str, Denoiser]:
     return {
         "sdxl": Denoiser(lambda: sdxl_unet(tiny), lambda d: _sdxl_given(tiny, 2, d), True),
         "flux-schnell": Denoiser(lambda: _flux(tiny), lambda d: _flux_given(tiny, side, d)),
-        "klein-4b": Denoiser(lambda: _klein(4, tiny), lambda d: _klein_given(4, tiny, side, 0, d)),
+        "klein-4b": Denoiser(lambda: klein(4, tiny), lambda d: _klein_given(4, tiny, side, 0, d)),
         "klein-4b, 1 reference": Denoiser(
-            lambda: _klein(4, tiny), lambda d: _klein_given(4, tiny, side, 1, d)
+            lambda: klein(4, tiny), lambda d: _klein_given(4, tiny, side, 1, d)
         ),
         "klein-4b, 4 references": Denoiser(
-            lambda: _klein(4, tiny), lambda d: _klein_given(4, tiny, side, 4, d)
+            lambda: klein(4, tiny), lambda d: _klein_given(4, tiny, side, 4, d)
         ),
-        "klein-9b": Denoiser(lambda: _klein(9, tiny), lambda d: _klein_given(9, tiny, side, 0, d)),
+        "klein-9b": Denoiser(lambda: klein(9, tiny), lambda d: _klein_given(9, tiny, side, 0, d)),
     }
 
 
@@ -164,7 +164,7 @@ def _flux_given(tiny: bool, side: int, device: str) -> Given:
 KLEIN = {4: (5, 20, 24, 7680), 9: (8, 24, 32, 12288)}  # double and single layers, heads, words
 
 
-def _klein(billions: int, tiny: bool) -> nn.Module:
+def klein(billions: int, tiny: bool) -> nn.Module:
     double, single, heads, words = KLEIN[billions]
     return Flux2Transformer2DModel(
         num_layers=1 if tiny else double,

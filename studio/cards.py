@@ -17,7 +17,7 @@ from studio.errors import CannotStart, field_sentence
 # What says which model it is, and no card takes over from another.
 ITS_OWN = {
     *("name", "title", "about", "aliases", "default", "licence", "homepage", "examples", "words"),
-    *("repo", "revision", "variant", "parts", "beside", "architecture"),
+    *("repo", "revision", "variant", "variants", "parts", "beside", "architecture"),
 }
 
 
@@ -51,6 +51,8 @@ def make_card(
     inherited = base.model_dump(exclude=ITS_OWN) if base else {}
     if "steps" in fields:
         inherited.pop("quality", None)  # that of the base says other steps
+    if "memory_gb" in fields:
+        inherited.pop("weights", None)  # they add up to another size
     own = {**fields, "sizes": sizes} if "sizes" in fields else fields
     try:
         return ModelCard.model_validate({**inherited, **own})

@@ -20,6 +20,7 @@ from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax
 from studio.looks import Look, dressed
 from studio.loras import Lora, check, taken, triggers_of
+from studio.precision import Stored, check_precision, settled_precision, stored_in
 from studio.request import MAX_SEED, ImageRequest, Part, Quality, Upscale, read_request
 from studio.starts import begin, shape
 from studio.upscalers import Upscaler, UpscalerCard, choose, say
@@ -38,7 +39,6 @@ NOT_YET = {
 }
 MAX_WEIGHTED = 100
 MAX_FINISHED = 8192  # pixels a side of an enlarged picture
-PAINTED_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Size(Part):
@@ -87,6 +87,7 @@ class ModelCard(Part):
     min_side: int = Field(ge=64)
     max_side: int = Field(le=4096)
     quality: dict[Quality, int] = Field(default_factory=dict)
+    variants: dict[Quality, str] = Field({}, description="Cards that paint a quality for it.")
     lora_base: str = Field("", description="What its LoRAs must state they were made for.")
     strength: float = Field(
         0.6, gt=0, le=1, description="How far from a start image if none says, without a mask."
@@ -98,9 +99,7 @@ class ModelCard(Part):
     gpus: int = Field(1, ge=1, le=8)
     tokens: int = Field(512, ge=1, description="How many its text encoder reads, if it ends there.")
     memory_gb: float = Field(gt=0, description="Weights and one picture, in bf16.")
-    turns_gb: float | None = Field(
-        None, gt=0, description="What of it must fit where its parts take turns; else 0.6 of it."
-    )
+    weights: dict[str, float] = Field({}, description="GB of each component, in bf16.")
     words: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...] = Field(
         (), strict=False, description="All the words it was taught; empty: no list is kept."
     )
@@ -118,7 +117,13 @@ class ModelCard(Part):
             raise ValueError("sizes: a card needs at least one.")
         if ("references" in self.can) != (self.max_references > 0):
             raise ValueError("max_references: it goes together with the ability references.")
+        if (weights := sum(self.weights.values())) >= self.memory_gb:
+            raise ValueError(f"weights: {weights:g} GB and a picture are more than memory_gb.")
         return self
+
+    @property
+    def stored(self) -> Stored:
+        return stored_in(part.file for part in self.parts.values())
 
     def sampler(self, name: str) -> Sampler:
         for sampler in self.samplers:
@@ -247,6 +252,7 @@ class Catalog:
                 f"enlarged_from: only the model {enlarging.NAME!r} enlarges alone. Leave it out.",
                 field="enlarged_from",
             )
+        check_precision(wish.precision, card.title, card.stored)
         width, height = _size(wish, card, inputs)
         steps = _steps(wish, card)
         start, warnings = begin(wish, card, inputs, (width, height), steps)
@@ -287,6 +293,7 @@ class Catalog:
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
             "steps": steps,
             "guidance": guidance,
+            "precision": settled_precision(wish.precision, wish.quality, card.stored),
             "upscale": times,
             "upscaler": upscaler,
             "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
@@ -321,12 +328,6 @@ def _refuse_what_is_not_built(wish: ImageRequest) -> None:
             raise Refused(
                 f"{field}: this version does not do {what} yet. Leave it out.", field=field
             )
-    if wish.precision not in PAINTED_PRECISIONS:
-        known = ", ".join(PAINTED_PRECISIONS)
-        raise Refused(
-            f"precision: this version does not paint in {wish.precision} yet. It has: {known}.",
-            field="precision",
-        )
 
 
 def _size(wish: ImageRequest, card: ModelCard, inputs: Mapping[str, Input]) -> tuple[int, int]:

@@ -28,6 +28,7 @@ def load_catalog(folder: Path, default: str = "", models: Path | None = None) ->
     looks = [_look(path) for path in sorted((folder / "looks").glob("*.toml"))]
     upscalers = [_upscaler(path) for path in sorted((folder / "upscalers").glob("*.toml"))]
     _refuse_doubles(cards)
+    _refuse_unknown_variants(cards)
     brought = ModelFolder(models, cards, shapes).look if models else tuple
     catalog = Catalog(cards, looks, upscalers, brought)
     try:
@@ -54,6 +55,16 @@ def _look(path: Path) -> Look:
     return Look(
         path.stem, fields.get("title", path.stem), fields["prompt"], fields.get("negative", "")
     )
+
+
+def _refuse_unknown_variants(cards: list[ModelCard]) -> None:
+    names = {card.name for card in cards}
+    for card in cards:
+        for quality, name in card.variants.items():
+            if name not in names:
+                raise CannotStart(
+                    f"models/{card.name}.toml: variants.{quality}: there is no card {name!r}."
+                )
 
 
 def _refuse_doubles(cards: list[ModelCard]) -> None:

@@ -17,7 +17,7 @@ OutputFormat = Literal["png", "jpeg", "webp"]
 Quality = Literal["draft", "balanced", "best"]
 Upscale = Literal[1, 2, 4]
 Fit = Literal["cover", "contain"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "fp8", "int8", "fp4"]
+Precision = Literal["auto", "full", "fp32", "bf16", "fp16", "fp8", "int8", "nf4", "fp4"]
 
 MAX_PROMPT = 32_768
 MAX_SEED = 2**32 - 1  # JavaScript keeps integers to 2^53; the old systems stopped at 2^32 - 1
@@ -123,7 +123,10 @@ class ImageRequest(Part):
     quality: Quality | None = Field(
         None, description="Speed or finish, as the card measures it; steps override it."
     )
-    precision: Precision = Field("auto", description="Number format of the weights.")
+    precision: Precision = Field(
+        "auto",
+        description="Number format of the weights; full: as made, never stored in fewer bits.",
+    )
     tags: tuple[Word, ...] = Field(
         (), max_length=32, strict=False, description="Your own words to find the picture by."
     )

@@ -73,10 +73,14 @@ class Settings(BaseSettings):
         description="Hugging Face token, for `app.py models pull` and `add`.",
         repr=False,
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+    precision: Literal["auto", "full", "fp32", "bf16", "fp16", "fp8", "int8", "nf4"] = Field(
         "auto",
         validation_alias=_also("PRECISION", "QUANTIZATION"),
         description="Number format when a request says auto; none means auto.",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the blocks of a model with its first picture: faster from then on.",
     )
     safety: Literal["auto", "off", "blur", "refuse"] = Field(
         "auto",

@@ -4,12 +4,15 @@ It looks and reports; what follows from it is decided in `plan`.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
+import psutil
 import torch
 
 from studio.engine.failures import PaintError
 
-GIB = 2**30
+GB = 10**9  # as files are measured, and cards of models
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,14 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """`cpu_bf16` names the instructions that make bf16 fast on the CPU, or is empty."""
+    """`cpu_bf16` names the instructions that make bf16 fast on the CPU, or is empty. `free_gb` is
+    of the machine's own memory."""
 
     gpus: tuple[Gpu, ...]
     mps: bool
     cpu: str
     cpu_bf16: str
+    free_gb: float
 
     @property
     def name(self) -> str:
@@ -58,13 +63,24 @@ def find_hardware(wanted: str) -> Hardware:
         raise PaintError("internal", f"device: there is no {wanted} here. There is: {there}.")
     cpu, cpu_bf16 = _cpu()
     gpus = tuple(_gpu(index) for index in chosen)
-    return Hardware(gpus, mps and wanted in ("auto", "mps"), cpu, cpu_bf16)
+    free_gb = psutil.virtual_memory().available / GB
+    return Hardware(gpus, mps and wanted in ("auto", "mps"), cpu, cpu_bf16, free_gb)
+
+
+def find_libraries() -> frozenset[str]:
+    """Those that store weights in fewer bits. Of what is called nunchaku only one paints."""
+    found = {name: find_spec(name) for name in ("torchao", "bitsandbytes", "gguf", "nunchaku")}
+    engine = found["nunchaku"]
+    places = (engine.submodule_search_locations or ()) if engine else ()
+    if not any((Path(place) / "models").is_dir() for place in places):
+        del found["nunchaku"]
+    return frozenset(name for name, spec in found.items() if spec)
 
 
 def _gpu(index: int) -> Gpu:
     about = torch.cuda.get_device_properties(index)
     free, _ = torch.cuda.mem_get_info(index)
-    return Gpu(index, about.name, (about.major, about.minor), about.total_memory / GIB, free / GIB)
+    return Gpu(index, about.name, (about.major, about.minor), about.total_memory / GB, free / GB)
 
 
 def _cpu() -> tuple[str, str]:

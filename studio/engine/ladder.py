@@ -10,6 +10,7 @@ import traceback
 from dataclasses import replace
 
 from studio.catalog import ModelCard
+from studio.engine.compiling import is_the_compilers
 from studio.engine.failures import is_out_of_memory
 from studio.engine.paint import Tell, paint
 from studio.engine.residents import Residents
@@ -36,6 +37,10 @@ class Ladder:
                     painted.timings["too_many"] = too_many
                 return painted
             except Exception as error:
+                if is_the_compilers(error):
+                    taken.append(self._uncompiled(message, error))
+                    tell(Loading(message.job, message.token, taken[-1]))
+                    continue
                 if not is_out_of_memory(error):
                     raise
                 self.falls += 1
@@ -54,6 +59,12 @@ class Ladder:
                 self.residents.free()
             taken.append(f"memory ran out, so {rung}")
             tell(Loading(message.job, message.token, taken[-1]))
+
+    def _uncompiled(self, message: Paint, error: Exception) -> str:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        log.warning("job %s: it could not be compiled: %s", message.job, why)
+        self.residents.stop_compiling()
+        return f"compiling failed ({type(error).__name__}), so it was painted without"
 
     def _lower(self, message: Paint) -> str | None:
         """By a cheaper plan from now on; in words which, or None at the bottom."""

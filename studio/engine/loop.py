@@ -58,7 +58,9 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
     about = f"{options.device}, threads: {torch.get_num_threads()}, torch {torch.__version__}"
     write_frame(outbox, Hello(os.getpid(), hardware.name, about, versions()))
     safety = read_safety(options.safety)
-    residents = Residents(options.device, options.models, options.precision, safety)
+    residents = Residents(
+        options.device, options.models, options.precision, safety, compiled=options.compile
+    )
     # Where pictures are checked, none is shown before it was.
     desk = Desk(residents, options.previews and safety is None)
     threading.Thread(target=_hear, args=(inbox, desk), name="hearing", daemon=True).start()

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from studio.engine.failures import PaintError, is_the_devices
+from studio.engine.quantise import in_full_width
 from studio.engine.weights import LOCAL, there
 from studio.hashes import file_hash
 from studio.request import LoraUse
@@ -62,7 +63,7 @@ class Loras:
         names = _checked(file)
         layers = sum(bool(_LAYER.search(name)) for name in names)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), in_full_width(self._pipeline):
                 warnings.simplefilter("ignore")  # what does not fit is counted below
                 self._pipeline.load_lora_weights(
                     file.parent, weight_name=file.name, adapter_name=adapter, **LOCAL

@@ -87,7 +87,7 @@ def paint_together(
     for job in jobs:
         job.progress(0, 0)  # nothing is done yet, but a cancel is heard here
         with _timed("encode", [job]):
-            job.prepare(painter, fingerprint, [*partial, *notes])
+            job.prepare(painter, fingerprint, [*partial, *painter.plan.warnings, *notes])
     for shots in _passes(jobs, first.at_once):
         _expose(painter, upscaler, checker, shots)
 
@@ -157,7 +157,8 @@ class _Job:
         if self.stopped or not self.request.steps_taken():
             return
         with suppress(Stopped):
-            conditions = painter.family.condition(self.request, self._breathe)
+            worn = fingerprint.get("loras")
+            conditions = painter.words(self.request, worn, self._breathe)
             if self.inputs.start:
                 self._breathe()
                 canvas = self.request.width or 0, self.request.height or 0

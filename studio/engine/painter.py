@@ -3,18 +3,21 @@
 How a job is painted with it is told in `paint`; which painters stay in memory, in `residents`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from studio.catalog import ModelCard
+from studio.engine.compiling import compile_blocks
 from studio.engine.family import find_family
-from studio.engine.fingerprint import fingerprint
+from studio.engine.fingerprint import attention, fingerprint
 from studio.engine.loras import Loras
 from studio.engine.plan import Plan
+from studio.engine.recall import Recall
 from studio.engine.samplers import build_sampler
 from studio.hashes import content_hash
+from studio.request import ImageRequest
 
 
 class Painter:
@@ -25,13 +28,17 @@ class Painter:
         parts: Mapping[str, Path],
         plan: Plan,
         device_name: str,
+        *,
+        compiled: bool = False,
     ) -> None:
         self.card = card
         with ThreadPoolExecutor(1) as beside:  # its bytes are hashed while they are loaded
             known = beside.submit(content_hash, folder, card, parts)
             self.family = find_family(card)(folder, card, parts, plan)
             self._hash = known.result()
-        self.plan = plan
+        self.plan = compile_blocks(self.family.pipeline, plan) if compiled else plan
+        self._attention = attention(self.family.pipeline)
+        self._recall = Recall()
         self._device_name = device_name
         self.loras = Loras(self.family.pipeline, card.title)
         self._scheduler_config = self.family.pipeline.scheduler.config
@@ -40,4 +47,10 @@ class Painter:
         """Puts a fresh sampler into the pipeline; returns the fingerprint of what paints now."""
         scheduler = build_sampler(self.card.sampler(name), self._scheduler_config)
         self.family.pipeline.scheduler = scheduler
-        return fingerprint(self.plan, self._device_name, self._hash, scheduler)
+        return fingerprint(self.plan, self._device_name, self._hash, scheduler, self._attention)
+
+    def words(
+        self, request: ImageRequest, worn: Any, between: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Pipeline arguments that follow from the prompts, with these LoRAs on."""
+        return self._recall.words(request, worn, lambda: self.family.condition(request, between))

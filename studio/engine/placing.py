@@ -9,8 +9,10 @@ import torch
 from studio.catalog import ModelCard
 from studio.engine.parts import load_parts, refuse_gaps
 from studio.engine.plan import Plan
+from studio.engine.quantise import on_the_way, read_denoiser, store_in_fp8
 from studio.engine.weights import LOCAL
 from studio.hashes import variant
+from studio.weights import read_index
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -26,8 +28,12 @@ def load(
 ) -> Any:
     """`parts` are components that come out of files of their own; `whole` names those that are
     never taken apart layer by layer."""
-    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": DTYPES[plan.dtype]}
-    replaced = load_parts(folder, card, parts, dtypes)
+    dtype = DTYPES[plan.dtype]
+    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": dtype}
+    if plan.quant in ("gguf", "svdq"):
+        replaced = {name: read_denoiser(folder, file, plan, dtype) for name, file in parts.items()}
+    else:
+        replaced = load_parts(folder, card, parts, dtypes)
     if plan.spread:
         more["device_map"] = "balanced"
     pipeline = kind.from_pretrained(
@@ -35,12 +41,15 @@ def load(
         dtype=dtypes,
         variant=variant(folder, card),
         **replaced,
+        **on_the_way(list(read_index(folder) or ()), plan, dtype),
         **more,
         **LOCAL,
     )
     for name, part in pipeline.components.items():
         refuse_gaps(card, folder, name, part)
     pipeline.set_progress_bar_config(disable=True)
+    if plan.quant == "fp8":
+        store_in_fp8(pipeline, plan, dtype)  # before it goes to the card
     if plan.tiling:
         pipeline.vae.enable_tiling()
     if plan.offload == "model":

@@ -16,16 +16,17 @@ import torch
 from safetensors import SafetensorError
 
 from studio.catalog import ModelCard
-from studio.engine.device import GIB, Hardware, find_hardware
+from studio.engine.device import GB, Hardware, find_hardware, find_libraries
 from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.painter import Painter
-from studio.engine.plan import Plan, decide, lower
+from studio.engine.plan import Plan, comes_to_the_same, decide, lower
 from studio.engine.safety import Checker
 from studio.engine.upscale import Upscaler
 from studio.engine.weights import check_files, there
 from studio.errors import Refused
 from studio.hashes import file_hash, file_state
+from studio.request import Precision
 from studio.safety import Safety
 from studio.weights import EMBEDDED, find_part
 
@@ -37,15 +38,22 @@ class Key(NamedTuple):
 
     model: str
     folder: str
-    precision: str
+    precision: Precision
     file: tuple[int, int] | None = None
 
 
 class Residents:
-    """`precision` is painted in where a request says auto; `safety` is what checks pictures."""
+    """`precision` is painted in where a request says auto; `safety` is what checks pictures;
+    `compiled` says that what can be compiled shall be."""
 
     def __init__(
-        self, device: str, models: Path, precision: str, safety: Safety | None = None
+        self,
+        device: str,
+        models: Path,
+        precision: Precision,
+        safety: Safety | None = None,
+        *,
+        compiled: bool = False,
     ) -> None:
         self._device = device
         self._models = models
@@ -58,14 +66,21 @@ class Residents:
         self._safety = safety
         self._checker: Checker | None = None
         self._broken: dict[Key, tuple[object, str]] = {}  # what could not be loaded, and why
+        self._compiled = compiled
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
 
-    def key(self, card: ModelCard, folder: str, precision: str) -> Key:
+    def key(self, card: ModelCard, folder: str, precision: Precision) -> Key:
+        """One that is here answers for those that would come to the same."""
         precision = self._precision if precision == "auto" else precision
         files = [self._models / part.file for part in card.parts.values() if not part.repo]
-        return Key(card.name, folder, precision, file_state(files[0]) if files else None)
+        wanted = Key(card.name, folder, precision, file_state(files[0]) if files else None)
+        for held, painter in self._painters.items():
+            alike = held._replace(precision=precision) == wanted
+            if alike and comes_to_the_same(painter.plan, held.precision, precision):
+                return held
+        return wanted
 
     def get(self, card: ModelCard, key: Key) -> Painter:
         """The painter, loaded now if it is not here."""
@@ -110,6 +125,11 @@ class Residents:
         self._resting.pop(key, None)
         self.clear()
         return words
+
+    def stop_compiling(self) -> None:
+        """From now on all is painted as it was made."""
+        self._compiled = False
+        self.clear()
 
     def clear(self) -> None:
         self._painters.clear()
@@ -185,12 +205,11 @@ class Residents:
             raise PaintError("model_missing", str(error)) from error
 
     def _load(self, card: ModelCard, key: Key, folder: Path, parts: Mapping[str, Path]) -> Painter:
-        self.free()  # what torch keeps at hand would look as if it were taken
-        hardware = find_hardware(self._device)
         if key not in self._lowered:
-            self._plans[key] = decide(hardware, card, key.precision, torch.get_num_threads())
+            self._plans[key] = self._plan(card, key)
+        plan, name = self._plans[key], find_hardware(self._device).name
         try:
-            return Painter(card, folder, parts, self._plans[key], hardware.name)
+            return Painter(card, folder, parts, plan, name, compiled=self._compiled)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             if is_the_devices(error):
                 raise
@@ -199,6 +218,24 @@ class Residents:
                 "model_invalid",
                 f"model: the files of {card.title} in {folder} cannot be loaded: {why}",
             ) from error
+
+    def _plan(self, card: ModelCard, key: Key) -> Plan:
+        """What else lies here makes room rather than decide how a picture is painted."""
+        try:
+            plan = self._decide(card, key)
+        except PaintError as error:
+            if error.code != "oom" or not self._painters:
+                raise
+            plan = None
+        if plan is None or (self._painters and not plan.first):
+            self.clear()
+            plan = self._decide(card, key)
+        return plan
+
+    def _decide(self, card: ModelCard, key: Key) -> Plan:
+        self.free()  # what torch keeps at hand would look as if it were taken
+        hardware, threads = find_hardware(self._device), torch.get_num_threads()
+        return decide(hardware, card, key.precision, threads, find_libraries())
 
 
 def _files(folder: Path, parts: Mapping[str, Path]) -> list[tuple[Path, object]]:
@@ -209,4 +246,4 @@ def _files(folder: Path, parts: Mapping[str, Path]) -> list[tuple[Path, object]]
 
 def _spare_gb() -> float:
     memory = psutil.virtual_memory()
-    return float(memory.available - SPARED * memory.total) / GIB
+    return float(memory.available - SPARED * memory.total) / GB

@@ -42,10 +42,11 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:<number>")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--models", type=Path, required=True, help="folder of model folders")
-    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"))
+    parser.add_argument("--precision", default="auto", help="where a wish says auto")
     parser.add_argument(
         "--safety", default="", help="what checks pictures, in JSON; empty: nothing"
     )
+    parser.add_argument("--compile", action="store_true", help="the repeated blocks of a model")
     parser.add_argument("--previews", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args(arguments)
 

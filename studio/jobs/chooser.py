@@ -19,6 +19,7 @@ from studio.jobs.state import Decision, Need, Start, Waiting
 from studio.jobs.together import kind_of
 from studio.jobs.turns import Turns
 from studio.jobs.view import Live
+from studio.memory import needed_gb
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
@@ -213,9 +214,8 @@ class Chooser:
         one does alone what takes two small ones."""
         only = self._reserved.get(card.name)
         most = min(card.gpus, self._seats.widest or card.gpus)
-        fit = {
-            few: self._seats.at_once(few, card.memory_gb / few, only) for few in range(1, most + 1)
-        }
+        needed = needed_gb(card, self._settings.precision)
+        fit = {few: self._seats.at_once(few, needed / few, only) for few in range(1, most + 1)}
         width = max(fit, key=lambda few: (fit[few], -few)) if any(fit.values()) else most
         load = self._estimates.load_seconds(card.name) or LOAD_SECONDS + card.memory_gb
-        return Need(width, card.memory_gb / width, load, only)
+        return Need(width, needed / width, load, only)

@@ -23,6 +23,7 @@ from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.loras import find_loras
 from studio.request import ImageRequest, Priority, canonical
+from studio.routing import route
 from studio.settings import Settings
 from studio.store.rows import FINAL, Job, Place, Room
 from studio.store.store import Store
@@ -107,11 +108,15 @@ class Line:
     def look_over(self, wish: ImageRequest) -> Settled:
         """The same for a model that may be elsewhere: all else is refused that would be."""
         folder = self.settings.model_folder
+        wish, passed_on = route(wish, self.catalog, lambda card: not absent(card, folder))
         named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
         inputs = {name: self._look(field, name) for field, name in wish.pictures()}
         upscalers = find_upscalers(self.catalog.upscalers, folder)
         loras = find_loras(folder) if named else ()
-        return self.catalog.settle(wish, loras, inputs, upscalers)
+        settled = self.catalog.settle(wish, loras, inputs, upscalers)
+        if passed_on:
+            settled = replace(settled, warnings=(passed_on, *settled.warnings))
+        return settled
 
     def _look(self, field: str, content_hash: str) -> Input:
         try:

@@ -149,7 +149,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
     if any(weight != strength for weight in weights):
         own = ", ".join(f"{use['name']} {use['weight']:g}" for use in loras)
         missing.append(f"The LoRAs had weights that one control cannot show: {own}.")
-    if request["precision"] != "auto":
+    if request["precision"] != ("full" if request["quality"] == "best" else "auto"):
         missing.append(f"It was painted in {request['precision']}, which has no control.")
     values = {
         "prompt": wish["prompt"],

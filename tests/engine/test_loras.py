@@ -13,7 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from studio.engine.failures import PaintError
+from studio.engine.paint import paint
 from studio.engine.painter import Painter
+from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Paint, Painted
 from studio.request import read_request
@@ -227,3 +229,24 @@ def test_the_picture_says_what_it_wore(asked: Asked, do: Do) -> None:
     hashes = ", ".join(f"{one['name']}: {one['sha256'][:12]}" for one in worn)
     assert f'Lora hashes: "{hashes}"' in info["parameters"]
     assert info["parameters"].startswith(f"{SMALL['prompt']}\n")
+
+
+def test_a_lora_is_worn_by_a_model_stored_in_fp8_and_leaves_nothing_behind(
+    asked: Callable[..., Paint], models: Path, job: Job
+) -> None:
+    residents = Residents("cpu", models, "auto")
+
+    def done(message: Paint) -> Painted:
+        return paint(message, residents, False, lambda word: None)
+
+    bare = done(job(precision="fp8"))
+    worn = done(asked({"mine": peft()}, precision="fp8"))
+    assert worn.recipe["fingerprint"]["quant"] == "fp8"
+    assert differ(worn, bare) > 1
+    (painter,) = residents._painters.values()
+    layer = painter.family.pipeline.unet.get_submodule(next(iter(LAYERS)))
+    down, up = pairs()[next(iter(LAYERS))]
+    assert layer.base_layer.weight.dtype == torch.float8_e4m3fn
+    assert torch.equal(next(iter(layer.lora_A.values())).weight, down)  # nothing of it was rounded
+    assert torch.equal(next(iter(layer.lora_B.values())).weight, up)
+    assert np.array_equal(pixels(done(job(precision="fp8"))), pixels(bare))

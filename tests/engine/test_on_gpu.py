@@ -18,12 +18,20 @@ from starter import denoiser
 from starter.album import SHARD, Album
 from starter.evaluate import Easel
 from starter.train import OUT, words_of
+from studio.catalog import Catalog
+from studio.engine.device import find_libraries
 from studio.engine.ladder import Ladder
 from studio.engine.paint import paint, paint_together
+from studio.engine.painter import Painter
+from studio.engine.plan import Plan
 from studio.engine.residents import Residents
+from studio.engine.ways import Offload
 from studio.messages import Cancelled, Paint, Painted
+from studio.precision import Quant
+from studio.request import Precision
 from studio.settings import ROOT
 from tests.engine.conftest import NUMPY_COPY, Job
+from tests.engine.test_families import CARDS, Atelier
 from tests.engine.test_worker import Worker
 
 pytestmark = [
@@ -31,6 +39,13 @@ pytestmark = [
     NUMPY_COPY,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card here"),
 ]
+PLACES: tuple[tuple[Offload, Quant], ...] = (
+    ("none", "none"),
+    ("model", "none"),
+    ("sequential", "none"),
+    ("none", "fp8"),
+    ("model", "fp8"),
+)
 LARGE = {"width": 512, "height": 512, "steps": 2}
 
 
@@ -192,3 +207,77 @@ def test_the_trainer_learns_on_it(tmp_path: Path) -> None:
     )
     assert next(learned.parameters()).is_cuda
     assert all(torch.isfinite(weight).all() for weight in learned.parameters())
+
+
+FIRST = {module: card for card, module in reversed(CARDS.items())}
+
+
+@pytest.mark.parametrize("name", sorted(FIRST.values()))
+def test_every_family_takes_turns_is_cut_and_is_stored_in_fp8(
+    catalog: Catalog, tmp_path: Path, name: str
+) -> None:
+    """Each by hand, at tiny size; only what is stored in fewer bits may be another picture."""
+    atelier = Atelier(catalog.cards[name], tmp_path, CARDS[name])
+    key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
+    usual: np.ndarray | None = None  # type: ignore[type-arg]
+    for offload, quant in PLACES:
+        plan = Plan("cuda:0", "fp32", "fp32", offload, False, "by hand", quant=quant)
+        atelier.residents._painters[key] = Painter(atelier.card, atelier.folder, {}, plan, "a card")
+        painted = atelier.paint()
+        usual = pixels(painted) if usual is None else usual
+        far = np.abs(pixels(painted) - usual)
+        print(f"{name}, {offload}, {quant}: {far.max()} levels, {far.mean():.2f} in the mean")
+        assert painted.recipe["fingerprint"]["device"] == "cuda:0"
+        assert far.max() <= 1 if quant == "none" else far.mean() < 0.5 * usual.std()
+        atelier.residents.clear()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one card here")
+@pytest.mark.parametrize("name", sorted(FIRST.values()))
+def test_every_family_is_spread_over_two_cards(catalog: Catalog, tmp_path: Path, name: str) -> None:
+    atelier = Atelier(catalog.cards[name], tmp_path, CARDS[name])
+    key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
+    seen = []
+    for spread in (False, True):
+        plan = Plan("cuda:0", "fp32", "fp32", "none", False, "by hand", spread=spread)
+        atelier.residents._painters[key] = Painter(atelier.card, atelier.folder, {}, plan, "cards")
+        seen.append(pixels(atelier.paint()))
+        atelier.residents.clear()
+    assert np.abs(seen[0] - seen[1]).max() <= 1
+
+
+@pytest.mark.parametrize("precision", ["int8", "nf4"])
+def test_the_libraries_for_fewer_bits_do_what_they_say(
+    catalog: Catalog, tmp_path: Path, precision: Precision
+) -> None:
+    needed = {"int8": "torchao", "nf4": "bitsandbytes"}[precision]
+    if needed not in find_libraries():
+        pytest.skip(f"{needed} is not installed; requirements-gpu.txt has it")
+    atelier = Atelier(catalog.cards["flux-schnell"], tmp_path, CARDS["flux-schnell"])
+    residents = Residents("cuda", tmp_path, "auto")
+    usual = paint(atelier.job(), residents, False, lambda word: None)
+    painted = paint(atelier.job(precision=precision), residents, False, lambda word: None)
+    assert painted.recipe["fingerprint"]["quant"] == precision
+    far = np.abs(pixels(painted) - pixels(usual)).mean()
+    print(f"{precision}: {far:.2f} levels in the mean")
+    assert 0 < far < 0.5 * pixels(usual).std()
+
+
+def test_a_compiled_model_paints_nearly_the_same_and_says_so(models: Path, job: Job) -> None:
+    plain = done(job(**LARGE), Residents("cuda", models, "auto"))
+    compiled = done(job(**LARGE), Residents("cuda", models, "auto", compiled=True))
+    assert compiled.recipe["fingerprint"]["compiled"] is True
+    assert "its blocks are compiled" in compiled.recipe["fingerprint"]["plan"]
+    assert np.abs(pixels(compiled) - pixels(plain)).mean() < 5
+
+
+def test_words_that_were_read_once_are_read_no_more_and_paint_the_same(
+    card_residents: Residents, job: Job, models: Path
+) -> None:
+    first = done(job(), card_residents)
+    painter = next(iter(card_residents._painters.values()))
+    read: list[int] = []
+    painter.family.pipeline.text_encoder.register_forward_pre_hook(lambda *_: read.append(1))
+    again = done(job(), card_residents)
+    assert not read
+    assert apart(first, again) == 0

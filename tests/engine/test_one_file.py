@@ -34,7 +34,8 @@ from tests.hall.test_checkpoints import write
 from tests.spoilt import SPOILT
 
 pytestmark = [NUMPY_COPY, pytest.mark.filterwarnings("ignore::FutureWarning")]
-SMALL = {"min_side": 64, "sizes": {"square": {"width": 64, "height": 64}}, "memory_gb": 0.1}
+SMALL: dict[str, Any] = {"min_side": 64, "sizes": {"square": {"width": 64, "height": 64}}}
+SMALL |= {"memory_gb": 0.1, "weights": {}}
 
 
 def catalog_of(models: Path) -> Catalog:

@@ -8,15 +8,15 @@ from studio.engine.failures import PaintError
 from studio.engine.plan import decide, lower
 
 
-def cpu(bf16: str = "") -> Hardware:
-    return Hardware((), False, "Some CPU", bf16)
+def cpu(bf16: str = "", free: float = 64.0) -> Hardware:
+    return Hardware((), False, "Some CPU", bf16, free)
 
 
 def gpu(capability: tuple[int, int] = (9, 0), free: float = 24.0) -> Hardware:
-    return Hardware((Gpu(1, "Some GPU", capability, 24.0, free),), False, "Some CPU", "")
+    return Hardware((Gpu(1, "Some GPU", capability, 24.0, free),), False, "Some CPU", "", 64.0)
 
 
-MPS = Hardware((), True, "Some CPU", "")
+MPS = Hardware((), True, "Some CPU", "", 64.0)
 
 
 @pytest.fixture
@@ -65,6 +65,9 @@ def test_a_tiny_model_is_painted_exactly_on_a_cpu(card: ModelCard) -> None:
         (cpu("amx_bf16"), "fp16", "fp16 on a CPU"),
         (gpu((7, 5)), "bf16", "Some GPU has 7.5"),
         (MPS, "bf16", "Apple GPUs"),
+        (MPS, "fp8", "Apple GPUs"),
+        (cpu(), "nf4", "nf4 needs the library bitsandbytes"),
+        (gpu(), "int8", "torchao, which is not installed. Its command: pip install -r requirem"),
     ],
 )
 def test_what_the_hardware_does_badly_is_refused(
@@ -91,7 +94,7 @@ def test_a_cpu_never_paints_in_fp16(
         (24.0, "auto", "none"),
         (9.0, "auto", "none"),
         (8.0, "auto", "model"),
-        (5.0, "auto", "sequential"),
+        (4.0, "full", "sequential"),
         (17.0, "fp32", "model"),
     ],
 )
@@ -102,6 +105,7 @@ def test_what_does_not_fit_on_the_card_takes_turns(
     assert plan.offload == offload
     assert plan.tiling == (offload != "none")
     assert f"{free:.1f} GB free" in plan.reason
+    assert not plan.warnings  # it is the same picture
 
 
 def test_this_machine_is_found_and_another_is_not() -> None:
@@ -114,7 +118,7 @@ def test_this_machine_is_found_and_another_is_not() -> None:
 
 def several(*free: float) -> Hardware:
     cards = tuple(Gpu(n, "Some GPU", (9, 0), 24.0, gb) for n, gb in enumerate(free))
-    return Hardware(cards, False, "Some CPU", "")
+    return Hardware(cards, False, "Some CPU", "", 64.0)
 
 
 def test_a_model_too_large_for_one_card_is_spread_over_those_that_its_worker_has(
@@ -126,10 +130,10 @@ def test_a_model_too_large_for_one_card_is_spread_over_those_that_its_worker_has
     assert (plan.device, plan.offload) == ("cuda:0", "none")
     assert "36.0 GB needed, 46.0 GB free on 2: spread over them" in plan.reason
     assert not decide(several(40, 40), large, "auto", 4).spread
-    uneven = large.model_copy(update={"turns_gb": 26.0})  # no card holds its transformer
-    assert decide(several(23, 23), uneven, "auto", 4).offload == "sequential"
-    assert decide(several(23, 27), uneven, "auto", 4).spread
-    small = decide(several(10, 10), large, "auto", 4)
+    uneven = large.model_copy(update={"weights": {"transformer": 24.0, "text_encoder": 9.0}})
+    assert decide(several(23, 23), uneven, "full", 4).offload == "sequential"  # none holds that
+    assert decide(several(23, 27), uneven, "full", 4).spread
+    small = decide(several(10, 10), large, "full", 4)
     assert (small.spread, small.offload) == (False, "sequential")
     assert plan.tiling  # what is left of them is little
     turns = lower(plan)
@@ -138,9 +142,10 @@ def test_a_model_too_large_for_one_card_is_spread_over_those_that_its_worker_has
 
 
 def test_a_card_says_what_must_fit_where_its_parts_take_turns(card: ModelCard) -> None:
-    large = card.model_copy(update={"memory_gb": 36.0, "turns_gb": 26.0})
-    assert decide(gpu(free=25), large, "auto", 4).offload == "sequential"
-    assert decide(gpu(free=27), large, "auto", 4).offload == "model"
+    weights = {"transformer": 24.0, "text_encoder": 9.0, "vae": 1.0}
+    large = card.model_copy(update={"memory_gb": 36.0, "weights": weights})
+    assert decide(gpu(free=24.5), large, "full", 4).offload == "sequential"
+    assert decide(gpu(free=27), large, "full", 4).offload == "model"
     assert decide(gpu(free=53), large, "fp32", 4).offload == "model"
 
 

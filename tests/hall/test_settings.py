@@ -41,7 +41,7 @@ def test_our_own_name_wins_over_an_old_one_and_the_command_line_over_both(
 
 
 @pytest.mark.parametrize(
-    "given", [{"port": 99_999}, {"gpus": "first"}, {"precision": "fp8"}, {"colour": "red"}]
+    "given", [{"port": 99_999}, {"gpus": "first"}, {"precision": "fp4"}, {"colour": "red"}]
 )
 def test_a_bad_setting_stops_the_start_with_its_name(given: dict[str, object]) -> None:
     with pytest.raises(CannotStart, match=next(iter(given))):

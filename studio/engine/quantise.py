@@ -1,0 +1,105 @@
+"""Weights in fewer bits, as the plan says: stored in fp8, quantised while they are read, or as
+their makers did it.
+
+The libraries beside diffusers are imported here, and only where a plan wants them.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# ruff: noqa: PLC0415 - a library that is not installed must not be missed
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.hooks.layerwise_casting import apply_layerwise_casting
+from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
+
+from studio.engine.plan import Plan
+from studio.memory import DENOISERS
+from studio.weights import read_index
+
+FP8 = torch.float8_e4m3fn
+# Of an encoder: what may be a vocabulary by another name; what T5 asks for the format to compute
+# in; and the eyes of Qwen2.5-VL, which are asked for it first. Else a vocabulary is.
+KEPT = (r"lm_head$", r"\.wo$", r"\bvisual\b")
+
+
+def on_the_way(names: Sequence[str], plan: Plan, dtype: torch.dtype) -> dict[str, Any]:
+    """What `from_pretrained` is told, so that weights become fewer bits while they are read."""
+    if plan.quant not in ("int8", "nf4"):
+        return {}
+    parts = [name for name in names if name in DENOISERS]
+    if plan.encoders:
+        parts += [name for name in names if name.startswith("text_encoder")]
+    mapping = {name: _config(plan.quant, name in DENOISERS, dtype) for name in parts}
+    return {"quantization_config": PipelineQuantizationConfig(quant_mapping=mapping)}
+
+
+def _config(quant: str, denoiser: bool, dtype: torch.dtype) -> Any:
+    """diffusers and transformers have classes of their own for the same thing."""
+    kind: Any = diffusers if denoiser else transformers
+    if quant == "int8":
+        from torchao.quantization import Int8WeightOnlyConfig
+
+        return kind.TorchAoConfig(Int8WeightOnlyConfig())
+    return kind.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def store_in_fp8(pipeline: Any, plan: Plan, dtype: torch.dtype) -> None:
+    """Each layer's weights become `dtype` while it computes, and fp8 again."""
+    denoiser = getattr(pipeline, "transformer", None) or pipeline.unet
+    denoiser.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=dtype)
+    if plan.encoders:
+        for name in pipeline.components:
+            if name.startswith("text_encoder"):
+                store_encoder(getattr(pipeline, name), dtype)
+
+
+def store_encoder(encoder: torch.nn.Module, dtype: torch.dtype) -> None:
+    apply_layerwise_casting(encoder, FP8, dtype, KEPT, (torch.nn.Embedding,))
+
+
+@contextmanager
+def in_full_width(pipeline: Any) -> Iterator[None]:
+    """While LoRAs are put on, what is stored in fp8 looks as wide as it computes: peft gives each
+    the format of the weights it lies on, and most of a LoRA is too small for fp8."""
+    stored: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            weights = list(part.parameters())
+            wide = next((weight.dtype for weight in weights if weight.dtype != FP8), None)
+            stored += [(weight, weight.data) for weight in weights if weight.dtype == FP8]
+            for weight in weights:
+                if weight.dtype == FP8:
+                    shape, weight.data = weight.shape, weight.data.new_empty(1, dtype=wide)
+                    weight.data = weight.data.expand(shape)  # it takes no memory
+    try:
+        yield
+    finally:
+        for weight, data in stored:
+            weight.data = data
+
+
+def read_denoiser(folder: Path, file: Path, plan: Plan, dtype: torch.dtype) -> Any:
+    """A transformer that its makers stored in fewer bits, in the shape that the folder says."""
+    if plan.quant == "svdq":
+        from nunchaku import NunchakuFluxTransformer2dModel
+
+        return NunchakuFluxTransformer2dModel.from_pretrained(str(file), torch_dtype=dtype)
+    index = read_index(folder) or {}
+    return getattr(diffusers, index["transformer"][1]).from_single_file(
+        str(file),
+        config=str(folder),
+        subfolder="transformer",
+        torch_dtype=dtype,
+        local_files_only=True,
+        quantization_config=diffusers.GGUFQuantizationConfig(compute_dtype=dtype),
+    )

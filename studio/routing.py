@@ -1,0 +1,50 @@
+"""Which model paints a quality: a card may name a quicker or a finer relative for it.
+
+A wish is passed on only where it leaves to the card what the relative does its own way, and only to
+one that is on this machine and can do all that is wished for.
+"""
+
+from collections.abc import Callable
+
+from studio.catalog import Catalog, ModelCard
+from studio.request import ImageRequest, read_request
+
+
+def route(
+    wish: ImageRequest, catalog: Catalog, here: Callable[[ModelCard], bool]
+) -> tuple[ImageRequest, str]:
+    """The wish for the model that paints it, and in words who stepped in, if anybody did."""
+    card = catalog.find(wish.model)
+    name = card.variants.get(wish.quality) if wish.quality else None
+    relative = catalog.cards[name] if name else card
+    if relative is card or not (_leaves_it_to(card, wish) and _can(relative, wish, card)):
+        return wish, ""
+    if not here(relative):
+        return wish, ""
+    # A draft is what the quicker model does by itself, the best is the best of the finer one.
+    quality = wish.quality if wish.quality == "best" and "best" in relative.quality else None
+    own = {"steps": None, "guidance": None, "sampler": None, "quality": quality}
+    passed_on = read_request(wish.model_dump() | own | {"model": relative.name})
+    return passed_on, f"Quality {wish.quality} of {card.title} is painted by {relative.title}."
+
+
+def _leaves_it_to(card: ModelCard, wish: ImageRequest) -> bool:
+    """The page fills in what the card says; that is as good as nothing said."""
+    usual = {
+        "steps": card.quality.get(wish.quality or "balanced", card.steps),
+        "guidance": card.guidance,
+        "sampler": card.samplers[0].name,
+    }
+    return all(getattr(wish, field) in (None, value) for field, value in usual.items())
+
+
+def _can(relative: ModelCard, wish: ImageRequest, card: ModelCard) -> bool:
+    if wish.width and wish.height and relative.size_objection(wish.width, wish.height):
+        return False
+    if wish.aspect and relative.sizes.get(wish.aspect) != card.sizes.get(wish.aspect):
+        return False
+    lost = card.can - relative.can - {"guidance"}
+    if "negative" in lost and not wish.negative_prompt:
+        lost -= {"negative"}
+    wears = wish.loras or "<lora:" in wish.prompt.lower()
+    return not lost and (relative.lora_base == card.lora_base or not wears)
