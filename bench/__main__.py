@@ -11,6 +11,7 @@ BENCHES = {
     "line": "submitting, claiming and finishing jobs while very many wait",
     "estimate": "forecasts of when a picture ends, against when it did",
     "throughput": "the server with a full line against bare workers; waits at 70 % of that",
+    "encode": "PNG, thumbnail and a large save against Pillow's own ways: speed, size, pixels",
     "gpu": "full-size models with random weights on a card: seconds, memory, arithmetic",
     "eye": "how far pictures are apart that look the same, and those that do not",
     "memory": "how each model would be placed on cards of 8 to 141 GB; nothing is loaded",

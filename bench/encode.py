@@ -1,7 +1,8 @@
 """From pixels to files: PNG and thumbnail as the studio writes them, against Pillow's own ways.
 
-On pictures that the starter paints now, and on textures like photographs: clouds of all sizes, soft
-as an autoencoder leaves them, and with a grain. Each way takes its turn; the pixels must come back.
+On pictures that the starter paints now, 512 x 512, and on textures like photographs, 1024 x 1024:
+clouds of all sizes, soft as an autoencoder leaves them, and with a grain. `png_speedup` is that of
+the latter, at its worst; `png_size_ratio` the worst of all. Each way takes its turn.
 """
 
 import argparse
@@ -24,7 +25,7 @@ SIDE, LARGE = 1024, 4096
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
 
 
 def main(asked: argparse.Namespace) -> int:
@@ -49,13 +50,13 @@ def measure(rounds: int) -> dict[str, float]:
         sizes = [sum(len(way(one)) for one in pictures) for way in (png, plain_png)]
         figures[f"{kind}_png_size_ratio"] = round(sizes[0] / sizes[1], 3)
         figures["png_identical"] *= all(map(_identical, pictures))
-    figures["png_speedup"] = min(figures[f"{kind}_png_speedup"] for kind in kinds)
+    figures["png_speedup"] = min(figures[f"{kind}_png_speedup"] for kind in ("soft", "grain"))
     figures["png_size_ratio"] = max(figures[f"{kind}_png_size_ratio"] for kind in kinds)
     ours, plain = _taken((thumbnail, plain_thumbnail), kinds["soft"], rounds)
     figures["thumbnail_ms"] = round(ours * 1000, 2)
     figures["thumbnail_speedup"] = round(plain / ours, 2)
     large = [kinds["soft"][0].resize((LARGE, LARGE), Image.Resampling.LANCZOS)]
-    ours, plain = _taken((_save, _plain_save), large, max(2, rounds // 3))
+    ours, plain = _taken((_save, _plain_save), large, 2)
     figures["save_4096_ms"] = round(ours * 1000)
     figures["save_4096_speedup"] = round(plain / ours, 2)
     return figures

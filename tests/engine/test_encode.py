@@ -2,14 +2,22 @@
 
 import io
 import json
+from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
 
+from studio.engine import paint
 from studio.engine.encode import encode, preview, thumbnail, to_image
+from studio.messages import Painted
 from studio.request import OutputFormat
+from tests.engine.conftest import NUMPY_COPY, Job
+
+pytestmark = NUMPY_COPY
+Do = Callable[..., Painted]
 
 PLAIN = "a café\nSteps: 3"
 WIDE = "a 猫 😀\nSteps: 3"
@@ -81,6 +89,26 @@ def test_a_thumbnail_fits_320_pixels_and_keeps_the_shape(
     assert small.format == "WEBP"
     assert small.size == thumb
     assert "exif" not in small.info
+
+
+def test_a_picture_is_encoded_once_and_has_one_thumbnail(
+    job: Job, do: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = Counter[str]()
+
+    def counted(name: str) -> None:
+        act = getattr(paint, name)
+
+        def count(*given: object) -> object:
+            done[name] += 1
+            return act(*given)
+
+        monkeypatch.setattr(paint, name, count)
+
+    counted("encode")
+    counted("thumbnail")
+    painted = do(job(count=2))
+    assert len(painted.pictures) == 2 and done == {"encode": 2, "thumbnail": 2}
 
 
 def test_a_preview_is_small() -> None:
