@@ -57,13 +57,17 @@ class Places:
     def able(self, model: str) -> Able:
         if model not in self._able:
             need = self._state.needs[model]
-            may = [gpu for gpu in self._state.gpus if self._may(gpu.name, need)]
-            large = [gpu for gpu in may if gpu.gb >= need.gb]
-            enough = _widest(large) >= need.gpus
-            gpus = large if enough else may
+            may: Sequence[Gpu] = self._state.gpus
+            if need.only is not None:
+                may = [gpu for gpu in may if gpu.name in need.only]
+            elif self._aside:
+                may = [gpu for gpu in may if gpu.name not in self._aside]
+            gpus: Sequence[Gpu] = [gpu for gpu in may if gpu.gb >= need.gb]
+            widest = _widest(gpus)
+            if not (enough := widest >= need.gpus):
+                gpus, widest = may, _widest(may)
             names = frozenset(gpu.name for gpu in gpus)
-            able = Able(gpus, names, _widest(gpus), enough, len(gpus) == len(may))
-            self._able[model] = able
+            self._able[model] = Able(gpus, names, widest, enough, len(gpus) == len(may))
         return self._able[model]
 
     def take(self, job: Waiting, place: Place) -> None:
@@ -101,12 +105,9 @@ class Places:
         for name in resident.gpus:
             self._on_gpu.setdefault(name, []).append(resident)
 
-    def _may(self, name: str, need: Need) -> bool:
-        return name in need.only if need.only is not None else name not in self._aside
-
     def _search(self, job: Waiting) -> Place | None:
         need, able = self._state.needs[job.model], self.able(job.model)
-        open_to = {name for name in self.free if name in able.names}
+        open_to = self.free.keys() & able.names
         open_to = {name for name in open_to if self._in_time(job, need, name, False)}
         for name in self.free:
             for one in self._on_gpu.get(name, ()):
