@@ -18,6 +18,7 @@ from studio.jobs.studio import find_fleet
 from studio.loras import find_loras
 from studio.messages import Hello
 from studio.presets import load_catalog
+from studio.safety import safety_of
 from studio.settings import Settings
 from studio.store.store import Store
 from studio.upscalers import UpscalerCard, find_upscalers
@@ -50,7 +51,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     findings = [_python(), *_libraries(), _sqlite(), *_data(settings)]
     try:
-        findings += _models(settings)
+        findings += [*_models(settings), *_safety(settings)]
         findings += _slots(settings)
     except DarkroomError as error:
         findings.append(Finding("presets", str(error), good=False))
@@ -140,6 +141,11 @@ def _loras(settings: Settings) -> list[Finding]:
     here = ", ".join(lora.name for lora in loras if not lora.refused) or "none"
     broken = [f"{lora.file}: {lora.refused}" for lora in loras if lora.refused]
     return [Finding("loras", here), *(Finding("loras", said, note=True) for said in broken)]
+
+
+def _safety(settings: Settings) -> list[Finding]:
+    safety = safety_of(settings)
+    return [Finding("safety", f"{safety.mode}, by {safety.title}")] if safety else []
 
 
 def _slots(settings: Settings) -> list[Finding]:

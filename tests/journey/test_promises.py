@@ -154,6 +154,7 @@ def test_paint_without_a_server_gives_a_file_that_knows_how_it_was_made(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # three starts
 def test_a_file_is_painted_again_without_a_server_and_compared(tmp_path: Path) -> None:
     def run(*words: str, data: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "app.py"), *words, "--data", str(tmp_path / data)]
