@@ -89,7 +89,7 @@ class Comparison:
 
 def distance(one: bytes, other: bytes) -> Distance | None:
     """None between pictures of two sizes."""
-    first, second = _pixels(one), _pixels(other)
+    first, second = _pixels(one, other)
     if first.shape != second.shape:
         return None
     most, total, seen = 0, 0, 0.0
@@ -112,9 +112,11 @@ def changes(was: Recipe, now: Recipe, seeds: tuple[int, int]) -> tuple[Change, .
     return tuple(Change(name, before.get(name), after.get(name)) for name in names)
 
 
-def _pixels(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        return np.asarray(image.convert("RGB"))
+def _pixels(*files: bytes) -> list[NDArray[np.uint8]]:
+    """With their transparency, if one of them has any."""
+    images = [Image.open(io.BytesIO(data), formats=FORMATS) for data in files]
+    mode = "RGBA" if any(image.has_transparency_data for image in images) else "RGB"
+    return [np.asarray(image.convert(mode)) for image in images]
 
 
 def _seen(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -131,6 +133,9 @@ def _seen(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 def _patches(pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    if pixels.shape[-1] == 4:  # as it looks on grey
+        solid = pixels[..., 3:] / 255
+        pixels = (pixels[..., :3] * solid + 128 * (1 - solid)).round().astype(np.uint8)
     lab, sides = _lab(pixels), (LIGHT, COLOUR, COLOUR)
     return [_averaged(lab[..., axis], side) for axis, side in enumerate(sides)]
 

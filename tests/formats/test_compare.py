@@ -82,6 +82,18 @@ def test_a_patch_is_found_wherever_it_is() -> None:
     assert apart(corner).seen > compare.NOTICED
 
 
+def test_what_is_transparent_is_compared_too() -> None:
+    clear = np.dstack([grey(), np.full((100, 60), 255, np.uint8)])
+    assert distance(png(grey()), png(clear)) == Distance(0, 0.0, 0.0)
+    clear[:50, :, 3] = 0
+    clear[:50, :, :3] = 250
+    found = distance(png(grey()), png(clear))
+    assert found and found.most == 255 and found.seen < 0.5  # grey on grey
+    clear[:50, :, 3] = 128
+    found = distance(png(grey()), png(clear))
+    assert found and found.seen > compare.NOTICED
+
+
 def test_two_sizes_have_no_distance() -> None:
     assert distance(png(grey()), png(grey(width=61))) is None
 
