@@ -71,8 +71,10 @@ def paint(settings: Settings, asked: argparse.Namespace) -> int:
     from studio.request import read_request
 
     out = Path(asked.out)
-    wish = read_request(_wished(asked) | {"output_format": _kind(out)})
-    return _paint(settings, lambda studio: wish, out)
+    fields = _wished(asked) | {"output_format": _kind(out)}
+    fields |= {name: getattr(asked, name) for name in ("strength", "fit")}  # None is none given
+    read_request(fields | {"prompt": asked.prompt or "of a picture"})  # refused before it opens
+    return _paint(settings, lambda studio: read_request(fields | _handed_in(studio, asked)), out)
 
 
 def upscale(settings: Settings, asked: argparse.Namespace) -> int:
@@ -85,10 +87,8 @@ def upscale(settings: Settings, asked: argparse.Namespace) -> int:
         raise Refused(f"file: there is no {file}.", field="file")
 
     def wish(studio: "Studio") -> "ImageRequest":
-        kept, notes = studio.store.take(file.read_bytes(), "file")
-        for note in notes:
-            print(f"note: {note}", file=sys.stderr)
-        fields = {"model": NAME, "prompt": "", "start_image": kept.id, "upscale": asked.times}
+        kept = _taken(studio, file, "file")
+        fields = {"model": NAME, "prompt": "", "start_image": kept, "upscale": asked.times}
         return read_request(
             fields | {"upscaler": asked.upscaler or "", "output_format": _kind(out)}
         )
@@ -292,6 +292,23 @@ def _kind(out: Path) -> str:
     return FORMATS.get(out.suffix.lower(), out.suffix.lstrip(".").lower())
 
 
+def _handed_in(studio: "Studio", asked: argparse.Namespace) -> dict[str, object]:
+    """The files to paint from, as fields of a wish."""
+    files = {name: getattr(asked, name) for name in ("start_image", "mask")}
+    named: dict[str, object] = {
+        name: _taken(studio, file, name) for name, file in files.items() if file
+    }
+    references = [{"id": _taken(studio, file, "references")} for file in asked.reference]
+    return named | {"references": references}
+
+
+def _taken(studio: "Studio", file: Path, field: str) -> str:
+    kept, notes = studio.store.take(_read(file), field)
+    for note in notes:
+        print(f"note: {field}: {note}", file=sys.stderr)
+    return kept.id
+
+
 def _lora(text: str) -> dict[str, object]:
     """NAME or NAME:WEIGHT. What is no number is passed on: the request names its bounds."""
     name, _, weight = text.partition(":")
@@ -327,6 +344,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
     paints.add_argument("--out", default="picture.png", help="png, jpg or webp by its ending")
+    paints.add_argument("--start-image", type=Path, metavar="FILE", help="to begin from")
+    paints.add_argument("--mask", type=Path, metavar="FILE", help="white where it may change")
+    paints.add_argument("--reference", type=Path, metavar="FILE", action="append", default=[])
+    paints.add_argument("--fit", choices=("cover", "contain"))
+    paints.add_argument("--strength", type=float)
     paints.set_defaults(act=paint)
     tells = verbs.add_parser("truth", parents=[common], help="what a model makes of a prompt")
     tells.set_defaults(act=truth)

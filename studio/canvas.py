@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 
+from studio.errors import NotFound
 from studio.request import Fit
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WITH_ALPHA = (4, 6)  # colour types of PNG
 ALIKE = 0.01  # shapes that differ by less are the same to the eye
-HEAD = 26  # bytes of a PNG up to its colour type
+HEAD = 41  # bytes of a PNG up to the kind of its second chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Input:
 
 
 def read_head(content_hash: str, head: bytes) -> Input:
-    """Of a PNG that the studio wrote itself: its first bytes say how large it is."""
-    if len(head) < HEAD or not head.startswith(PNG):
-        raise ValueError(f"{content_hash} is no PNG")
+    """Of a PNG as the gate writes it, with nothing beside its pixels."""
+    if not head.startswith(PNG) or head[37:HEAD] != b"IDAT":
+        raise NotFound("That was handed in for something else than to paint from.")
     width, height, _, colours = struct.unpack_from(">IIBB", head, 16)
     return Input(content_hash, width, height, colours in WITH_ALPHA)
 

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import warnings
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ def clean(data: bytes, *, holes: bool = False) -> Clean:
         plain = _holes(plain)
     file = io.BytesIO()
     plain.info = {}
-    plain.save(file, "PNG", compress_level=3)  # the default takes three times as long for a tenth
+    plain.save(file, "PNG", compress_type=zlib.Z_RLE)  # half the time of level 3, and smaller
     return Clean(file.getvalue(), *plain.size, tuple(notes))
 
 

@@ -13,7 +13,7 @@ from studio.errors import Refused
 from studio.formats.picture import HOLES, Clean, Unfit, form_of
 from studio.settings import ROOT
 
-SECONDS = 60  # of the clock: the machine may be busy painting
+SECONDS = 120  # of the clock: the machine may be busy painting
 AT_ONCE = 2  # each may take a gigabyte
 NEEDED = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "PYTHONPATH")
 

@@ -8,6 +8,7 @@ import io
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from studio.errors import DarkroomError
+from studio.errors import DarkroomError, NotFound
 from studio.formats.read import own_recipe
 from studio.request import ImageRequest, canonical, read_request
 from studio.settings import Settings
@@ -62,6 +63,9 @@ def recover(settings: Settings) -> Recovery:
             if not pictures:
                 continue
             store.adopt(group[0].request, _wish(group[0]), pictures, group[0].at, NOTE)
+            for _, handed_in in group[0].request.pictures():
+                with suppress(NotFound):
+                    store.keep_input(store.input(handed_in))
             recovery.jobs += 1
             recovery.pictures += len(pictures)
     finally:

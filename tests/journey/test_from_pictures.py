@@ -2,6 +2,9 @@
 
 import base64
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from openai import OpenAI
 from PIL import Image, ImageDraw
 
+from bench.server import ROOT
 from tests.journey.conftest import Server
 from tests.journey.test_promises import finished, picture_of, submit
 
@@ -47,6 +51,30 @@ def test_a_part_is_painted_anew_over_a_kill_and_the_rest_stays_to_the_bit(server
     assert picture.shape == boat.shape == (512, 512, 3)  # enlarged, and put back as finely
     assert np.array_equal(picture[~free], boat[~free])
     assert np.abs(picture[free] - boat[free]).mean() > 15
+
+
+@pytest.mark.slow
+def test_the_command_line_paints_from_files(tmp_path: Path) -> None:
+    start, mask, out = (tmp_path / name for name in ("start.jpg", "mask.png", "out.png"))
+    drawing = Image.new("RGB", (128, 128), (120, 180, 240))
+    drawing.save(start, quality=95)
+    half = Image.new("L", (128, 128), 0)
+    half.paste(255, (0, 0, 64, 128))
+    half.save(mask)
+    command = [sys.executable, "app.py", "paint", "a red boat", "--data", tmp_path / "data"]
+    command += ["--model", "starter", "--steps", "2", "--upscale", "1", "--out", out]
+    command += ["--start-image", start, "--mask", mask, "--width", "192", "--height", "192"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    picture = seen(out.read_bytes())
+    assert picture.shape == (192, 192, 3)
+    assert np.abs(picture[:, 100:] - seen(start.read_bytes())[0, 0]).max() < 9
+    assert np.abs(picture[:, :90] - seen(start.read_bytes())[0, 0]).mean() > 9
+    spoilt = subprocess.run(
+        [*command[:3], "x", "--start-image", ROOT / "README.md"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert spoilt.returncode == 1
+    assert spoilt.stderr == "darkroom: start_image: it is no PNG, JPEG or WebP.\n"
 
 
 def test_the_official_client_edits_with_the_starter(server: Server) -> None:

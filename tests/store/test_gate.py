@@ -6,6 +6,7 @@ import random
 import psutil
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from studio.canvas import Input
 from studio.errors import NotFound, Refused
@@ -13,7 +14,7 @@ from studio.request import read_request
 from studio.settings import Settings
 from studio.store import gate
 from studio.store.store import Store
-from tests.formats.test_picture import COLOURED, UNFIT, clear_left, mutated, saved
+from tests.formats.test_picture import COLOURED, UNFIT, clear_left, drawn, mutated, saved
 from tests.store.conftest import OpenStore
 
 
@@ -57,6 +58,14 @@ def test_a_picture_that_is_not_there_is_not_found(store: Store) -> None:
         store.inputs(request)
 
 
+def test_what_passed_no_gate_is_nothing_to_paint_from(store: Store) -> None:
+    told = PngInfo()
+    told.add_text("parameters", "a red car")
+    for data in (saved(drawn(), pnginfo=told), COLOURED["jpeg"], b"text"):
+        with pytest.raises(NotFound, match="something else"):
+            store.look(store.keep_input(data))
+
+
 def test_a_reader_that_takes_too_long_is_ended(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +74,7 @@ def test_a_reader_that_takes_too_long_is_ended(
         store.take(COLOURED["png"], "image")
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_spoilt_bytes_take_no_memory_here_and_leave_no_process(store: Store, rounds: int) -> None:
     dice, me = random.Random(rounds), psutil.Process()
     store.take(COLOURED["png"], "image")

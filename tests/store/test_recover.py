@@ -13,13 +13,16 @@ from studio.catalog import Settled
 from studio.engine.encode import encode, thumbnail
 from studio.formats.metadata import recipe_text
 from studio.messages import Painted, Picture
+from studio.request import read_request
 from studio.settings import Settings
+from studio.store.backup import backup
 from studio.store.recover import recover
 from studio.store.rows import Job
 from studio.store.rows import Picture as Row
 from studio.store.store import Store
+from tests.formats.test_picture import drawn, saved
 from tests.store.conftest import OpenStore
-from tests.store.kit import submit, wish
+from tests.store.kit import CATALOG, submit, wish
 
 STARTED = 1_700_000_000
 
@@ -145,6 +148,24 @@ def test_every_picture_is_found_again_with_its_recipe_in_its_order(
     assert (jobs[-1].owner, len(store.pictures(job=jobs[-1].id))) == ("ann", 2)
     store.close()
     assert recover(settings).pictures == 0
+
+
+def test_what_a_picture_was_painted_from_is_known_again(
+    settings: Settings, open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store(settings)
+    start, _ = store.take(saved(drawn()), "image")
+    asked = {"prompt": "", "seed": 7, "start_image": start.id}
+    settled = CATALOG.settle(read_request(asked), (), {start.id: start})
+    claimed = store.claim(submit(store, settled)[0].id, "slot")
+    assert claimed
+    store.keep(claimed.id, painted(claimed))
+    store.close()
+    (settings.data / "darkroom.db").unlink()
+    assert recover(settings).pictures == 1
+    open_store(settings).close()
+    backup(settings, tmp_path / "copy")
+    assert (tmp_path / "copy" / "inputs" / start.id).is_file()
 
 
 def test_a_healthy_database_only_gains_what_it_did_not_know(
