@@ -12,7 +12,6 @@ import random
 import statistics
 import tempfile
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from PIL import Image
 
 from bench.report import report
 from bench.server import running
+from studio.engine.png import write_png
 from studio.formats.metadata import RECIPE
 
 REST_SECONDS = 0.4  # OpenMP's threads spin on for a while after each picture
@@ -105,9 +105,7 @@ def _paint(pipe: StableDiffusionXLPipeline, seed: int) -> bytes:
         guidance_scale=5.0,
         generator=torch.Generator("cpu").manual_seed(seed),
     ).images[0]
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_type=zlib.Z_RLE)
-    return file.getvalue()
+    return write_png(image, {})
 
 
 def _timed(act: Callable[[int], object], seed: int) -> tuple[float, object]:

@@ -261,6 +261,11 @@ def test_a_picture_is_enlarged_and_wears_a_lora(house: House, open_page: OpenPag
     expect(page.locator("#upscale label.selected")).to_contain_text("2×")
     expect(page.locator("#loras")).to_contain_text("Blue ink")
     expect(page.locator("#strength input[type=number]")).to_have_value("0.5")
+    page.locator("#live .acts button", has_text="Enlarge 4×").click()
+    expect(page.locator("#live .recipe summary")).to_contain_text("2048 × 2048")
+    expect(page.locator("#live .recipe summary")).to_contain_text("Enlarging")
+    page.locator("#live .acts button", has_text="Reuse").click()
+    expect(page.locator("#prompt textarea")).to_have_value("a kettle")
 
 
 def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
