@@ -210,8 +210,9 @@ def _words(chunk: Chunk, count: Callable[[list[str]], list[int]]) -> Iterator[tu
     """Each word with its length in tokens. One without any is left out: compel stumbles."""
     words = [Fragment(word, part.weight) for part in chunk for word in part.text.split()]
     if words:
-        lengths = count([word.text for word in words])
-        yield from (pair for pair in zip(words, lengths, strict=True) if pair[1])
+        once = list(dict.fromkeys(word.text for word in words))
+        lengths = dict(zip(once, count(once), strict=True))
+        yield from ((word, lengths[word.text]) for word in words if lengths[word.text])
 
 
 def _read(card: ModelCard, field: str, text: str, tokenizers: Tokenizers) -> Iterator[Reading]:

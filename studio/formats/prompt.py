@@ -126,14 +126,15 @@ def inert_syntax(text: str, *, weighting: bool) -> list[str]:
     plain = _ESCAPED.sub(" ", text)
     sentences = [sentence for pattern, sentence in _INERT if pattern.search(plain)]
     squares = _SQUARE.findall(plain)
+    painted = "painted as text, a little weaker" if weighting else "painted as plain text"
     if any(_NUMBER.fullmatch(inside.rpartition(":")[2]) for inside in squares if ":" in inside):
         sentences.append(
             "Schedules such as [from:to:when] are not done in this version; "
-            "they are painted as plain text."
+            f"what is in them is {painted}."
         )
     if any("|" in inside for inside in squares):
         sentences.append(
-            "Alternation such as [a|b] is not done in this version; it is painted as plain text."
+            f"Alternation such as [a|b] is not done in this version; what is in it is {painted}."
         )
     parts = _shares(text)
     if _CALLED.search(text) and not _CONJUNCTION.fullmatch(text):
