@@ -131,8 +131,8 @@ def input_routes(studio: Studio) -> list[Route]:
     @speaks(error_response)
     async def look(request: Request) -> Response:
         """A picture that was handed in, as it was kept."""
-        path = await asyncio.to_thread(studio.store.input_file, request.path_params["id"])
-        answer = FileResponse(path, media_type="image/png")
+        kept = await asyncio.to_thread(studio.store.look, request.path_params["id"])
+        answer = FileResponse(studio.store.input_file(kept.id), media_type="image/png")
         answer.headers["Cache-Control"] = FOREVER
         return answer
 

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from studio.request import Precision
 from studio.settings import ROOT
 from tests.engine.conftest import NUMPY_COPY, Job
 from tests.engine.test_families import CARDS, Atelier
+from tests.engine.test_redraw import HALF, begun
 from tests.engine.test_worker import Worker
 
 pytestmark = [
@@ -125,9 +127,12 @@ def test_a_lora_leaves_nothing_behind() -> None:
     assert np.array_equal(np.asarray(easel.paint(**wish)), before)
 
 
-def test_parts_that_take_turns_paint_the_same_picture(card_residents: Residents, job: Job) -> None:
+@pytest.mark.parametrize("start", [{}, begun(mask=HALF)], ids=["words", "a picture"])
+def test_parts_that_take_turns_paint_the_same_picture(
+    card_residents: Residents, job: Job, start: dict[str, Any]
+) -> None:
     """Down the ladder by hand: tiles, then by parts, then layer by layer."""
-    wish = job(precision="fp32", width=128, height=128)
+    wish = job(precision="fp32", width=128, height=128, **start)
     usual = done(wish, card_residents)
     key = next(iter(card_residents._painters))
     seen = []
