@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import dispatch_model
 
 from studio.catalog import ModelCard
 from studio.engine.parts import load_parts, refuse_gaps
@@ -58,8 +59,9 @@ def load(
         pipeline._exclude_from_cpu_offload = list(whole)
         pipeline.enable_sequential_cpu_offload(device=plan.device)
     elif plan.spread:
-        for name, part in replaced.items():  # the others were loaded to where they belong
-            part.to(pipeline.hf_device_map[name])
+        for name, part in replaced.items():  # as diffusers does with those that it loads itself
+            place, skipped = {"": pipeline.hf_device_map[name]}, getattr(part, "_skip_keys", None)
+            dispatch_model(part, place, skip_keys=skipped, force_hooks=True)
     else:
         pipeline.to(plan.device)
     return pipeline

@@ -16,6 +16,8 @@ from studio.errors import DarkroomError, Refused
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.weights import absent, find_weights
+from tests.hall.test_checkpoints import SDXL as IN_ONE_FILE
+from tests.hall.test_checkpoints import without, write
 from tests.played_hub import SHA, Hub, Repo, played
 from tests.spoilt import file_of
 
@@ -122,6 +124,23 @@ def test_a_part_that_comes_from_elsewhere_is_not_fetched_twice(stage: Stage) -> 
     assert "unet/model.fp16.safetensors" not in came
     assert "is not whole" in absent(stage.catalog.find("sdxl"), stage.models)
     assert stage.pull("sdxl") == {"unet/model.fp16.safetensors"}
+
+
+def test_a_checkpoint_is_brought_what_its_file_lacks_and_no_more(stage: Stage) -> None:
+    stage.models.mkdir()
+    write(stage.models / "mine.safetensors", IN_ONE_FILE)
+    card = stage.catalog.find("mine")
+    assert "models pull mine" in absent(card, stage.models)
+    words = {"model_index.json", "tokenizer/vocab.json", "unet/config.json", "vae/config.json"}
+    assert stage.pull("mine") == words
+    assert absent(card, stage.models) == ""
+    with pytest.raises(Refused, match="mine is here; nothing has to be fetched"):
+        stage.pull("mine")
+    assert "is not whole" in absent(stage.catalog.find("sdxl"), stage.models)
+    write(stage.models / "bare.safetensors", without(IN_ONE_FILE, "first_stage_model"))
+    assert stage.pull("bare") == {"vae/model.fp16.safetensors"}
+    disk.remove(card, list(stage.catalog.cards.values()), stage.models)
+    assert absent(stage.catalog.find("bare"), stage.models) == ""
 
 
 def test_how_much_will_come_is_known_before(stage: Stage) -> None:
