@@ -27,7 +27,7 @@ STRANGE = {
         (".ckpt", ".pt", ".pth", ".bin"),
         "it is pickled, which could run code; convert it to safetensors",
     ),
-    ".gguf": "GGUF is not read here; fetch it as safetensors",
+    ".gguf": "it is one part of a model; a card in the folder `cards` may name it among its parts",
 }
 UNSTATED = "as its makers say"
 Fields = dict[str, Any]
@@ -59,7 +59,14 @@ class ModelFolder:
                 doubles.append(Brought(name, path, refused=one.refused or taken))
             else:
                 found[name] = one
-        return tuple(sorted((*found.values(), *doubles), key=lambda one: (one.name, one.path)))
+        cards = [one.card for one in found.values() if one.card]
+        parts = {part.file for card in cards for part in card.parts.values() if not part.repo}
+        listed = [
+            one
+            for one in (*found.values(), *doubles)
+            if one.card or one.path.name not in parts  # it is used all the same
+        ]
+        return tuple(sorted(listed, key=lambda one: (one.name, one.path)))
 
     def _seen(self, path: Path, name: str, written: Path | None) -> Brought:
         files = (path, path / INDEX, *([written] if written else ()))

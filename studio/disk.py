@@ -102,7 +102,7 @@ def _flaws(card: ModelCard, models: Path) -> list[str]:
     if card.repo.startswith(EMBEDDED):
         return []
     files = _files(card, models)
-    weights = [file for file in files if file.suffix == WEIGHTS] + sorted(parts)
+    weights = [file for file in (*files, *sorted(parts)) if file.suffix == WEIGHTS]
     return [
         *lacking(folder, card),
         *_missing_shards(files),

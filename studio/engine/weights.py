@@ -11,7 +11,7 @@ from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
 from studio.formats.safetensors import read_header
 from studio.hashes import loaded_files
-from studio.pipelines import INDEX
+from studio.pipelines import INDEX, WEIGHTS
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
 
@@ -26,7 +26,8 @@ def check_files(folder: Path, card: ModelCard, parts: Mapping[str, Path]) -> Non
         )
     for _, file in loaded_files(folder, card, parts):
         try:
-            read_header(file)
+            if file.suffix == WEIGHTS:
+                read_header(file)
         except ValueError as error:
             raise PaintError(
                 "model_invalid", f"model: {card.title} cannot be loaded. {file}: {error}."

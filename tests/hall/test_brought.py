@@ -158,7 +158,23 @@ def test_what_is_no_model_is_named_and_read_again_when_it_changes(
     (models / "old.ckpt").write_bytes(b"PK\x03\x04")
     assert "it is pickled, which could run code" in refusal(catalog, "old.ckpt")
     (models / "q.gguf").write_bytes(b"GGUF")
-    assert "GGUF is not read here" in refusal(catalog, "q")
+    assert "it is one part of a model; a card" in refusal(catalog, "q")
+
+
+def test_a_card_may_be_made_of_parts(catalog: Catalog, models: Path) -> None:
+    (models / "q.gguf").write_bytes(b"GGUF")
+    assert [one.name for one in catalog.brought()] == ["q"]
+    card = b"""
+        base = "flux-dev"
+        repo = "black-forest-labs/FLUX.1-dev"
+        beside = "flux-dev"
+        parts = { transformer = { repo = "", file = "q.gguf" } }
+    """
+    unfold(models / "cards", {"small.toml": card})
+    assert [one.name for one in catalog.brought()] == ["small"]
+    unfold(models / "flux-dev", diffusers_folder("FluxPipeline", "vae"))
+    assert absent(catalog.find("small"), models) == ""
+    assert disk.survey([catalog.find("small")], models)[0].place == "in the model folder"
 
 
 def test_names_that_are_taken_or_none_are_said(catalog: Catalog, models: Path) -> None:
