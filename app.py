@@ -5,7 +5,7 @@ python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py upscale FILE | rerun FILE                  enlarge it; paint it again: the same?
 python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
 python app.py doctor | recover | backup FOLDER           what is wrong; the history again; a copy
-python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; check, remove
+python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; also loras
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.catalog import Catalog
 from studio.errors import DarkroomError, Refused, Unavailable
+from studio.loras import use_of
 from studio.safety import CheckerCard, checker_folder, load_checkers
 from studio.settings import Settings, load_settings
 
@@ -228,6 +229,13 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def loras(settings: Settings, asked: argparse.Namespace) -> int:
+    from studio.lora_hub import act
+
+    print(*act(asked.what, asked.names, settings, asked.name), sep="\n")
+    return 0
+
+
 def _painted(line: Any, job: Any) -> Any:
     """The view of the job once it is done. What is known of it before is said before."""
     for warning in job.warnings:
@@ -284,7 +292,7 @@ def _wished(asked: argparse.Namespace) -> dict[str, object]:
     names = ("negative_prompt", "model", "aspect", "width", "height", "seed", "steps", "guidance")
     names += ("sampler", "count", "look", "quality", "precision", "upscale", "upscaler")
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
-    return {"prompt": asked.prompt, "loras": [_lora(text) for text in asked.lora], **given}
+    return {"prompt": asked.prompt, "loras": [use_of(text) for text in asked.lora], **given}
 
 
 def _kind(out: Path) -> str:
@@ -309,15 +317,6 @@ def _taken(studio: "Studio", file: Path, field: str) -> str:
     return kept.id
 
 
-def _lora(text: str) -> dict[str, object]:
-    """NAME or NAME:WEIGHT. What is no number is passed on: the request names its bounds."""
-    name, _, weight = text.partition(":")
-    try:
-        return {"name": name, "weight": float(weight or 1)}
-    except ValueError:
-        return {"name": name, "weight": weight}
-
-
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     fields = Settings.model_fields
@@ -339,7 +338,7 @@ def _parser() -> argparse.ArgumentParser:
         act=serve, host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
     verbs = parser.add_subparsers(
-        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,models}"
+        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,models,loras}"
     )
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
@@ -372,13 +371,16 @@ def _parser() -> argparse.ArgumentParser:
     copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
     copy.add_argument("to", type=Path)
     copy.set_defaults(act=backup)
-    those = verbs.add_parser(
-        "models", parents=[common], help="list, add, pull, check or remove models"
-    )
+    those = verbs.add_parser("models", parents=[common], help="list, add, pull, check, remove")
     those.add_argument("what", choices=("list", "add", "pull", "check", "remove"))
     those.add_argument("names", nargs="*", help="of models; check: all here; add: OWNER/REPO")
     those.add_argument("--name", default="", help="how the model that is added is called")
     those.set_defaults(act=models)
+    worn = verbs.add_parser("loras", parents=[common], help="list, pull or remove LoRAs")
+    worn.add_argument("what", choices=("list", "pull", "remove"))
+    worn.add_argument("names", nargs="*", help="OWNER/REPO[/FILE][@REVISION], or one that is here")
+    worn.add_argument("--name", default="", help="how what is pulled is called here")
+    worn.set_defaults(act=loras)
     return parser
 
 

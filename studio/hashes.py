@@ -55,9 +55,23 @@ def file_state(file: Path) -> tuple[int, int] | None:
     return state.st_mtime_ns, state.st_size
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _file_hash(file: str, _changed: int, _size: int) -> str:
     with Path(file).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def tensor_hash(file: Path) -> str:
+    """SHA-256 of a safetensors file behind its header: what LoRAs are known by elsewhere, since
+    it stays the same when somebody changes what the file says of itself."""
+    state = file.stat()
+    return _tensor_hash(str(file), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _tensor_hash(file: str, _changed: int, _size: int) -> str:
+    with Path(file).open("rb") as opened:
+        opened.seek(8 + int.from_bytes(opened.read(8), "little"))
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 

@@ -58,7 +58,7 @@ def pull(card: ModelCard, models: Path, token: str | None = None) -> None:
     """Fetches what is missing, with a bar for each file."""
     if not from_hub(card) or (card.beside and not absent(card, models)):
         raise Refused(f"model: {card.title} is here; nothing has to be fetched.", field="model")
-    with _asking(card.repo, card.title, card.homepage):
+    with asking(card.repo, card.title, card.homepage):
         given = _given(card, token)
         folder = Path(snapshot_download(card.repo, allow_patterns=[INDEX], **given))
         allowed, ignored = wanted(card, read_index(folder) or {})
@@ -72,7 +72,7 @@ def pull(card: ModelCard, models: Path, token: str | None = None) -> None:
 
 def pull_checker(card: CheckerCard, models: Path, token: str | None = None) -> None:
     """The same for what checks pictures, whose files lie above all folders."""
-    with _asking(card.repo, card.title, card.homepage):
+    with asking(card.repo, card.title, card.homepage):
         snapshot_download(
             card.repo, revision=card.revision, allow_patterns=list(FILES), token=token
         )
@@ -125,7 +125,7 @@ def add(repo: str, name: str, catalog: Catalog, models: Path, token: str | None 
         )
     if any(name in (card.name, *card.aliases) for card in cards) or name in card_files(models):
         raise Refused(f"name: {name} is a model already; give another with --name.", field="name")
-    with _asking(repo, repo, ""):
+    with asking(repo, repo, ""):
         found = HfApi(token=token).model_info(repo, files_metadata=True)
         files = {one.rfilename: one.size or 0 for one in found.siblings or ()}
         if INDEX not in files:
@@ -178,7 +178,7 @@ def _offered(repo: str, revision: str | None, token: str | None) -> Sequence[Any
 
 
 @contextmanager
-def _asking(repo: str, title: str, homepage: str) -> Iterator[None]:
+def asking(repo: str, title: str, homepage: str) -> Iterator[None]:
     """What the hub answers instead, as a sentence."""
     try:
         yield

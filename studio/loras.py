@@ -1,8 +1,8 @@
 """The LoRAs of this machine, known by their headers alone, and whether a wish may use them.
 
 A LoRA is a safetensors file in `loras` of the model folder, or one that came along. No tensor is
-read here: which of its layers fit is seen when it is loaded. A file that cannot be used is listed
-with the reason.
+read here: which of its layers have a place is counted when it is loaded. A file that cannot be used
+is listed with the reason.
 """
 
 import os
@@ -17,36 +17,24 @@ from pydantic import ValidationError
 from studio.errors import Refused
 from studio.formats.prompt import take_loras
 from studio.formats.safetensors import Header, read_header
+from studio.lora_bases import bases_of, title_of
+from studio.lora_layers import PAINTER, Layer, layers_of
 from studio.request import LoraUse
 from studio.settings import ROOT
 from studio.vocabulary import words_of
 
 LONGEST_NAME = 64  # as in a request
 LONGEST_TEXT = 100  # of a title or a trigger that is shown
+MOST_RANK = 512
+MOST_BYTES = 4 * 2**30  # of one, and of all that are worn together
+GIB = 2**30
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
-
-# What the trainers of kohya call a base, by its beginning, and the word of ModelSpec for it.
-KOHYA = {
-    "sdxl": "stable-diffusion-xl-v1-base",
-    "sd_v1": "stable-diffusion-v1",
-    "sd_v2": "stable-diffusion-v2-768-v",
-    "flux1": "flux-1-dev",
-    "sd3": "stable-diffusion-v3-medium",
-}
-BASES = {
-    "stable-diffusion-xl-v1-base": "SDXL",
-    "stable-diffusion-v1": "Stable Diffusion 1",
-    "stable-diffusion-v2-768-v": "Stable Diffusion 2",
-    "stable-diffusion-v3-medium": "Stable Diffusion 3",
-    "flux-1-dev": "FLUX.1",
-    "flux-1-schnell": "FLUX.1",
-    "starter": "Darkroom Starter",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """`bases` are the models it states it was made for; `refused` is why it cannot be used."""
+    """`bases` are the models it may be for; `refused` is why it cannot be used. `layers` are
+    counted as the file has them, in the `parts` of a model that it changes."""
 
     name: str
     file: Path
@@ -55,7 +43,14 @@ class Lora:
     triggers: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     rank: int | None = None
+    layers: int = 0
+    parts: tuple[str, ...] = ()
     refused: str = ""
+
+    @property
+    def reads(self) -> bool:
+        """It changes text encoders."""
+        return any(part != PAINTER for part in self.parts)
 
     def fits(self, base: str) -> bool:
         """One that states no base may fit any; one for a base fits no other."""
@@ -117,11 +112,20 @@ def taken(prompt: str, uses: Sequence[LoraUse]) -> tuple[str, tuple[LoraUse, ...
     return prompt, worn, list(warnings.values())
 
 
+def use_of(text: str) -> dict[str, object]:
+    """NAME or NAME:WEIGHT. What is no number is passed on: the request names its bounds."""
+    name, _, weight = text.partition(":")
+    try:
+        return {"name": name, "weight": float(weight or 1)}
+    except ValueError:
+        return {"name": name, "weight": weight}
+
+
 def check(
     uses: Sequence[LoraUse], known: Sequence[Lora], title: str, base: str, prompt: str
 ) -> list[str]:
     """Refuses what a model of this title and base cannot use; says what will have no effect."""
-    warnings = []
+    warnings, together = [], 0
     names = [use.name for use in uses]
     for use in uses:
         if names.count(use.name) > 1:
@@ -129,7 +133,17 @@ def check(
         lora = _named(use.name, known)
         if not lora.fits(base):
             raise _refused(_wrong_base(lora, known, title, base))
-        if use.weight == 0:
+        together += lora.size if use.counts else 0
+        if together > MOST_BYTES:
+            raise _refused(
+                f"up to {use.name!r} they are {together / GIB:.1f} GiB together; the most is "
+                f"{MOST_BYTES / GIB:.0f}. Take one off."
+            )
+        if "text_encoder" in use.components and not lora.reads:
+            warnings.append(
+                f"The LoRA {use.name!r} changes no text encoder; its weight there has no effect."
+            )
+        if not use.counts:
             warnings.append(f"The LoRA {use.name!r} has weight 0 and has no effect.")
         elif lora.triggers and not spoken(lora, prompt):
             calls = " or ".join(repr(word) for word in lora.triggers)
@@ -170,10 +184,10 @@ def _named(name: str, known: Sequence[Lora]) -> Lora:
 
 
 def _wrong_base(lora: Lora, known: Sequence[Lora], title: str, base: str) -> str:
-    made, wanted = (BASES.get(name, name) for name in (lora.bases[0], base))
+    made = " or ".join(title_of(name) for name in lora.bases)
     others = [repr(other.name) for other in known if other.fits(base)]
     hint = f"Pick {' or '.join(others[:3])}, or take it off." if others else "Take it off."
-    return f"{lora.name!r} was made for {made}; {title} takes those for {wanted}. {hint}"
+    return f"{lora.name!r} was made for {made}; {title} takes those for {title_of(base)}. {hint}"
 
 
 def _refused(sentence: str) -> Refused:
@@ -210,32 +224,46 @@ def _read(path: Path, _changed: int, size: int) -> Lora:
             raise ValueError("it is pickled, which could run code; convert it to safetensors")
         if len(path.stem) > LONGEST_NAME:
             raise ValueError(f"its name is longer than {LONGEST_NAME} characters; rename it")
-        header = read_header(path)
-        if not any("lora" in name for name in header.shapes):
-            raise ValueError("it holds no LoRA layers")
-        return _described(lora, header)
+        if size > MOST_BYTES:
+            most = f"{MOST_BYTES / GIB:.0f}"
+            raise ValueError(f"it has {size / GIB:.1f} GiB; the most for a LoRA is {most}")
+        return _described(lora, read_header(path))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         return replace(lora, refused=why or "it cannot be read")
 
 
 def _described(lora: Lora, header: Header) -> Lora:
-    says = header.says
+    says, layers = header.says, layers_of(header.shapes)
+    for layer in layers:
+        if min(len(header.shapes[half]) for half in (layer.down, layer.up)) < 2:
+            raise ValueError(f"its layer {layer.place} is no matrix")
     phrase = says.get("modelspec.trigger_phrase", "")
     triggers = (text.strip()[:LONGEST_TEXT] for text in phrase.split(","))
-    kohya = says.get("ss_base_model_version", "")
-    known = next((base for start, base in KOHYA.items() if kohya.startswith(start)), kohya)
-    stated = (says.get("darkroom.base"), says.get("modelspec.architecture", "").split("/")[0])
-    bases = dict.fromkeys(base[:LONGEST_TEXT] for base in (*stated, known) if base)
-    ranks = {
-        shape[0]
-        for name, shape in header.shapes.items()
-        if shape and ("lora_A" in name or "down.weight" in name)
-    }
+    rank = max(header.shapes[layer.down][0] for layer in layers)
+    if rank > MOST_RANK:
+        raise ValueError(f"its rank is {rank}; the most is {MOST_RANK}")
     return replace(
         lora,
         title=(says.get("modelspec.title") or lora.title)[:LONGEST_TEXT],
         triggers=tuple(dict.fromkeys(text for text in triggers if words_of(text))),
-        bases=tuple(bases),
-        rank=max(ranks, default=None),
+        bases=_bases(header, layers),
+        rank=rank,
+        layers=len(layers),
+        parts=tuple(dict.fromkeys(layer.part for layer in layers)),
     )
+
+
+def _bases(header: Header, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Ours say which model they are for; of others the layers are asked too."""
+    if ours := header.says.get("darkroom.base", "")[:LONGEST_TEXT]:
+        return (ours,)
+    architecture = header.says.get("modelspec.architecture", "").partition("/")[0]
+    stated = (architecture, header.says.get("ss_base_model_version", ""))
+    shapes = header.shapes
+    painting = [
+        (layer.place, (shapes[layer.down][1], shapes[layer.up][0]))
+        for layer in layers
+        if layer.part == PAINTER
+    ]
+    return bases_of(painting, [word[:LONGEST_TEXT] for word in stated if word])

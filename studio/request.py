@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from studio.errors import Refused, field_sentence
 
 Priority = Literal["urgent", "high", "normal", "low"]
+Component = Literal["unet", "text_encoder"]
 OutputFormat = Literal["png", "jpeg", "webp"]
 Quality = Literal["draft", "balanced", "best"]
 Upscale = Literal[1, 2, 4]
@@ -37,6 +38,7 @@ def _sound_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_sound_text)]
 Word = Annotated[Text, Field(min_length=1, max_length=64)]
+Weight = Annotated[float, Field(ge=-10, le=10)]
 HASH = r"^[0-9a-f]{64}$"
 PICTURE = r"^[0-9a-f]{32}$"  # its id in the history
 ContentHash = Annotated[str, Field(pattern=HASH)]
@@ -49,8 +51,23 @@ class Part(BaseModel):
 
 
 class LoraUse(Part):
+    """`unet` is the network that paints, also where it is a transformer; `text_encoder` is all that
+    read the prompt."""
+
     name: Word = Field(description="Name of the LoRA, as the studio lists it.")
-    weight: float = Field(1.0, ge=-10, le=10, description="1 is as trained, 0 is off.")
+    weight: Weight = Field(1.0, description="1 is as trained, 0 is off.")
+    components: dict[Component, Weight] = Field(
+        default_factory=dict,
+        description="Weights of unet and text_encoder, where one shall have another.",
+    )
+
+    def weight_of(self, *, reading: bool) -> float:
+        """In the text encoders, or in the network that paints."""
+        return self.components.get("text_encoder" if reading else "unet", self.weight)
+
+    @property
+    def counts(self) -> bool:
+        return any(self.weight_of(reading=reading) != 0 for reading in (True, False))
 
 
 class InputPicture(Part):

@@ -21,7 +21,6 @@ from studio.engine.encode import encode, thumbnail, to_image
 from studio.engine.failures import PaintError
 from studio.engine.fingerprint import basics
 from studio.engine.inputs import Inputs
-from studio.engine.loras import marks
 from studio.engine.painter import Painter
 from studio.engine.preview import Previews
 from studio.engine.reading import in_short, readings, unread
@@ -82,7 +81,7 @@ def paint_together(
     fingerprint = painter.take_sampler(jobs[0].request.sampler or "")
     fingerprint |= upscaler.marks if upscaler else {}
     fingerprint |= checker.marks if checker else {}
-    if used := marks(jobs[0].request.loras, first.loras):
+    if used := painter.loras.marks(jobs[0].request.loras, first.loras):
         fingerprint["loras"] = used
     for job in jobs:
         job.progress(0, 0)  # nothing is done yet, but a cancel is heard here

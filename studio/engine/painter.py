@@ -13,6 +13,7 @@ from studio.engine.compiling import compile_blocks
 from studio.engine.family import find_family
 from studio.engine.fingerprint import attention, fingerprint
 from studio.engine.loras import Loras
+from studio.engine.placing import DTYPES
 from studio.engine.plan import Plan
 from studio.engine.recall import Recall
 from studio.engine.samplers import build_sampler
@@ -40,7 +41,7 @@ class Painter:
         self._attention = attention(self.family.pipeline)
         self._recall = Recall()
         self._device_name = device_name
-        self.loras = Loras(self.family.pipeline, card.title)
+        self.loras = Loras(self.family.pipeline, card.title, DTYPES[plan.dtype])
         self._scheduler_config = self.family.pipeline.scheduler.config
 
     def take_sampler(self, name: str) -> dict[str, Any]:

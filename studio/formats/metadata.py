@@ -58,7 +58,7 @@ def parameters_text(
 
 
 def _lora_hashes(loras: Sequence[Mapping[str, Any]]) -> str | None:
-    return ", ".join(f"{lora['name']}: {lora['sha256'][:12]}" for lora in loras) or None
+    return ", ".join(f"{lora['name']}: {lora['autov3']}" for lora in loras) or None
 
 
 def recipe_text(recipe: dict[str, Any]) -> str:

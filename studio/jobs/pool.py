@@ -179,7 +179,7 @@ class Pool:
                 self.feed.tell(job.id, Live(doing=what))
             case Progress():
                 seat.due = now + self.settings.step_seconds
-                seat.holds(job.model)
+                seat.holds(job.model, job)
                 self.feed.tell(job.id, progressed(message, self.feed.live(job.id), job))
             case Painted() | Failed() | Cancelled():
                 self._end(seat, job, message)
@@ -196,7 +196,7 @@ class Pool:
                 if self.store.keep(job.id, last) is None:
                     log.warning("job %s was no longer this slot's; its result is dropped", job.id)
                 seat.painted += len(last.pictures)
-                seat.holds(job.model)
+                seat.holds(job.model, job)
                 self._chooser.learn(job, last.timings)
             case Failed():
                 log.warning("job %s failed (%s): %s", job.id, last.code, last.detail)

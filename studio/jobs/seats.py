@@ -15,6 +15,7 @@ from studio.jobs.cluster import Cluster
 from studio.jobs.slot import Gone, Slot
 from studio.jobs.state import Gpu, Resident
 from studio.messages import Cancelled, Failed, Painted
+from studio.request import LoraUse
 from studio.store.rows import Job
 
 SOON = 0.5  # seconds: what is overdue may end at any moment
@@ -43,6 +44,7 @@ class Seat:
     life: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
+    wears: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the LoRAs on each of these
     painted: int = 0
     starts: int = 0
     due: float = 0.0
@@ -68,10 +70,16 @@ class Seat:
         too_many = len(self.deaths) - MANY
         return in_a_row if too_many < 0 else min(LONGEST_REST, FIRST_REST * 2**too_many)
 
-    def holds(self, model: str) -> None:
+    def holds(self, model: str, job: Job | None = None) -> None:
+        """It is the last one used: for this job, with its LoRAs, or not yet for any."""
         if model in self.loaded:
             self.loaded.remove(model)
+        else:
+            self.wears.pop(model, None)
         self.loaded.append(model)
+        if job:
+            uses = map(LoraUse.model_validate, job.request["loras"])
+            self.wears[model] = tuple(use.name for use in uses if use.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class SlotView:
     pid: int | None
     reason: str
     at_once: str
+    loras: tuple[str, ...] = ()  # that the model has on
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +233,7 @@ class Seats:
                 seat.slot.pid(),
                 seat.reason,
                 seat.at_once,
+                seat.wears.get(seat.loaded[-1], ()) if seat.loaded else (),
             )
             for seat in self
         ]

@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from studio.catalog import Catalog, ModelCard
-from studio.loras import find_loras
 from studio.request import ImageRequest
 from studio.store.rows import Job
 from studio.upscalers import UpscalerCard, find_upscalers
 from studio.web import sources
+from studio.web.wardrobe import ROWS, empty_rows, offers, rows_of, uses_of
 from studio.weights import absent
 
 # The order in which the page hands the values over, and takes them back.
@@ -35,21 +35,13 @@ NAMES = (
     "output_format",
     "upscale",
     "upscaler",
-    "loras",
-    "lora_strength",
+    *ROWS,
     "sources",
 )
-OURS = (
-    "fresh",
-    "look",
-    "loras",
-    "lora_strength",
-    "sources",
-)  # no fields of a wish, or not in this form
+OURS = ("fresh", "look", *ROWS, "sources")  # no fields of a wish, or not in this form
 NO_LOOK = ""
 MORE_THAN_ONE = 2  # choices: the best, and the only one
 BEST = ""  # of the upscalers: what the model's card says, or else the first
-STRENGTHS = (0.0, 2.0)  # of the page; a program may go further
 Values = Mapping[str, object]
 
 
@@ -76,8 +68,7 @@ def usual(card: ModelCard) -> dict[str, Any]:
         "sampler": card.samplers[0].name,
         "upscale": card.upscale,
         "upscaler": BEST,
-        "loras": [],
-        "lora_strength": 1,
+        **empty_rows(),
     }
 
 
@@ -88,9 +79,8 @@ def quality_of(card: ModelCard, steps: int) -> str | None:
 def dressed(card: ModelCard, values: Values, catalog: Catalog, model_folder: Path) -> list[object]:
     """One update for each of NAMES: what the card offers, with these values where given. Of the
     catalog all models are offered: one may have been brought since the page was built."""
-    loras = lora_choices(card, model_folder)
     enlarging = upscaler_choices(catalog.upscalers, model_folder)
-    offers: dict[str, dict[str, Any]] = {
+    offered: dict[str, dict[str, Any]] = {
         "negative_prompt": {"visible": "negative" in card.can},
         "model": {"choices": model_choices(list(catalog.cards.values()), model_folder)},
         "quality": {"choices": list(card.quality), "visible": bool(card.quality)},
@@ -100,12 +90,11 @@ def dressed(card: ModelCard, values: Values, catalog: Catalog, model_folder: Pat
         "sampler": {"choices": [sampler.name for sampler in card.samplers]},
         "upscale": {"visible": bool(enlarging)},
         "upscaler": {"choices": enlarging, "visible": len(enlarging) > MORE_THAN_ONE},
-        "loras": {"choices": loras, "visible": bool(loras)},
-        "lora_strength": {"visible": bool(loras)},
+        **offers(card, values, model_folder),
     }
     shown: list[object] = []
     for name in NAMES:
-        update = dict(offers.get(name, {}))
+        update = dict(offered.get(name, {}))
         if name in values:
             update["value"] = values[name]
         shown.append(gr.update(**update) if update else gr.skip())
@@ -123,9 +112,8 @@ def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
         del fields["guidance"]
     if not card.quality:
         del fields["quality"]
-    chosen, strength = values["loras"], values["lora_strength"]
-    if isinstance(chosen, list) and chosen:
-        fields["loras"] = [{"name": name, "weight": strength} for name in chosen]
+    if worn := uses_of(values):
+        fields["loras"] = worn
     if values["look"] != NO_LOOK:
         fields["look"] = values["look"]
     return fields | sources.fields(card, values["sources"])
@@ -144,11 +132,10 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
     if request["steps"] > card.max_steps:
         missing.append(f"{request['steps']} steps are more than {card.title} takes here.")
     loras = wish.get("loras") or ()  # those of tags are in the prompt
-    weights = [use["weight"] for use in loras] or [1]
-    strength = min(max(weights[0], STRENGTHS[0]), STRENGTHS[1])
-    if any(weight != strength for weight in weights):
-        own = ", ".join(f"{use['name']} {use['weight']:g}" for use in loras)
-        missing.append(f"The LoRAs had weights that one control cannot show: {own}.")
+    for use in loras:
+        if own := use.get("components"):
+            parts = ", ".join(f"{weight:g} in {part}" for part, weight in own.items())
+            missing.append(f"The LoRA {use['name']} had weights of its parts: {parts}.")
     if request["precision"] != ("full" if request["quality"] == "best" else "auto"):
         missing.append(f"It was painted in {request['precision']}, which has no control.")
     values = {
@@ -167,8 +154,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "output_format": request["output_format"],
         "upscale": request["upscale"],
         "upscaler": wish["upscaler"],
-        "loras": [use["name"] for use in loras],
-        "lora_strength": strength,
+        **rows_of(loras),
         "sources": sources.of_request(request),
     }
     return values, missing
@@ -180,20 +166,6 @@ def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[
     return [
         (f"{card.title} (not on this machine)" if missing[card.name] else card.title, card.name)
         for card in sorted(cards, key=lambda card: (missing[card.name], card.title.lower()))
-    ]
-
-
-def lora_choices(card: ModelCard, model_folder: Path) -> list[tuple[str, str]]:
-    """Those that fit, with the word that each listens to."""
-    if "loras" not in card.can:
-        return []
-    return [
-        (
-            f"{lora.title} (say: {' or '.join(lora.triggers)})" if lora.triggers else lora.title,
-            lora.name,
-        )
-        for lora in find_loras(model_folder)
-        if lora.fits(card.lora_base)
     ]
 
 

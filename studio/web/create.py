@@ -13,16 +13,14 @@ from gradio.events import Dependency
 from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
 from studio.request import Upscale
-from studio.web import frame, sources, truth
+from studio.web import frame, sources, truth, wardrobe
 from studio.web.controls import (
     MORE_THAN_ONE,
     NAMES,
     NO_LOOK,
-    STRENGTHS,
     about,
     bounds,
     help_of,
-    lora_choices,
     model_choices,
     size_line,
     upscaler_choices,
@@ -46,10 +44,11 @@ CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (!button) return;
-  const { try: prompt, pause, times, ...acts } = button.dataset;
+  const { try: prompt, say, pause, times, ...acts } = button.dataset;
   for (const act of ['pick', 'reuse', 'begin', 'rerun', 'next', 'enlarge']) {
     if (acts[act] !== undefined) trigger(act, { id: acts[act], times: Number(times) });
   }
+  if (say !== undefined) trigger('say', { words: say });
   if (prompt !== undefined) trigger('example', { prompt });
   if (pause !== undefined) trigger('pause', { on: pause });
 });
@@ -75,7 +74,8 @@ watch('value', () => {
 """
 # Typing is followed a few times a second, not at every key; Gradio sends what stands there last.
 PAUSE = "(...given) => new Promise((go) => setTimeout(() => go(given), 250))"
-SPEAKS = ("prompt", "negative_prompt", "model", "look", "guidance", "loras", "lora_strength")
+WORDS = ("prompt", "negative_prompt", "model", "look", "guidance")
+SPEAKS = (*WORDS, *wardrobe.CHOSEN, *wardrobe.WEIGHTS)
 
 WATCHING = 32  # tabs that are shown previews at once; the others look again every second
 EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
@@ -175,6 +175,10 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
         trigger_mode="always_last",
         **LIGHT,
     )
+    worn = wardrobe.Wardrobe(desk.studio)
+    for row in wardrobe.CHOSEN:
+        when(parts[row].input, worn.choose, ("model", *wardrobe.ROWS), wardrobe.ROWS)
+    when(parts[wardrobe.LISTENING].say, worn.say, ["prompt"], ["prompt"])
     for part in ("aspect", "upscale"):
         when(parts[part].input, desk.choose_shape, ("model", "aspect", "upscale"), ["size"])
 
@@ -250,8 +254,9 @@ def _settings(studio: Studio) -> Parts:
     )
     with gr.Row(elem_id="seeds"):
         found |= _seeds()
+    found |= wardrobe.build(card, folder, CLICKS)
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        found |= _advanced(card) | _enlarging(card, catalog, folder) | _loras(card, folder)
+        found |= _advanced(card) | _enlarging(card, catalog, folder)
     return found
 
 
@@ -285,30 +290,6 @@ def _looks(catalog: Catalog) -> gr.Dropdown:
         visible=bool(catalog.looks),
         min_width=120,
     )
-
-
-def _loras(card: ModelCard, folder: Path) -> Parts:
-    choices = lora_choices(card, folder)
-    return {
-        "loras": gr.Dropdown(
-            choices,
-            value=[],
-            multiselect=True,
-            label="LoRAs",
-            elem_id="loras",
-            visible=bool(choices),
-        ),
-        "lora_strength": gr.Slider(
-            *STRENGTHS,
-            1,
-            step=0.05,
-            label="LoRA strength",
-            info="For all that are chosen. 1 is as trained.",
-            elem_id="strength",
-            buttons=[],
-            visible=bool(choices),
-        ),
-    }
 
 
 def _enlarging(card: ModelCard, catalog: Catalog, folder: Path) -> Parts:

@@ -3,7 +3,8 @@
 Pure: everything it says comes from the rows it is given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from studio.enlarging import alone
 from studio.jobs.view import View
@@ -80,6 +81,17 @@ def seconds(number: float) -> str:
     return f"{number:.0f} s" if number < 120 else f"{number / 60:.0f} min"
 
 
+def _worn(use: Mapping[str, Any], picture: Picture) -> str:
+    """`ink 0.8 (264 of 264 layers)`"""
+    own = use.get("components") or {}
+    words = f"{use['name']} {use['weight']:g}"
+    words += "".join(f", {weight:g} in {part}" for part, weight in own.items())
+    for mark in picture.recipe.get("fingerprint", {}).get("loras", ()):
+        if mark["name"] == use["name"] and "layers" in mark:
+            words += f" ({mark['fitting']} of {mark['layers']} layers)"
+    return words
+
+
 def _facts(job: Job, picture: Picture) -> dict[str, object]:
     """What painted the picture, in one flat list; the file itself holds the rest."""
     names = ENLARGED if alone(job.request) else RECIPE
@@ -91,8 +103,7 @@ def _facts(job: Job, picture: Picture) -> dict[str, object]:
     if job.wish["prompt"] != job.request["prompt"]:
         facts["you wrote"] = job.wish["prompt"]
     if job.request["loras"]:
-        uses = (f"{use['name']} {use['weight']:g}" for use in job.request["loras"])
-        facts["LoRAs"] = ", ".join(uses)
+        facts["LoRAs"] = ", ".join(_worn(use, picture) for use in job.request["loras"])
     if job.request["upscale"] != 1:
         facts["enlarged"] = f"{job.request['upscale']}×"
     facts |= {"seed": picture.seed, "size": f"{picture.width} × {picture.height}"}

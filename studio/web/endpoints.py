@@ -23,7 +23,7 @@ from studio.request import PICTURE
 from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
 from studio.web.quiet import cache_folder
-from studio.web.telling import Told, tell_job, tell_model, tell_picture
+from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
 from studio.web.waiting import give_up, painted
 
 BEAT_SECONDS = 1.0  # so soon a call is noticed whose caller went away
@@ -161,13 +161,17 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
         """Every model: what it can do, its sizes, and whether it is on this machine."""
         return [tell_model(studio, card) for card in studio.catalog.cards.values()]
 
+    def loras() -> list[Told]:
+        """Every LoRA on this machine: the models it fits, its words and hashes, or its problem."""
+        return tell_loras(studio)
+
     def history(limit: int = 50, before: str | None = None) -> list[Told]:
         """The newest pictures, at most 200. `before` is the id of the last one already seen."""
         with _spoken():
             pictures = studio.store.pictures(limit=max(1, min(limit, 200)), before=before or None)
             return [tell_picture(picture) for picture in pictures]
 
-    return job, cancel, rerun, models, history
+    return job, cancel, rerun, models, loras, history
 
 
 def _files(studio: Studio, view: View) -> tuple[list[Told], int]:

@@ -26,6 +26,7 @@ from studio.web.telling import (
     Told,
     tell_comparison,
     tell_job,
+    tell_loras,
     tell_model,
     tell_picture,
     tell_row,
@@ -63,6 +64,7 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/models/{name}/release", faced(here.release), methods=["POST"]),
         Route("/api/upscale", faced(here.upscale), methods=["POST"]),
         Route("/api/upscalers", faced(here.upscalers), methods=["GET"]),
+        Route("/api/loras", faced(here.loras), methods=["GET"]),
         Route("/api/health", faced(here.health), methods=["GET"]),
         Route("/api/ready", faced(here.ready), methods=["GET"]),
         Route(
@@ -224,6 +226,10 @@ class Rest:
     async def upscalers(self, request: Request) -> Response:
         """What can enlarge pictures, the best that is on this machine first."""
         return JSONResponse({"upscalers": await asyncio.to_thread(tell_upscalers, self.studio)})
+
+    async def loras(self, request: Request) -> Response:
+        """Every LoRA on this machine: the models it fits, its words and hashes, or its problem."""
+        return JSONResponse({"loras": await asyncio.to_thread(tell_loras, self.studio)})
 
     async def health(self, request: Request) -> Response:
         """That the studio answers, with its slots, its line and its models."""

@@ -5,8 +5,11 @@ from typing import Any
 
 from studio.catalog import ModelCard
 from studio.formats.compare import Comparison
+from studio.hashes import file_hash, tensor_hash
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.lora_bases import title_of
+from studio.lora_hub import source_of
 from studio.loras import Lora, find_loras
 from studio.store.rows import Job, Picture
 from studio.upscalers import find_upscalers
@@ -89,6 +92,7 @@ def tell_picture(picture: Picture) -> Told:
         "sha256": picture.sha256,
         "model": picture.model,
         "prompt": picture.prompt,
+        "loras": picture.recipe.get("fingerprint", {}).get("loras", []),
         "created_at": picture.created_at,
     }
 
@@ -128,8 +132,11 @@ def tell_lora(lora: Lora) -> Told:
         "name": lora.name,
         "title": lora.title,
         "trigger_words": list(lora.triggers),
+        "base": " or ".join(map(title_of, lora.bases)) or None,
         "bases": list(lora.bases),
         "rank": lora.rank,
+        "layers": lora.layers,
+        "parts": list(lora.parts),
         "bytes": lora.size,
     }
 
@@ -153,6 +160,25 @@ def tell_upscalers(studio: Studio) -> list[Told]:
     ]
 
 
+def tell_loras(studio: Studio) -> list[Told]:
+    """All of this machine. Their hashes are read from the files, once for each state of a file."""
+    cards = [card for card in studio.catalog.cards.values() if "loras" in card.can]
+    told = []
+    for lora in find_loras(studio.settings.model_folder):
+        source = source_of(lora.file)
+        models = [card.name for card in cards if lora.fits(card.lora_base)]
+        about: Told = {"models": models, "problem": lora.refused or None, "hashes": None}
+        if not lora.refused:
+            whole = file_hash(lora.file)
+            about["hashes"] = {
+                "sha256": whole,
+                "autov2": whole[:10],
+                "autov3": tensor_hash(lora.file)[:12],
+            }
+        told.append({**tell_lora(lora), **about, "source": source and asdict(source)})
+    return told
+
+
 def tell_slots(studio: Studio) -> list[Told]:
     return [
         {
@@ -166,6 +192,7 @@ def tell_slots(studio: Studio) -> list[Told]:
             "pid": slot.pid,
             "reason": slot.reason,
             "at_once": slot.at_once,
+            "loras": list(slot.loras),
         }
         for slot in studio.pool.views()
     ]

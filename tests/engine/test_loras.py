@@ -1,12 +1,16 @@
 """LoRAs on a real tiny SDXL: put on, weighed, counted, and taken off without a trace."""
 
+import gc
+import hashlib
 import io
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +21,8 @@ from studio.engine.paint import paint
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
+from studio.lora_hub import Source
+from studio.loras import MOST_RANK
 from studio.messages import Paint, Painted
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY, SMALL, Job
@@ -114,12 +120,89 @@ def test_it_paints_as_if_it_were_in_the_weights(
     assert np.abs(pixels(worn) - pixels(by_hand)).max() <= 1
 
 
-@pytest.mark.parametrize("layout", [old_diffusers, kohya])
+def makers() -> Tensors:
+    """As kohya's scripts call them: by the row of blocks that SDXL's makers count."""
+    names = {
+        "down_blocks_1_attentions_0": "input_blocks_3_1",
+        "mid_block_attentions_0": "middle_block_1",
+    }
+    found = kohya()
+    for ours, theirs in names.items():
+        found = {name.replace(ours, theirs): tensor for name, tensor in found.items()}
+    return found
+
+
+@pytest.mark.parametrize("layout", [old_diffusers, kohya, makers])
 def test_every_layout_paints_the_same(asked: Asked, do: Do, layout: Callable[[], Tensors]) -> None:
     first = do(asked({"ink": peft()}))
     other = do(asked({"other": layout()}))
-    assert np.abs(pixels(first) - pixels(other)).max() <= 1
+    assert np.array_equal(pixels(first), pixels(other))
     assert other.warnings == ()
+
+
+def test_diffusers_own_note_of_its_scale_is_honoured(asked: Asked, job: Job, do: Do) -> None:
+    message = asked({"ink": peft()})
+    half = do(asked({"half": peft()}, (0.5,)))
+    says = {"unet.lora_alpha": RANK / 2, "unet.r": RANK}
+    note = {"lora_adapter_metadata": json.dumps(says)}
+    save_file(peft(), Path(message.loras["ink"]), note)
+    assert np.abs(pixels(do(message)) - pixels(half)).max() <= 1
+    source = Source("a/b", "0" * 40, "adapter_model.safetensors", "", alpha=RANK / 2)
+    bare = {f"base_model.model.{name}": tensor for name, tensor in peft().items()}
+    message = asked({"from-peft": bare})
+    note_file = Path(message.loras["from-peft"]).with_suffix(".json")
+    note_file.write_text(json.dumps(asdict(source)))
+    assert np.abs(pixels(do(message)) - pixels(half)).max() <= 1
+
+
+def test_the_text_encoder_may_have_another_weight_than_the_painter(asked: Asked, do: Do) -> None:
+    encoder = {f"text_encoder_2.{ENCODER}.lora_A.weight": torch.randn(RANK, 32)}
+    encoder[f"text_encoder_2.{ENCODER}.lora_B.weight"] = torch.randn(32, RANK) * 5
+    both = peft() | encoder
+
+    def worn(**use: Any) -> Painted:
+        message = asked({"both": both})
+        uses = read_request({"prompt": "x", "loras": [{"name": "both", **use}]})
+        return do(replace(message, request=message.request | uses.model_dump(include={"loras"})))
+
+    alone = do(asked({"ink": peft()}))
+    assert np.array_equal(pixels(worn(components={"text_encoder": 0.0})), pixels(alone))
+    mixed = worn(weight=0.0, components={"unet": 1.0})
+    assert np.array_equal(pixels(mixed), pixels(alone))
+    assert mixed.recipe["fingerprint"]["loras"][0]["components"] == {"unet": 1.0}
+    assert differ(worn(), alone) > 0.1
+
+
+@pytest.mark.slow
+def test_a_hundred_switches_keep_no_memory(asked: Asked, do: Do, painter: Painter) -> None:
+    """Each file is of a megabyte: what stayed of one in ten would be seen."""
+    dice = torch.Generator().manual_seed(0)
+    unet = painter.family.pipeline.unet
+    names = [name for name, _ in unet.named_modules() if name.endswith("attn1.to_q")]
+    rank = 2**20 // sum(4 * sum(unet.get_submodule(name).weight.shape) for name in names)
+
+    def large() -> Tensors:
+        found = {}
+        for name in names:
+            high, wide = unet.get_submodule(name).weight.shape
+            found[f"unet.{name}.lora_A.weight"] = torch.randn(rank, wide, generator=dice) / rank
+            found[f"unet.{name}.lora_B.weight"] = torch.randn(high, rank, generator=dice) / rank
+        return found
+
+    process = psutil.Process()
+    messages = [asked({name: large()}, steps=1) for name in ("one", "two")]
+    worn = [(read_request(message.request).loras, message.loras) for message in messages]
+
+    def switch(times: int) -> int:
+        for turn in range(times):
+            painter.loras.wear(*worn[turn % 2])
+            if turn % 20 < 2:
+                do(messages[turn % 2])
+        gc.collect()
+        return int(process.memory_info().rss)
+
+    before = switch(20)
+    assert switch(100) - before < 10 * 2**20
 
 
 def test_the_next_picture_without_it_is_the_one_before_bit_by_bit(
@@ -170,19 +253,38 @@ def test_a_weight_of_zero_is_no_lora_at_all(asked: Asked, job: Job, do: Do) -> N
     assert "loras" not in painted.recipe["fingerprint"]
 
 
-def test_what_fits_in_part_is_counted_and_said(asked: Asked, do: Do) -> None:
-    stray = {"unet.down_blocks.7.conv.lora_A.weight": torch.randn(RANK, 8)}
-    stray["unet.down_blocks.7.conv.lora_B.weight"] = torch.randn(8, RANK)
+@pytest.mark.parametrize(
+    ("name", "sides", "why"),
+    [
+        ("down_blocks.7.conv", (8, 8), "down_blocks_7_conv is none of its layers"),
+        (
+            "mid_block.attentions.0.transformer_blocks.0.attn1.to_q",
+            (7, 64),
+            "mid_block_attentions_0_transformer_blocks_0_attn1_to_q there is 64 wide and 64 high, "
+            "here 7 and 64",
+        ),
+        (CONVOLUTION, (32, 32), "down_blocks_0_resnets_0_conv1 there looks at another number of"),
+    ],
+)
+def test_what_fits_in_part_is_counted_and_said(
+    asked: Asked, do: Do, name: str, sides: tuple[int, int], why: str
+) -> None:
+    stray = {f"unet.{name}.lora_A.weight": torch.randn(RANK, sides[0])}
+    stray[f"unet.{name}.lora_B.weight"] = torch.randn(sides[1], RANK)
     painted = do(asked({"ink": peft() | stray}))
-    sentence = (
-        "The LoRA 'ink' fits in part: 3 of its 4 layers have a place in Test pattern (untrained)."
+    (sentence,) = painted.warnings
+    assert sentence.startswith(
+        "The LoRA 'ink' fits in part: 3 of its 4 layers have a place in Test pattern (untrained); "
+        + why
     )
-    assert painted.warnings == (sentence,)
     assert sentence in painted.recipe["warnings"]
+    (mark,) = painted.recipe["fingerprint"]["loras"]
+    assert (mark["fitting"], mark["layers"]) == (3, 4)
     assert do(asked({"ink": peft() | stray})).warnings == (sentence,)  # also when it stayed on
+    assert np.array_equal(pixels(painted), pixels(do(asked({"ink": peft()}))))
 
 
-@pytest.mark.parametrize("damage", ["elsewhere", "shape", "kohya", "nan", "cut", "loha"])
+@pytest.mark.parametrize("damage", ["elsewhere", "kohya", "nan", "cut", "loha", "dora", "rank"])
 def test_what_does_not_fit_fails_by_the_name_of_its_file(
     asked: Asked, job: Job, do: Do, damage: str
 ) -> None:
@@ -190,8 +292,10 @@ def test_what_does_not_fit_fails_by_the_name_of_its_file(
     tensors = peft()
     if damage == "elsewhere":
         tensors = {f"transformer.{name}": tensor for name, tensor in tensors.items()}
-    elif damage == "shape":
-        tensors[f"unet.{DOWN}attn1.to_q.lora_A.weight"] = torch.zeros(RANK, 7)
+    elif damage == "rank":
+        tensors[f"unet.{DOWN}attn1.to_q.lora_A.weight"] = torch.zeros(MOST_RANK + 1, 48)
+    elif damage == "dora":
+        tensors[f"unet.{DOWN}attn1.to_q.dora_scale"] = torch.zeros(48)
     elif damage == "kohya":
         flat = "lora_unet_double_blocks_0_img_attn_proj"
         tensors = {f"{flat}.lora_down.weight": torch.zeros(RANK, 8)}
@@ -226,7 +330,10 @@ def test_the_picture_says_what_it_wore(asked: Asked, do: Do) -> None:
         ("ink", 0.8, 64),
         ("neon", 1.0, 64),
     ]
-    hashes = ", ".join(f"{one['name']}: {one['sha256'][:12]}" for one in worn)
+    content = Path(asked({"ink": peft()}).loras["ink"]).read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    assert worn[0]["autov3"] == hashlib.sha256(content[header:]).hexdigest()[:12]
+    hashes = ", ".join(f"{one['name']}: {one['autov3']}" for one in worn)
     assert f'Lora hashes: "{hashes}"' in info["parameters"]
     assert info["parameters"].startswith(f"{SMALL['prompt']}\n")
 

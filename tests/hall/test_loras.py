@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,23 @@ import pytest
 from studio.catalog import Catalog, Settled
 from studio.errors import Refused
 from studio.formats.safetensors import LONGEST
-from studio.loras import Lora, find_loras, lora_files, scan
+from studio.loras import (
+    MOST_BYTES,
+    MOST_RANK,
+    Lora,
+    find_loras,
+    lora_files,
+    scan,
+)
 from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import ROOT, Settings
 
-LAYER = {"unet.to_q.lora_A.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [0, 32]}}
+SDXL = ("stable-diffusion-xl-v1-base",)
+LAYER = {
+    "unet.to_q.lora_A.weight": {"dtype": "F32", "shape": [4, 1], "data_offsets": [0, 16]},
+    "unet.to_q.lora_B.weight": {"dtype": "F32", "shape": [1, 4], "data_offsets": [16, 32]},
+}
 
 
 def write(
@@ -46,28 +58,55 @@ def test_a_header_tells_title_words_base_and_rank(tmp_path: Path) -> None:
         file.stat().st_size,
         "Cross stitch",
         ("cross stitch", "stitched"),
-        ("starter", "darkroom-starter-v1"),
+        ("starter",),
         4,
+        1,
+        ("unet",),
     )
 
 
 @pytest.mark.parametrize(
     ("says", "bases"),
     [
-        ({"modelspec.architecture": "stable-diffusion-xl-v1-base/lora"}, "sdxl"),
-        ({"ss_base_model_version": "sdxl_base_v1-0"}, "sdxl"),
-        ({"ss_base_model_version": "sd_v1"}, "stable-diffusion-v1"),
-        ({"ss_base_model_version": "wan2"}, "wan2"),
-        ({}, None),
+        ({"modelspec.architecture": "stable-diffusion-xl-v1-base/lora"}, SDXL),
+        ({"ss_base_model_version": "sdxl_base_v1-0"}, SDXL),
+        ({"ss_base_model_version": "sd_v1"}, ("stable-diffusion-v1",)),
+        ({"modelspec.architecture": "flux-1-schnell/lora"}, ("flux-1",)),
+        ({"ss_base_model_version": "black-forest-labs/FLUX.1-dev"}, ("flux-1",)),
+        ({"ss_base_model_version": "flux2_klein_9b"}, ("flux-2-klein-9b",)),
+        ({"ss_base_model_version": "qwen_image"}, ("qwen-image",)),
+        ({"ss_base_model_version": "zimage_turbo"}, ("z-image",)),
+        ({"ss_base_model_version": "wan2"}, ("wan2",)),
+        ({}, ()),
     ],
 )
 def test_a_base_is_known_by_either_word(
-    tmp_path: Path, says: dict[str, str], bases: str | None
+    tmp_path: Path, says: dict[str, str], bases: tuple[str, ...]
 ) -> None:
     write(tmp_path / "a.safetensors", says)
-    name = "stable-diffusion-xl-v1-base" if bases == "sdxl" else bases
-    assert only(tmp_path).bases == ((name,) if name else ())
+    assert only(tmp_path).bases == bases
     assert only(tmp_path).title == "a" and only(tmp_path).triggers == ()
+
+
+def test_what_is_too_large_or_of_too_high_a_rank_is_refused_with_its_number(
+    tmp_path: Path,
+) -> None:
+    size = 4 * (MOST_RANK + 1)
+    high = {
+        f"x.lora_{half}.weight": {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
+        for half, shape, at in (("A", [MOST_RANK + 1, 1], 0), ("B", [1, MOST_RANK + 1], size))
+    }
+    write(tmp_path / "high.safetensors", tensors=high, data=2 * size)
+    with (tmp_path / "large.safetensors").open("wb") as file:
+        file.truncate(MOST_BYTES + 2**29)  # sparse
+    assert [lora.refused for lora in scan([tmp_path])] == [
+        "its rank is 513; the most is 512",
+        "it has 4.5 GiB; the most for a LoRA is 4",
+    ]
+    half = replace(KNOWN[0], size=3 * 2**30)
+    with pytest.raises(Refused, match="up to 'neon' they are 6.0 GiB together; the most is 4"):
+        settled(known=(half, replace(half, name="neon")), ink=1.0, neon=1.0)
+    assert settled(known=(half, replace(half, name="neon")), ink=1.0, neon=0.0).request.loras
 
 
 @pytest.mark.parametrize(
@@ -143,7 +182,7 @@ KNOWN = (
     Lora("ink", Path("ink"), 1, "Ink", ("ink style", "inked"), ("painter",)),
     Lora("neon", Path("neon"), 1, "Neon", (), ("painter",)),
     Lora("plain", Path("plain"), 1, "Plain"),
-    Lora("flux", Path("flux"), 1, "Flux", (), ("flux-1-dev",)),
+    Lora("flux", Path("flux"), 1, "Flux", (), ("flux-1",)),
     Lora("cut", Path("cut"), 1, "Cut", refused="it is cut short; fetch it again"),
 )
 
@@ -155,7 +194,10 @@ def settled(prompt: str = "a boat", known: tuple[Lora, ...] = KNOWN, **fields: o
     if fields.pop("deaf", False):
         update["can"] = frozenset({"guidance"})
     card = card.model_copy(update=update | {"words": words})
-    uses = [{"name": name, "weight": weight} for name, weight in fields.items()]
+    uses = [
+        {"name": name, **(use if isinstance(use, dict) else {"weight": use})}
+        for name, use in fields.items()
+    ]
     return Catalog([card], []).settle(read_request({"prompt": prompt, "loras": uses}), known)
 
 
@@ -186,6 +228,23 @@ def test_a_weight_of_zero_is_kept_and_said() -> None:
     assert [(use.name, use.weight) for use in whole.request.loras] == [("ink", 0.0), ("neon", 0.7)]
     assert whole.warnings == ("The LoRA 'ink' has weight 0 and has no effect.",)
     assert settled(plain=1.0).warnings == ()
+
+
+def test_parts_may_have_weights_of_their_own() -> None:
+    reading = replace(KNOWN[1], name="reading", parts=("unet", "text_encoder"))
+    own = {"weight": 0.0, "components": {"text_encoder": 0.5}}
+    whole = settled(known=(reading,), reading=own)
+    assert whole.warnings == () and whole.request.loras[0].components == {"text_encoder": 0.5}
+    silent = settled(neon=own).warnings
+    assert silent == ("The LoRA 'neon' changes no text encoder; its weight there has no effect.",)
+    off = {"components": {"text_encoder": 0, "unet": 0}}
+    assert settled(known=(reading,), reading=off).warnings == (
+        "The LoRA 'reading' has weight 0 and has no effect.",
+    )
+    with pytest.raises(Refused, match="'vae' is not one of 'unet' or 'text_encoder'"):
+        settled(neon={"components": {"vae": 1.0}})
+    with pytest.raises(Refused, match=r"loras.0.components.unet: 11.0 is too large; the most is 1"):
+        settled(neon={"components": {"unet": 11.0}})
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ PROMISED = {
     "/cancel": ["job_id"],
     "/rerun": ["picture_id"],
     "/models": [],
+    "/loras": [],
     "/history": ["limit", "before"],
 }
 
@@ -91,6 +92,7 @@ def test_a_job_is_submitted_seen_and_cancelled(house: House, client: Client) -> 
 def test_models_and_history_are_told(client: Client) -> None:
     models = client.predict(api_name="/models")
     assert any(model["default"] for model in models)
+    assert {lora["name"] for lora in client.predict(api_name="/loras")} >= {"blueprint"}
     told = next(model for model in models if model["name"] == "test-pattern")
     assert told["words"] == told["examples"] == []
     (newest,) = client.predict(limit=1, api_name="/history")

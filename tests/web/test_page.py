@@ -238,34 +238,53 @@ def test_a_picture_is_painted_again_and_what_came_of_it_stands_under_it(
     expect(words).to_be_visible()
 
 
-def test_a_picture_is_enlarged_and_wears_a_lora(house: House, open_page: OpenPage) -> None:
+def test_a_picture_is_enlarged_and_wears_loras(house: House, open_page: OpenPage) -> None:
     folder = house.studio.settings.model_folder
     compact(folder / "upscalers" / "starter-x2.safetensors")
-    write(folder / "loras" / "ink.safetensors", {"modelspec.title": "Blue ink"})
+    says = {"modelspec.title": "Blue ink", "modelspec.trigger_phrase": "inked"}
+    write(folder / "loras" / "ink.safetensors", says)
+    write(folder / "loras" / "neon.safetensors", {"modelspec.title": "Neon"})
     page = open_page()
     page.locator("#advanced button").first.click()
     page.locator("#upscale label", has_text="2×").click()
     expect(page.locator("#size")).to_contain_text("256 × 256 → 512 × 512")
-    page.locator("#loras input").click()
+    expect(page.locator("#weight-1")).to_have_count(0)
+    expect(page.locator("#lora-2")).to_have_count(0)
+    page.locator("#lora-1 input").click()
     page.get_by_role("option", name="Blue ink").click()
-    page.locator("#strength input[type=number]").fill("0.5")
-    page.locator("#strength input[type=number]").press("Tab")
-    ask(page, "a kettle")
+    page.locator("#weight-1 input").fill("0.5")
+    page.locator("#lora-2 input").click()
+    page.get_by_role("option", name="Neon").click()
+    page.locator("#weight-2 input").fill("-1.25")
+    expect(page.locator("#lora-3 input")).to_be_visible()
+    page.locator("#prompt textarea").fill("a kettle")
+    page.locator("#listening button", has_text="inked").click()
+    expect(page.locator("#prompt textarea")).to_have_value("a kettle, inked")
+    ask(page, "a kettle, inked")
     expect(page.locator("#live .recipe summary")).to_contain_text("512 × 512")
     request = house.studio.store.jobs(limit=1)[0].request
     assert (request["upscale"], request["width"]) == (2, 256)
-    assert request["loras"] == [{"name": "ink", "weight": 0.5}]
+    assert [(use["name"], use["weight"]) for use in request["loras"]] == [
+        ("ink", 0.5),
+        ("neon", -1.25),
+    ]
+    page.locator("#lora-1 input").click()
+    page.get_by_role("option", name="none").click()
+    expect(page.locator("#weight-1")).to_have_count(0)
+    page.locator("#live .acts button", has_text="Reuse").click()
+    expect(page.locator("#lora-1 input")).to_have_value("Blue ink")
+    expect(page.locator("#weight-2 input")).to_have_value("-1.25")
     page.reload()
     attached(page)
     page.locator("#advanced button").first.click()
     expect(page.locator("#upscale label.selected")).to_contain_text("2×")
-    expect(page.locator("#loras")).to_contain_text("Blue ink")
-    expect(page.locator("#strength input[type=number]")).to_have_value("0.5")
+    expect(page.locator("#lora-2 input")).to_have_value("Neon")
+    expect(page.locator("#weight-1 input")).to_have_value("0.5")
     page.locator("#live .acts button", has_text="Enlarge 4×").click()
     expect(page.locator("#live .recipe summary")).to_contain_text("2048 × 2048")
     expect(page.locator("#live .recipe summary")).to_contain_text("Enlarging")
     page.locator("#live .acts button", has_text="Reuse").click()
-    expect(page.locator("#prompt textarea")).to_have_value("a kettle")
+    expect(page.locator("#prompt textarea")).to_have_value("a kettle, inked")
 
 
 def test_the_controls_follow_the_card(open_page: OpenPage) -> None:

@@ -1,9 +1,10 @@
 """The pure parts of the web: names from outside, what controls send, HTML, paces and file names."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from studio.jobs.fake import FakeSlot
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
 from studio.jobs.view import Live, View
+from studio.lora_hub import Source
 from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.web import frame
@@ -26,7 +28,6 @@ from studio.web.controls import (
     NAMES,
     bounds,
     dressed,
-    lora_choices,
     model_choices,
     usual,
     values_of,
@@ -38,9 +39,11 @@ from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
 from studio.web.pictures import file_name
 from studio.web.rest import Rest, _models
-from studio.web.telling import tell_model
+from studio.web.telling import tell_loras, tell_model
+from studio.web.wardrobe import ROWS, Wardrobe, choices_for, empty_rows
 from tests.conftest import OpenStudio
 from tests.hall.test_checkpoints import SDXL, write
+from tests.hall.test_loras import write as write_lora
 from tests.networks import compact
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "steps": 2}
@@ -260,44 +263,80 @@ def ink(studio: Studio) -> Path:
     """A LoRA by its header; the fake slots paint without it."""
     folder = studio.settings.model_folder / "loras"
     folder.mkdir(parents=True)
-    layer = {"lora_A.weight": {"dtype": "F16", "shape": [4, 2], "data_offsets": [0, 16]}}
     says = {"modelspec.trigger_phrase": "inked", "darkroom.base": "test-pattern"}
-    header = json.dumps({"__metadata__": says, **layer}).encode()
-    file = folder / "ink.safetensors"
-    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
-    return file
+    write_lora(folder / "neon.safetensors", {"darkroom.base": "test-pattern"})
+    return write_lora(folder / "ink.safetensors", says)
 
 
 def test_loras_are_offered_asked_for_shown_and_reused(studio: Studio, ink: Path) -> None:
     card = studio.catalog.find("test-pattern")
-    assert ("ink (say: inked)", "ink") in lora_choices(card, studio.settings.model_folder)
-    assert not lora_choices(studio.catalog.find("sdxl"), studio.settings.model_folder)
+    assert [name for _, name in choices_for(card, studio.settings.model_folder)] == ["ink", "neon"]
+    assert not choices_for(studio.catalog.find("sdxl"), studio.settings.model_folder)
     told = next(one for one in tell_model(studio, card)["loras"] if one["name"] == "ink")
     assert told["trigger_words"] == ["inked"] and told["rank"] == 4
-    uses = [{"name": "ink", "weight": 0.75}]
+    uses = [{"name": "ink", "weight": 0.75}, {"name": "neon", "weight": -3.0}]
     job = finished(studio, width=256, height=256, seed=9, loras=uses).job
     assert job.warnings == ("The LoRA 'ink' listens to 'inked'; the prompt does not say it.",)
     (slot, _), *_ = studio.pool.fleet.singles
-    assert isinstance(slot, FakeSlot) and slot.asked[-1].loras == {"ink": str(ink)}
-    assert "<dt>LoRAs</dt><dd>ink 0.75</dd>" in str(Desk(studio).show({"jobs": [job.id]})[1])
+    assert isinstance(slot, FakeSlot) and slot.asked[-1].loras["ink"] == str(ink)
+    assert studio.pool.views()[0].loras == ("ink", "neon")
+    shown = str(Desk(studio).show({"jobs": [job.id]})[1])
+    assert "<dt>LoRAs</dt><dd>ink 0.75, neon -3</dd>" in shown
     values, missing = values_of(job, card, 9)
-    assert missing == [] and (values["loras"], values["lora_strength"]) == (["ink"], 0.75)
+    assert missing == [] and (values["lora_2"], values["lora_weight_2"]) == ("neon", -3.0)
     again = ask(studio.line, [wish_of(card, values | {"count": 1})])[0]
     assert again.request == job.request
 
 
-def test_weights_that_one_control_cannot_show_are_said(studio: Studio, ink: Path) -> None:
-    job = finished(studio, width=256, height=256, loras=[{"name": "ink", "weight": 3}]).job
-    values, missing = values_of(job, studio.catalog.default, None)
-    assert values["lora_strength"] == 2
-    assert missing == ["The LoRAs had weights that one control cannot show: ink 3."]
+def test_weights_of_parts_have_no_control_and_are_said(studio: Studio, ink: Path) -> None:
+    use = {"name": "ink", "weight": 0.8, "components": {"text_encoder": 0.5}}
+    job = finished(studio, width=256, height=256, loras=[use]).job
+    _, missing = values_of(job, studio.catalog.default, None)
+    assert missing == ["The LoRA ink had weights of its parts: 0.5 in text_encoder."]
+    assert "ink 0.8, 0.5 in text_encoder" in str(Desk(studio).show({"jobs": [job.id]})[1])
+
+
+def test_a_row_appears_when_the_one_before_is_taken(studio: Studio, ink: Path) -> None:
+    def rows(**chosen: str) -> dict[str, Any]:
+        values = empty_rows() | chosen | {"listening": ""}
+        found = Wardrobe(studio).choose("test-pattern", *(values[row] for row in ROWS))
+        return dict(zip(ROWS, found, strict=True))
+
+    none, one = rows(), rows(lora_1="ink")
+    assert none["lora_1"]["visible"] and not none["lora_weight_1"]["visible"]
+    assert not none["lora_2"]["visible"] and not none["listening"]["visible"]
+    assert one["lora_weight_1"]["visible"] and one["lora_2"]["visible"]
+    assert not one["lora_3"]["visible"]
+    assert '<button type="button" data-say="inked">' in one["listening"]["value"]
+    gone = rows(lora_1="lost")
+    assert ("lost (not here)", "lost") in gone["lora_1"]["choices"]
+    assert Wardrobe(studio).say(SimpleNamespace(words="inked"), "a boat, ") == "a boat, inked"
+    assert Wardrobe(studio).say(SimpleNamespace(words="inked"), "an Inked boat") == "an Inked boat"
+    assert Wardrobe(studio).say(SimpleNamespace(words="inked"), "") == "inked"
 
 
 def test_choosing_a_model_takes_the_loras_off(studio: Studio, ink: Path) -> None:
     shown = dict(zip(NAMES, Desk(studio).choose_model(None, "test-pattern", None)[5:], strict=True))
-    assert shown["loras"]["value"] == [] and shown["loras"]["visible"]
+    assert shown["lora_1"]["value"] == "" and shown["lora_1"]["visible"]
     shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl", None)[5:], strict=True))
-    assert shown["loras"]["choices"] == [] and not shown["lora_strength"]["visible"]
+    assert not shown["lora_1"]["visible"] and not shown["lora_weight_1"]["visible"]
+
+
+def test_all_loras_are_told_with_what_they_fit_and_what_is_wrong(studio: Studio, ink: Path) -> None:
+    (ink.parent / "cut.safetensors").write_bytes(b"")
+    source = Source("a/b", "0" * 40, "ink.safetensors", "")
+    ink.with_suffix(".json").write_text(json.dumps(asdict(source)))
+    told = {one["name"]: one for one in tell_loras(studio)}
+    whole = hashlib.sha256(ink.read_bytes()).hexdigest()
+    assert told["ink"]["models"] == ["test-pattern"] and told["ink"]["problem"] is None
+    assert (told["ink"]["hashes"]["sha256"], told["ink"]["hashes"]["autov2"]) == (
+        whole,
+        whole[:10],
+    )
+    assert told["ink"]["hashes"]["autov3"] == hashlib.sha256(bytes(32)).hexdigest()[:12]
+    assert told["ink"]["source"] == asdict(source) and told["neon"]["source"] is None
+    assert told["cut"]["problem"] == "it is no safetensors file" and not told["cut"]["models"]
+    assert told["blueprint"]["base"] == "Darkroom Starter"
 
 
 def test_models_that_can_paint_now_come_first(tmp_path: Path) -> None:
