@@ -107,7 +107,7 @@ def upscaler_of(
     if (times := request["upscale"] or 1) == 1:
         return ""
     known = find_upscalers(cards, model_folder)
-    return str(choose(request["upscaler"], "", times, known).file)
+    return str(choose(request.get("upscaler") or "", "", times, known).file)
 
 
 def split(
@@ -136,13 +136,12 @@ def tend(what: str, one: Upscaler, model_folder: Path) -> int:
 
 
 def pull(one: Upscaler, model_folder: Path) -> str:
-    """Fetches it if it is not here; says where it lies then."""
+    """Fetches it if it is not here, or not whole."""
     card = one.card
-    if one.file is None and not card.url:
-        raise Refused(f"model: {card.title} has no address to be fetched from.", field="model")
-    if one.file is None or one.refused:
+    if not one.usable:
         if not card.url:
-            raise Refused(f"model: {card.title}: {one.refused}.", field="model")
+            why = one.refused or "nobody knows an address to fetch it from"
+            raise Refused(f"model: {card.title}: {why}.", field="model")
         fetch(card.url, model_folder / FOLDER / card.file, card.sha256)
     return f"{card.title} is here."
 

@@ -153,7 +153,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "sampler": request["sampler"],
         "output_format": request["output_format"],
         "upscale": request["upscale"],
-        "upscaler": wish["upscaler"],
+        "upscaler": wish.get("upscaler", BEST),  # once there was no choice
         **rows_of(loras),
         "sources": sources.of_request(request),
     }
