@@ -81,7 +81,8 @@ class ModelFolder:
     def _read(self, path: Path, name: str, written: Path | None) -> Brought:
         try:
             if not is_name(name):
-                raise ValueError(f"its name must have 1 to {LONGEST_NAME} characters; rename it")
+                letters = f"1 to {LONGEST_NAME} small letters, digits, . _ or -"
+                raise ValueError(f"its name must be of {letters}; rename it")
             if why := STRANGE.get(path.suffix.lower()):
                 raise ValueError(why)
             return Brought(name, path, self._card(path, name, written))
@@ -94,6 +95,8 @@ class ModelFolder:
         own = read_toml(written) if written else {}
         if own.get("default"):
             raise ValueError("default: DARKROOM_DEFAULT_MODEL names the model that paints unasked")
+        if own.get("name", name) != name:
+            raise ValueError("name: a card in the model folder is called as its file is")
         base = self._named(own.pop("base")) if "base" in own else None
         if path == written:
             if "repo" not in own:

@@ -214,7 +214,8 @@ class Catalog:
             return card
         brought = self.brought()
         for one in brought:
-            if name in (one.name, one.path.name, one.path.stem) or name.lower() == one.name:
+            aliases = one.card.aliases if one.card else ()
+            if name in (one.path.name, one.path.stem, *aliases) or name.lower() == one.name:
                 if one.card:
                     return one.card
                 raise Refused(

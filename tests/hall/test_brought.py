@@ -189,8 +189,8 @@ def test_names_that_are_taken_or_none_are_said(catalog: Catalog, models: Path) -
     for name in ("SDXL.safetensors", "lightning.safetensors", "a-b.safetensors", "flux.toml"):
         assert "of this name is there already; rename it" in brought[name].refused
     assert brought["a b.safetensors"].card
-    assert "1 to 64 characters" in brought[f"{'x' * 65}.safetensors"].refused
-    assert "1 to 64 characters" in brought["___.safetensors"].refused
+    assert "must be of 1 to 64 small letters" in brought[f"{'x' * 65}.safetensors"].refused
+    assert "must be of 1 to 64 small letters" in brought["___.safetensors"].refused
     assert catalog.find("sdxl").parts == {}
 
 
@@ -211,6 +211,7 @@ def test_what_is_not_a_model_at_all_is_left_alone(catalog: Catalog, models: Path
         ('base = "sdxk"', "base: the presets have no card 'sdxk'"),
         ('base = "sdxl"', "it changes the model mine, which is not there"),
         ("steps = ", "Invalid value"),
+        ('base = "sdxl"\nrepo = "a/b"\nname = "other"', "is called as its file is"),
         ('base = "sdxl"\nrepo = "a/b"\ndefault = true', "DARKROOM_DEFAULT_MODEL names"),
         ('base = "sdxl"\nrepo = "a/b"\nsteps = 0', "steps: 0 is too small; the least is 1"),
     ],
@@ -220,8 +221,9 @@ def test_a_card_that_is_wrong_names_its_key(
 ) -> None:
     unfold(models / "cards", {"mine.toml": card.encode()})
     assert why in refusal(catalog, "mine")
-    unfold(models / "cards", {"mine.toml": b'base = "sdxl"\nrepo = "a/b"\ntitle = "Mine"\n'})
-    assert catalog.find("mine").title == "Mine"
+    whole = b'base = "sdxl"\nrepo = "a/b"\ntitle = "Mine"\naliases = ["own"]\n'
+    unfold(models / "cards", {"mine.toml": whole})
+    assert catalog.find("own").title == "Mine"
 
 
 def test_only_its_own_files_are_removed(catalog: Catalog, models: Path) -> None:
