@@ -1,6 +1,7 @@
 """The gate for pictures from outside: each is read in a process of its own with little memory.
 
-A decoder that is tricked, bursts or never ends takes that process with it, and nothing else.
+A decoder that is tricked, bursts or never ends takes that process with it, and nothing else. Who
+comes while many are read is sent away, so that those who only look on are not held up.
 """
 
 import json
@@ -9,15 +10,17 @@ import subprocess
 import sys
 import threading
 
-from studio.errors import Refused
+from studio.errors import Refused, TooMany
 from studio.formats.picture import HOLES, Clean, Unfit, form_of
 from studio.settings import ROOT
 
 SECONDS = 120  # of the clock: the machine may be busy painting
 AT_ONCE = 2  # each may take a gigabyte
+WAITING = 2  # who waits here holds a thread of the server, which has few
 NEEDED = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 _doors = threading.BoundedSemaphore(AT_ONCE)
+_room = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
 
 def admit(data: bytes, field: str, *, holes: bool = False) -> Clean:
@@ -26,7 +29,12 @@ def admit(data: bytes, field: str, *, holes: bool = False) -> Clean:
         form_of(data)  # for what is none, no process is needed
     except Unfit as why:
         raise Refused(f"{field}: {why}", field=field) from None
-    told, _, png = _read(data, field, holes).partition(b"\n")
+    if not _room.acquire(blocking=False):
+        raise TooMany("Too many pictures are handed in at once; try again in a moment.")
+    try:
+        told, _, png = _read(data, field, holes).partition(b"\n")
+    finally:
+        _room.release()
     found = json.loads(told)
     if "unfit" in found:
         raise Refused(f"{field}: {found['unfit']}", field=field)

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from studio.canvas import Input
 from studio.errors import NotFound, Refused
 from studio.jobs.studio import Studio
 from studio.request import HASH, MAX_REFERENCES
+from studio.store.gate import AT_ONCE
 from studio.store.store import Store
 from studio.web.answers import error_response, read_object, speaks
 from studio.web.pictures import FOREVER
@@ -117,6 +119,8 @@ def _bytes(text: str, name: str) -> bytes:
 
 
 def input_routes(studio: Studio) -> list[Route]:
+    readers = ThreadPoolExecutor(AT_ONCE, "gate")  # here any number may wait and hold up nobody
+
     @speaks(error_response)
     async def hand_in(request: Request) -> Response:
         """Hand a picture in: its file as the body, or {"image": a data URL}. Wishes name its id."""
@@ -125,7 +129,8 @@ def input_routes(studio: Studio) -> list[Route]:
             data = await request.body()
         else:
             data = _of_json(await read_object(request))
-        kept, notes = await asyncio.to_thread(studio.store.take, data, "image")
+        here = asyncio.get_running_loop()
+        kept, notes = await here.run_in_executor(readers, studio.store.take, data, "image")
         return JSONResponse(tell_input(kept, notes), 201, {"Location": f"/inputs/{kept.id}"})
 
     @speaks(error_response)

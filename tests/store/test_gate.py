@@ -2,6 +2,7 @@
 
 import io
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from studio.canvas import Input
-from studio.errors import NotFound, Refused
+from studio.errors import NotFound, Refused, TooMany
 from studio.request import read_request
 from studio.settings import Settings
 from studio.store import gate
@@ -58,6 +59,16 @@ def test_a_picture_that_is_not_there_is_not_found(store: Store) -> None:
         store.inputs(request)
 
 
+def test_who_comes_while_many_are_read_is_sent_away(store: Store) -> None:
+    with ThreadPoolExecutor(12) as crowd:
+        taken = [crowd.submit(store.take, COLOURED["png"], "image") for _ in range(12)]
+        ends = [one.exception() for one in taken]
+    turned = [error for error in ends if error is not None]
+    assert all(isinstance(error, TooMany) for error in turned)
+    assert 0 < len(turned) <= 12 - gate.AT_ONCE - gate.WAITING
+    assert store.take(COLOURED["png"], "image")  # and there is room again
+
+
 def test_what_passed_no_gate_is_nothing_to_paint_from(store: Store) -> None:
     told = PngInfo()
     told.add_text("parameters", "a red car")
@@ -74,7 +85,7 @@ def test_a_reader_that_takes_too_long_is_ended(
         store.take(COLOURED["png"], "image")
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_spoilt_bytes_take_no_memory_here_and_leave_no_process(store: Store, rounds: int) -> None:
     dice, me = random.Random(rounds), psutil.Process()
     store.take(COLOURED["png"], "image")

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -52,6 +54,16 @@ def test_a_picture_is_handed_in_and_looked_at(house: House) -> None:
     assert house.http.post("/api/inputs", json={"image": url(PNG)}).json()["id"] == hand_in(house)
     assert house.http.get(f"/inputs/{'0' * 64}").status_code == 404
     assert house.http.get("/inputs/..%2F..%2Fetc%2Fpasswd").status_code == 404
+
+
+def test_many_may_hand_in_at_once_and_hold_up_nobody(house: House) -> None:
+    with ThreadPoolExecutor(8) as crowd:
+        given = [crowd.submit(hand_in, house) for _ in range(8)]
+        began = time.monotonic()
+        assert house.http.get("/api/queue/status").status_code == 200
+        looked = time.monotonic() - began
+        assert len({one.result() for one in given}) == 1
+    assert looked < (time.monotonic() - began) / 2
 
 
 @pytest.mark.parametrize("name", ["gif", "bomb", "cut png", "png and zip", "nothing"])
