@@ -153,7 +153,7 @@ def check(one: Upscaler) -> list[str]:
         return [f"{card.title} is not on this machine. Fetch it with: {PULL} {card.name}."]
     if one.refused:
         return [f"{file}: {one.refused}."]
-    if card.sha256 and _original(file) not in ("", card.sha256):
+    if card.sha256 and original_hash(file) not in ("", card.sha256):
         return [f"{file} is not the file of its makers; delete it and fetch it again."]
     return []
 
@@ -230,7 +230,7 @@ def _known(card: UpscalerCard, file: Path | None) -> Upscaler:
     return Upscaler(card.model_copy(update={"scale": scale or card.scale}), file, refused)
 
 
-def _original(file: Path) -> str:
+def original_hash(file: Path) -> str:
     """The hash of the pickle that it is or was made of; another safetensors file knows none."""
     if file.suffix.lower() not in PICKLED:
         return table(file)[1].get(ORIGINAL, "")

@@ -20,7 +20,7 @@ from studio.loras import lora_files
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Picture
 from studio.store.store import Store
-from studio.upscalers import UpscalerCard, upscaler_of
+from studio.upscalers import UpscalerCard, original_hash, upscaler_of
 from studio.weights import find_part, find_weights
 
 Settle = Callable[[ImageRequest], Settled]
@@ -118,7 +118,7 @@ def _other_files(
         was = worn.get(name, {}).get("sha256", now)
         yield from _other(f"The LoRA {name!r} is another", f"loras.{name}.sha256", was, now)
     if enlarges := upscaler_of(settled.request.model_dump(), upscalers, folder):
-        now = file_hash(Path(enlarges))
+        now = original_hash(Path(enlarges)) or file_hash(Path(enlarges))
         was = marks.get("upscaler_hash", now)
         yield from _other("The upscaler is another", "upscaler_hash", was, now)
 

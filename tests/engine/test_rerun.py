@@ -16,6 +16,7 @@ from studio.engine.paint import paint, paint_together
 from studio.engine.residents import Residents
 from studio.errors import NotFound, Refused
 from studio.formats.compare import Comparison
+from studio.formats.enlargers import ORIGINAL
 from studio.jobs import fake
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
@@ -25,6 +26,7 @@ from studio.store.rows import Picture
 from tests.conftest import OpenStudio
 from tests.engine.conftest import NUMPY_COPY, SMALL
 from tests.engine.test_loras import peft
+from tests.networks import compact
 
 pytestmark = NUMPY_COPY
 WAIT = 60
@@ -140,6 +142,23 @@ def test_what_was_painted_from_a_picture_needs_that_picture(
     with pytest.raises(Refused, match="^start_image: there is no picture") as refused:
         studio.line.rerun(picture.id)
     assert refused.value.field == "start_image"
+
+
+def test_the_upscaler_is_known_by_the_pickle_that_it_was_made_of(
+    open_studio: OpenStudio, own: Path
+) -> None:
+    file = compact(own / "upscalers" / "mine.safetensors")
+    weights = load_file(file)
+    save_file(weights, file, metadata={ORIGINAL: "a" * 64})
+    studio = open_studio(slot(own), models=own)
+    picture = painted(studio, upscale=2, upscaler="mine")[0]
+    assert picture.recipe["fingerprint"]["upscaler_hash"] == "a" * 64
+    comparison, view = again(studio, picture)
+    assert (comparison.answer, comparison.changed) == ("identical", ())
+    assert not any("upscaler" in warning for warning in view.job.warnings)
+    save_file(weights, file, metadata={ORIGINAL: "b" * 64})
+    told = studio.line.rerun(picture.id).warnings
+    assert "The upscaler is another than when it was painted (upscaler_hash bbb" in told[0]
 
 
 def test_other_weights_are_told_before_and_named_after(open_studio: OpenStudio, own: Path) -> None:
