@@ -91,25 +91,31 @@ def taken(prompt: str, uses: Sequence[LoraUse]) -> tuple[str, tuple[LoraUse, ...
     """The prompt without its <lora:name:0.8>, those that are worn then, and which tags do not
     count: a LoRA that is named twice has the weight of its own field, or else of its last tag."""
     prompt, tags = take_loras(prompt)
-    own = {use.name: use.weight for use in uses}
-    last = dict(tags) | own
+    told = [(_tag(name, weights), _tagged(name, weights)) for name, weights in tags]
+    own = {use.name for use in uses}
+    last = {use.name: use for use in (*(use for _, use in told), *uses)}
     warnings = {
-        name: f"<lora:{name}:{weight:g}> in the prompt does not count: {name!r} has weight "
-        f"{last[name]:g} by {'the field loras' if name in own else 'its last tag'}."
-        for name, weight in tags
-        if weight != last[name]
+        use.name: f"{tag} in the prompt does not count: {use.name!r} has weight "
+        f"{last[use.name].weight:g} by {'the field loras' if use.name in own else 'its last tag'}."
+        for tag, use in told
+        if use != last[use.name]
     }
-    found: dict[str, LoraUse] = {}
-    for name, weight in tags:
-        try:
-            found[name] = LoraUse(name=name, weight=weight)
-        except ValidationError as error:
-            why = error.errors()[0]["msg"]
-            raise Refused(
-                f"prompt: <lora:{name[:60]}:{weight:g}>: {why}.", field="prompt"
-            ) from error
-    worn = (*uses, *(use for use in found.values() if use.name not in own))
+    worn = (*uses, *(use for name, use in last.items() if name not in own))
     return prompt, worn, list(warnings.values())
+
+
+def _tag(name: str, weights: Sequence[float]) -> str:
+    return f"<lora:{name[:60]}:{':'.join(f'{weight:g}' for weight in weights)}>"
+
+
+def _tagged(name: str, weights: Sequence[float]) -> LoraUse:
+    reading, weight = weights[0], weights[-1]
+    parts = {"text_encoder": reading} if reading != weight else {}
+    try:
+        return LoraUse.model_validate({"name": name, "weight": weight, "components": parts})
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise Refused(f"prompt: {_tag(name, weights)}: {why}.", field="prompt") from error
 
 
 def use_of(text: str) -> dict[str, object]:

@@ -59,16 +59,16 @@ def unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda match: match.group()[1:], text)
 
 
-def take_loras(text: str) -> tuple[str, list[tuple[str, float]]]:
-    """The text without tags such as <lora:name:0.8>, and what they name. A tag whose weight is no
-    number stays where it is."""
-    found: list[tuple[str, float]] = []
+def take_loras(text: str) -> tuple[str, list[tuple[str, tuple[float, ...]]]]:
+    """The text without tags such as <lora:name:0.8>, and what they name. Of two weights the first
+    is for text encoders, as A1111 has it. A tag whose weight is no number stays where it is."""
+    found: list[tuple[str, tuple[float, ...]]] = []
 
     def take(match: re.Match[str]) -> str:
-        weight = match["weight"]
-        if weight and not _SIGNED.fullmatch(weight.strip()):
+        weights = [weight.strip() for weight in match["weights"].split(":")[1:]]
+        if any(weight and not _SIGNED.fullmatch(weight) for weight in weights):
             return match.group()
-        found.append((match["name"].strip(), float(weight or 1)))
+        found.append((match["name"].strip(), tuple(float(w or 1) for w in weights) or (1.0,)))
         return ""
 
     return _LORA.sub(take, text), found
@@ -185,7 +185,7 @@ _MARKED = re.compile(rf"(?<![\w+-])(?P<word>\w\w++)(?P<marks>\+\++|--+){_END}")
 _AND = re.compile(r"(?<=\s)AND(?=\s|$)")
 _SHARE = re.compile(rf":\s*+(?P<share>[+-]?{_DIGITS})\s*+$")
 _SIGNED = re.compile(rf"[+-]?{_DIGITS}")
-_LORA = re.compile(r"<lora:(?P<name>[^<>:]++)(?::(?P<weight>[^<>:]*+))?+>", re.IGNORECASE)
+_LORA = re.compile(r"<lora:(?P<name>[^<>:]++)(?P<weights>(?::[^<>:]*+){0,2}+)>", re.IGNORECASE)
 _QUOTED = re.compile(r'"([^"]*+)"')
 _CONJUNCTION = re.compile(
     r'\s*+\((?P<parts>\s*+"[^"]*+"\s*+(?:,\s*+"[^"]*+"\s*+)*+)\)\s*+'

@@ -200,10 +200,12 @@ def test_what_weighs_is_found_as_it_is_written(text: str, marks: list[str]) -> N
 def test_lora_tags_are_taken_out_and_read() -> None:
     assert take_loras("a <lora:ink:0.8>cat <LORA: my lora >") == (
         "a cat ",
-        [("ink", 0.8), ("my lora", 1.0)],
+        [("ink", (0.8,)), ("my lora", (1.0,))],
     )
     assert take_loras("<lora:ink:much> <lyco:x:1>") == ("<lora:ink:much> <lyco:x:1>", [])
-    assert take_loras("<lora:ink:-.5>") == ("", [("ink", -0.5)])
+    assert take_loras("<lora:ink:-.5>") == ("", [("ink", (-0.5,))])
+    assert take_loras("a<lora:ink:0.8: 0.5>") == ("a", [("ink", (0.8, 0.5))])
+    assert take_loras("<lora:ink:1:1:8>") == ("<lora:ink:1:1:8>", [])
 
 
 def test_plain_words_and_escaped_brackets_need_no_warning() -> None:

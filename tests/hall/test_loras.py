@@ -291,6 +291,8 @@ def test_a_tag_in_the_prompt_is_worn_and_leaves_the_words() -> None:
         "<lora:ink:1> in the prompt does not count: 'ink' has weight 0.5 by its last tag.",
     )
     assert settled("inked <lora:ink:0.5>", ink=0.5).warnings == ()
+    (apart,) = settled("inked <lora:ink:0.8:0.5>").request.loras
+    assert (apart.weight, apart.components) == (0.5, {"text_encoder": 0.8})
     again = Catalog([whole.card], []).settle(whole.request, KNOWN)
     assert again.request == whole.request
     with pytest.raises(Refused, match="^loras: there is no LoRA 'inc'"):
