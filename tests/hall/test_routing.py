@@ -66,11 +66,11 @@ def test_a_relative_must_be_able_to_do_what_is_wished_for(catalog: Catalog) -> N
     assert painted_by(catalog, model="sdxl", quality="draft") == "sdxl-lightning"
     assert painted_by(catalog, model="sdxl", quality="draft", negative_prompt="cats") == "sdxl"
     assert painted_by(catalog, model="flux-dev", quality="draft") == "flux-schnell"
-    worn = {"prompt": "a car <lora:mine:0.8>"}
-    passed_on, said = route(
-        wish(model="flux-dev", quality="draft", **worn), catalog, lambda card: True
-    )
-    assert (passed_on.model, said) == ("flux-dev", "")
+    worn = wish(model="flux-dev", quality="draft", prompt="a car <lora:mine:0.8>")
+    assert route(worn, catalog, lambda card: True)[0].model == "flux-schnell"
+    strange = catalog.cards["flux-schnell"].model_copy(update={"lora_base": "another"})
+    apart = Catalog([catalog.cards["flux-dev"], strange], [])
+    assert route(worn, apart, lambda card: True) == (worn, "")
 
 
 def test_the_best_is_never_stored_in_fewer_bits_unless_asked(catalog: Catalog) -> None:
