@@ -1,6 +1,8 @@
 """What is placed how: on cards that we do not own, and for real in fp8 at tiny size."""
 
 import io
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from PIL import Image
 
 from bench.memory import CARDS_GB, CHIPS, DOCUMENT, SHAPES, counts, document, idle
 from studio.catalog import Catalog, ModelCard, OtherPart
-from studio.engine.device import Hardware
+from studio.engine.device import Hardware, find_libraries
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
 from studio.engine.painter import Painter
@@ -284,3 +286,47 @@ def test_amounts_know_what_a_card_says(catalog: Catalog) -> None:
     assert amounts(catalog.cards["sdxl"], "fp32").whole == pytest.approx(18)
     stored = amounts(catalog.cards["sdxl"], quant="fp8", encoders=True)
     assert stored.whole < 6
+
+
+def needs(library: str) -> None:
+    if library not in find_libraries():
+        pytest.skip(f"{library} is not installed; requirements-gpu.txt has it")
+
+
+def test_int8_is_torchaos_and_near(catalog: Catalog, tmp_path: Path) -> None:
+    needs("torchao")
+    atelier = Atelier(catalog.cards["flux-schnell"], tmp_path, CARDS["flux-schnell"])
+    residents = Residents("cpu", tmp_path, "auto")
+    usual, stored = (
+        paint(atelier.job(precision=precision), residents, False, lambda word: None)
+        for precision in ("auto", "int8")
+    )
+    assert stored.recipe["fingerprint"]["quant"] == "int8"
+    assert 0 < np.abs(pixels(stored) - pixels(usual)).mean() < 0.1 * pixels(usual).std()
+
+
+def test_a_card_may_name_a_gguf_for_its_transformer(catalog: Catalog, tmp_path: Path) -> None:
+    needs("gguf")
+    gguf = import_module("gguf")
+    atelier = Atelier(catalog.cards["flux-schnell"], tmp_path, CARDS["flux-schnell"])
+    usual = atelier.paint()
+    (painter,) = atelier.residents._painters.values()
+    file = atelier.folder / "tiny-Q8_0.gguf"
+    kind = gguf.GGMLQuantizationType.Q8_0
+    writer = gguf.GGUFWriter(str(file), "flux")
+    for name, tensor in painter.family.pipeline.transformer.state_dict().items():
+        values = tensor.numpy()
+        if values.ndim == 2 and values.shape[1] % 32 == 0:
+            writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    part = OtherPart(repo="someone/flux", file=file.name)
+    card = atelier.card.model_copy(update={"parts": {"transformer": part}})
+    message = replace(atelier.job(), card=card.model_dump(mode="json"))
+    stored = paint(message, Residents("cpu", tmp_path, "auto"), False, lambda word: None)
+    assert stored.recipe["fingerprint"]["quant"] == "gguf"
+    assert 0 < np.abs(pixels(stored) - pixels(usual)).mean() < 0.1 * pixels(usual).std()
