@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("web", "jobs", "engine", "store", "formats")
+ROOMS = ("web", "terminal", "jobs", "engine", "store", "formats")
 CEILING = 400
 
 # What each place may import of the studio, beside the hall. `formats` is pure, so anyone may.
@@ -20,6 +20,7 @@ ALLOWED = {
     "engine": {"formats"},
     "jobs": {"formats", "store"},
     "web": {"formats", "store", "jobs"},
+    "terminal": {"formats", "store", "jobs"},
 }
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "compel", "peft"}
 FACE = {"gradio", "gradio_client", "fastapi", "starlette", "uvicorn"}

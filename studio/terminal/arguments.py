@@ -1,0 +1,85 @@
+"""Which verbs the command line has, and what each is told. It imports no room."""
+
+import argparse
+from pathlib import Path
+
+from studio.settings import Settings
+
+
+def parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    fields = Settings.model_fields
+    for name, kind in (("host", str), ("port", int), ("gpus", str), ("data", Path)):
+        common.add_argument(
+            f"--{name}", type=kind, default=argparse.SUPPRESS, help=fields[name].description
+        )
+    for name in ("share", "insecure"):
+        common.add_argument(
+            f"--{name}",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help=fields[name].description,
+        )
+    root = argparse.ArgumentParser(
+        prog="app.py", description="Darkroom, an image studio.", parents=[common]
+    )
+    root.set_defaults(
+        verb="serve", host=None, port=None, gpus=None, data=None, share=False, insecure=False
+    )
+    verbs = root.add_subparsers(
+        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,models,loras}"
+    )
+    verbs.add_parser("serve", parents=[common], help="serve (the default)")
+    paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
+    paints.add_argument("--out", default="picture.png", help="png, jpg or webp by its ending")
+    paints.add_argument("--start-image", type=Path, metavar="FILE", help="to begin from")
+    paints.add_argument("--mask", type=Path, metavar="FILE", help="white where it may change")
+    paints.add_argument("--reference", type=Path, metavar="FILE", action="append", default=[])
+    paints.add_argument("--fit", choices=("cover", "contain"))
+    paints.add_argument("--strength", type=float)
+    paints.set_defaults(verb="paint")
+    tells = verbs.add_parser("truth", parents=[common], help="what a model makes of a prompt")
+    tells.set_defaults(verb="truth")
+    for verb in (paints, tells):
+        _wish_arguments(verb)
+    larger = verbs.add_parser("upscale", parents=[common], help="enlarge a picture")
+    larger.add_argument("file")
+    larger.add_argument("--times", type=int, choices=(2, 4), default=4)
+    larger.add_argument("--upscaler", help="of those here: `models list` names them")
+    larger.add_argument("--out", "-o", help="png, jpg or webp by its ending")
+    larger.set_defaults(verb="upscale")
+    once_more = verbs.add_parser("rerun", parents=[common], help="paint a picture again exactly")
+    once_more.add_argument("file", type=Path, help="a PNG, JPEG or WebP of this studio")
+    once_more.add_argument("--out", type=Path, help="where to put the new one too")
+    once_more.set_defaults(verb="rerun")
+    check = verbs.add_parser("doctor", parents=[common], help="check this machine")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(verb="doctor")
+    again = verbs.add_parser("recover", parents=[common], help="find the history in the pictures")
+    again.set_defaults(verb="recover")
+    copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
+    copy.add_argument("to", type=Path)
+    copy.set_defaults(verb="backup")
+    those = verbs.add_parser("models", parents=[common], help="list, add, pull, check, remove")
+    those.add_argument("what", choices=("list", "add", "pull", "check", "remove"))
+    those.add_argument("names", nargs="*", help="of models; check: all here; add: OWNER/REPO")
+    those.add_argument("--name", default="", help="how the model that is added is called")
+    those.set_defaults(verb="models")
+    worn = verbs.add_parser("loras", parents=[common], help="list, pull or remove LoRAs")
+    worn.add_argument("what", choices=("list", "pull", "remove"))
+    worn.add_argument("names", nargs="*", help="OWNER/REPO[/FILE][@REVISION], or one that is here")
+    worn.add_argument("--name", default="", help="how what is pulled is called here")
+    worn.set_defaults(verb="loras")
+    return root
+
+
+def _wish_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prompt")
+    for name in ("negative_prompt", "model", "aspect", "sampler", "look", "quality", "precision"):
+        parser.add_argument(f"--{name.replace('_', '-')}")
+    for name in ("width", "height", "seed", "steps", "count"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--upscale", type=int, choices=(1, 2, 4))
+    parser.add_argument("--upscaler", help="of those here: `models list` names them")
+    parser.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
