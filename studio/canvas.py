@@ -11,7 +11,7 @@ from math import log
 from studio.errors import NotFound
 from studio.request import Fit
 
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # and its first chunk, of 13 bytes
 WITH_ALPHA = (4, 6)  # colour types of PNG
 ALIKE = 0.01  # shapes that differ by less are the same to the eye
 HEAD = 41  # bytes of a PNG up to the kind of its second chunk

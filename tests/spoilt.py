@@ -65,6 +65,10 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         _retold(lambda tensors: _first(tensors).update(shape=[7])),
         "which its shape",
     ),
+    "axes without end": (
+        _retold(lambda tensors: _first(tensors).update(shape=[9] * 10_000)),
+        "no safetensors file",
+    ),
     "unknown numbers": (_retold(_number("Q4_0")), "numbers that are not known"),
     "bytes too many": (lambda whole: whole + b"more", "4 bytes at its end belong to no tensor"),
 }

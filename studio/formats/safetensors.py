@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 16 * 2**20  # bytes of a header; the longest seen are a tenth of it
+MOST_AXES = 64  # of a tensor, as PyTorch has it; millions would be multiplied for hours
 STRANGE = "it is no safetensors file"
 BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8"), 8),
@@ -66,6 +67,8 @@ def read_header(file: Path) -> Header:
 
 def _span(name: str, tensor: Any) -> tuple[int, int, str]:
     start, end = tensor["data_offsets"]
+    if len(tensor["shape"]) > MOST_AXES:
+        raise ValueError
     for number in (start, end, *tensor["shape"]):
         if type(number) is not int or number < 0:
             raise ValueError

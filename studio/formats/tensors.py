@@ -5,6 +5,7 @@ runs none of them; whatever else a file asks for ends the reading. No number of 
 """
 
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -16,6 +17,11 @@ from studio.formats.safetensors import read_header
 LONGEST = 16 * 2**20  # bytes of a table; the longest seen are a tenth of it
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 AVERAGED = ("params_ema", "params", "state_dict")  # where trainers keep them; the averaged first
+# What a pickle that is torn or made up ends in.
+SPOILT = (
+    *(LookupError, TypeError, AttributeError, ValueError, MemoryError),
+    *(struct.error, AssertionError, OverflowError),
+)
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -42,7 +48,7 @@ def _pickled(file: Path) -> Shapes:
             held = inmost(_zipped(file) if zipfile.is_zipfile(opened) else _plain(file))
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RecursionError) as error:
         raise ValueError(f"it is no PyTorch file of plain tensors: {error}") from None
-    except (LookupError, TypeError, AttributeError, ValueError, MemoryError):  # torn, or made up
+    except SPOILT:
         raise ValueError("it is no PyTorch file of plain tensors") from None
     if not isinstance(held, Mapping):
         raise ValueError("it holds no table of tensors")
@@ -70,7 +76,9 @@ class _Shape(tuple[int, ...]):
     """What stands here for a tensor."""
 
 
-class _Table(pickle.Unpickler):
+class _Table(pickle._Unpickler):
+    """The one in Python: that in C makes room for as many things as a file of ten bytes says."""
+
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
 

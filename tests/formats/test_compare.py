@@ -1,13 +1,15 @@
 """How far two pictures are apart, in levels and to the eye, and what is said about it."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio.errors import Refused
+from studio.canvas import HEAD, read_head
+from studio.errors import NotFound, Refused
 from studio.formats import compare
 from studio.formats.compare import Change, Comparison, Distance, changes, distance
 from studio.formats.metadata import recipe_text
@@ -158,3 +160,32 @@ def test_a_recipe_that_was_changed_by_hand_is_refused_by_the_part(part: str) -> 
     image.save(file, "JPEG", exif=exif)
     with pytest.raises(Refused, match=f"not whole: its {part}"):
         own_recipe(file.getvalue())
+
+
+def test_a_recipe_behind_the_pixels_is_not_looked_for() -> None:
+    """A file with one would be taken for a picture that came through the gate; and what is none of
+    ours would be decoded whole."""
+    exif = Image.Exif()
+    recipe = {"version": 1, "request": {}, "fingerprint": {}, "seed": 7}
+    exif.get_ifd(0x8769)[0x927C] = f"darkroom\0{recipe_text(recipe)}".encode()
+    told = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = b"eXIf" + told
+    behind = len(told).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
+    plain = png(grey())
+    end = plain.index(b"IEND") - 4
+    file = plain[:end] + behind + plain[end:]
+    assert Image.open(io.BytesIO(file)).getexif()  # it is a sound picture, and says so
+    with pytest.raises(Refused, match="no recipe"):
+        own_recipe(file)
+
+
+def test_only_a_picture_as_the_gate_writes_it_is_painted_from() -> None:
+    """What a file says of itself may look like the beginning of its pixels."""
+    plain = png(grey())
+    body = plain[16:29] + b"IDAT!!!!IDAT!!!!"
+    longer = plain[:8] + len(body).to_bytes(4) + b"IHDR" + body
+    longer += zlib.crc32(b"IHDR" + body).to_bytes(4) + plain[33:]
+    assert longer[37:41] == b"IDAT" and Image.open(io.BytesIO(longer)).size == (60, 100)
+    assert read_head("a", plain[:HEAD]).size == "60x100"
+    with pytest.raises(NotFound, match="for something else"):
+        read_head("a", longer[:HEAD])

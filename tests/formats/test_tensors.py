@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -48,6 +49,27 @@ def test_a_pickle_that_names_a_function_ends_the_reading_and_is_not_run(
     with pytest.raises(ValueError, match="it asks for (posix|nt).system"):
         table(tmp_path / "a.pth")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_pickle_makes_no_room_for_what_it_does_not_hold(tmp_path: Path) -> None:
+    """Ten bytes that put a number into the place 4194304 of what is remembered."""
+    file = tmp_path / "a.pth"
+    file.write_bytes(b"\x80\x02K\x01r" + (2**22).to_bytes(4, "little") + b".")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="it is no PyTorch file"):
+        table(file)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**20
+
+
+@pytest.mark.parametrize(
+    "end", [b"J\x01", b"\x8e\xff", b"\x8e" + b"\xff" * 7 + b"\x7f", b"b", b"\x93"]
+)
+def test_a_pickle_that_is_torn_is_said(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "a.pth").write_bytes(b"\x80\x02" + end)
+    with pytest.raises(ValueError, match="it is no PyTorch file"):
+        table(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "cut", "list", "no table", "number"])
