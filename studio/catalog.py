@@ -20,6 +20,7 @@ from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax
 from studio.looks import Look, dressed
 from studio.loras import Lora, check, taken, triggers_of
+from studio.otherparts import OtherPart
 from studio.precision import Stored, check_precision, settled_precision, stored_in
 from studio.request import MAX_SEED, ImageRequest, Part, Quality, Upscale, read_request
 from studio.starts import begin, shape
@@ -51,14 +52,6 @@ class Sampler(Part):
 
     name: str
     options: dict[str, str | int | float | bool] = Field(default_factory=dict, strict=False)
-
-
-class OtherPart(Part):
-    """One component that lies elsewhere, such as a distilled UNet in another repository, or what a
-    checkpoint holds, which is a file of the model folder."""
-
-    repo: str = Field(description="Hub repository or a local folder; empty: the model folder.")
-    file: str
 
 
 class ModelCard(Part):
@@ -378,6 +371,11 @@ def _steps(wish: ImageRequest, card: ModelCard) -> int:
         raise Refused(
             f"steps: {steps} is too many for {card.title}; the most is {card.max_steps}.",
             field="steps",
+        )
+    least = 1 + sum(part.share > 0 for part in card.parts.values())
+    if steps < least:
+        raise Refused(
+            f"steps: {steps} is too few for {card.title}; the least is {least}.", field="steps"
         )
     return steps
 

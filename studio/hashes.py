@@ -5,7 +5,7 @@ one that painted a picture.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,7 +28,11 @@ def content_hash(folder: Path, card: ModelCard, parts: Mapping[str, Path]) -> tu
     if card.beside:
         file = next(iter(parts.values()))
         return file_hash(file), f"all bytes of {file.name}"
-    files = loaded_files(folder, card, parts)
+    return weights_hash(loaded_files(folder, card, parts))
+
+
+def weights_hash(files: Sequence[tuple[str, Path]]) -> tuple[str, str]:
+    """The same of some files, by component."""
     return _hash(tuple((name, str(f), f.stat().st_mtime_ns, f.stat().st_size) for name, f in files))
 
 

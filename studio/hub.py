@@ -64,8 +64,9 @@ def pull(card: ModelCard, models: Path, token: str | None = None) -> None:
         allowed, ignored = wanted(card, read_index(folder) or {})
         snapshot_download(card.repo, allow_patterns=allowed, ignore_patterns=ignored, **given)
         for part in card.parts.values():
-            if part.repo:
-                hf_hub_download(part.repo, part.file, token=token)
+            for file in (part.file, part.config):
+                if part.repo and file:
+                    hf_hub_download(part.repo, file, token=token)
     if missing := check(card, models):  # without a way out the hub's library is content with less
         raise CannotFetch(f"{card.title} is not whole: {missing[0]}")
 
@@ -93,7 +94,9 @@ def whole(card: ModelCard, token: str | None = None) -> int | None:
                 total += file.size or 0
         for part in card.parts.values():
             there = _offered(part.repo, None, token) if part.repo else ()
-            total += sum(file.size or 0 for file in there if file.rfilename == part.file)
+            total += sum(
+                file.size or 0 for file in there if file.rfilename in (part.file, part.config)
+            )
     except (HTTPError, HFValidationError, OSError):
         return None
     return total

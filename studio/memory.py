@@ -11,7 +11,7 @@ from studio.catalog import ModelCard
 from studio.precision import Dtype, Quant
 from studio.request import Precision
 
-DENOISERS = ("transformer", "unet")
+DENOISERS = ("transformer", "unet", "refiner")
 UNKNOWN = {"unet": 0.45, "text_encoder": 0.35, "vae": 0.05}  # where a card names no parts
 READING_GB = 1.0  # what a text encoder takes beside its weights
 STEP = 0.5  # of what a picture takes; decoding takes all of it

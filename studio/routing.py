@@ -43,8 +43,15 @@ def _can(relative: ModelCard, wish: ImageRequest, card: ModelCard) -> bool:
         return False
     if wish.aspect and relative.sizes.get(wish.aspect) != card.sizes.get(wish.aspect):
         return False
+    wears = bool(wish.loras) or "<lora:" in wish.prompt.lower()
+    asked = {
+        "negative": bool(wish.negative_prompt),
+        "loras": wears,
+        "start_image": bool(wish.start_image),
+        "mask": bool(wish.mask),
+        "references": bool(wish.references),
+    }
     lost = card.can - relative.can - {"guidance"}
-    if "negative" in lost and not wish.negative_prompt:
-        lost -= {"negative"}
-    wears = wish.loras or "<lora:" in wish.prompt.lower()
-    return not lost and (relative.lora_base == card.lora_base or not wears)
+    if any(asked.get(ability, True) for ability in lost):
+        return False
+    return relative.lora_base == card.lora_base or not wears

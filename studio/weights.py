@@ -12,8 +12,9 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
-from studio.catalog import ModelCard, OtherPart
+from studio.catalog import ModelCard
 from studio.errors import Refused
+from studio.otherparts import OtherPart
 from studio.pipelines import INDEX, WEIGHTS, networks
 from studio.settings import ROOT
 
@@ -38,16 +39,19 @@ def find_weights(card: ModelCard, model_folder: Path) -> str:
 
 
 def find_part(card: ModelCard, part: OtherPart, model_folder: Path) -> str:
-    """The file of one component that lies elsewhere."""
-    places = [model_folder / part.file]
+    """The file of one component that lies elsewhere. A second network has a folder like the
+    model's, so it is looked for under the name of its repository."""
+    places = [model_folder]
     if part.repo:
-        places = [model_folder / card.name / part.file, Path(part.repo).expanduser() / part.file]
-    for file in places:
-        if file.is_file():
-            return str(file.resolve())
-    cached = _cached(part.repo, part.file, None) if part.repo else None
-    if cached:
-        return cached
+        own = part.repo.rpartition("/")[2] if part.config else card.name
+        places = [model_folder / own, Path(part.repo).expanduser()]
+    wanted = [part.file, part.config] if part.config else [part.file]
+    for place in places:
+        if all((place / name).is_file() for name in wanted):
+            return str((place / part.file).resolve())
+    found = [_cached(part.repo, name, None) for name in wanted] if part.repo else [None]
+    if found[0] and all(found):
+        return found[0]
     raise _missing(card)
 
 

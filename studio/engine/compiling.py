@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from studio.engine.plan import Plan
+from studio.memory import DENOISERS
 
 
 def compile_blocks(pipeline: Any, plan: Plan) -> Plan:
     """The plan as it was carried out; it says why where nothing was compiled."""
-    denoiser = getattr(pipeline, "transformer", None) or pipeline.unet
-    why_not = _why_not(denoiser, plan)
+    denoisers = [part for name in DENOISERS if (part := getattr(pipeline, name, None))]
+    why_not = _why_not(denoisers[0], plan)
     if why_not:
         return replace(plan, reason=f"{plan.reason}; not compiled: {why_not}")
-    denoiser.compile_repeated_blocks(fullgraph=True)
+    for denoiser in denoisers:
+        denoiser.compile_repeated_blocks(fullgraph=True)
     return replace(plan, compiled=True, reason=f"{plan.reason}; its blocks are compiled")
 
 

@@ -17,7 +17,7 @@ from studio.engine.placing import DTYPES
 from studio.engine.plan import Plan
 from studio.engine.recall import Recall
 from studio.engine.samplers import build_sampler
-from studio.hashes import content_hash
+from studio.hashes import content_hash, weights_hash
 from studio.request import ImageRequest
 
 
@@ -37,6 +37,11 @@ class Painter:
             known = beside.submit(content_hash, folder, card, parts)
             self.family = find_family(card)(folder, card, parts, plan)
             self._hash = known.result()
+        self._seconds = {
+            name: {"share": part.share, "hash": weights_hash([(name, parts[name])])[0]}
+            for name, part in card.parts.items()
+            if part.share
+        }
         self.plan = compile_blocks(self.family.pipeline, plan) if compiled else plan
         self._attention = attention(self.family.pipeline)
         self._recall = Recall()
@@ -48,7 +53,8 @@ class Painter:
         """Puts a fresh sampler into the pipeline; returns the fingerprint of what paints now."""
         scheduler = build_sampler(self.card.sampler(name), self._scheduler_config)
         self.family.pipeline.scheduler = scheduler
-        return fingerprint(self.plan, self._device_name, self._hash, scheduler, self._attention)
+        known = fingerprint(self.plan, self._device_name, self._hash, scheduler, self._attention)
+        return known | self._seconds
 
     def words(
         self, request: ImageRequest, worn: Any, between: Callable[[], None]

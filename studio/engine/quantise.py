@@ -55,8 +55,9 @@ def _config(quant: str, denoiser: bool, dtype: torch.dtype) -> Any:
 
 def store_in_fp8(pipeline: Any, plan: Plan, dtype: torch.dtype) -> None:
     """Each layer's weights become `dtype` while it computes, and fp8 again."""
-    denoiser = getattr(pipeline, "transformer", None) or pipeline.unet
-    denoiser.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=dtype)
+    for name in DENOISERS:
+        if denoiser := getattr(pipeline, name, None):
+            denoiser.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=dtype)
     if plan.encoders:
         for name in pipeline.components:
             if name.startswith("text_encoder"):

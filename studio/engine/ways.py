@@ -69,7 +69,8 @@ def ways(
         yield from _quantised(card, dtype, precision, _turns)
         return
     yield _whole(exact)
-    yield Way(exact.whole, exact.turns, spread=True)
+    if not any(part.share for part in card.parts.values()):  # the index, which says where, lacks it
+        yield Way(exact.whole, exact.turns, spread=True)
     if precision == "auto" and fast_fp8 and "transformer" in exact.parts:
         yield from _quantised(card, dtype, "fp8", _whole)
     yield _turns(exact)

@@ -50,8 +50,9 @@ class Atelier:
     """One family in small, loaded by the engine from the folder that it was saved to."""
 
     def __init__(self, card: ModelCard, models: Path, module: Any) -> None:
-        fields: dict[str, Any] = {"min_side": 64, "memory_gb": 0.1, "weights": {}, "parts": {}}
+        fields: dict[str, Any] = {"min_side": 64, "memory_gb": 0.1, "weights": {}}
         fields |= {"variant": None}
+        fields["parts"] = module.parts(card.name, models) if hasattr(module, "parts") else {}
         fields["sizes"] = {"square": {"width": SIDE, "height": SIDE}}
         self.card = ModelCard.model_validate(card.model_dump() | fields)
         self.folder = models / card.name

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from bench.memory import CARDS_GB, CHIPS, DOCUMENT, SHAPES, counts, document, idle
-from studio.catalog import Catalog, ModelCard, OtherPart
+from studio.catalog import Catalog, ModelCard
 from studio.engine.device import Hardware, find_libraries
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
@@ -21,6 +21,7 @@ from studio.engine.plan import Plan, comes_to_the_same, decide, lower
 from studio.engine.residents import Residents
 from studio.memory import DENOISERS, KEPT, KEPT_ENCODERS, KEPT_FP8, KEPT_LINEAR, amounts, needed_gb
 from studio.messages import Painted
+from studio.otherparts import OtherPart
 from studio.precision import Quant
 from studio.request import Precision
 from tests.engine.conftest import NUMPY_COPY

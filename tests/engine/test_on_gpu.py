@@ -217,17 +217,19 @@ def test_the_trainer_learns_on_it(tmp_path: Path) -> None:
 FIRST = {module: card for card, module in reversed(CARDS.items())}
 
 
-@pytest.mark.parametrize("name", sorted(FIRST.values()))
+@pytest.mark.parametrize("name", [*sorted(FIRST.values()), "sdxl-refined"])
 def test_every_family_takes_turns_is_cut_and_is_stored_in_fp8(
     catalog: Catalog, tmp_path: Path, name: str
 ) -> None:
     """Each by hand, at tiny size; only what is stored in fewer bits may be another picture."""
     atelier = Atelier(catalog.cards[name], tmp_path, CARDS[name])
     key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
+    parts = atelier.residents._parts(atelier.card)
     usual: np.ndarray | None = None  # type: ignore[type-arg]
     for offload, quant in PLACES:
         plan = Plan("cuda:0", "fp32", "fp32", offload, False, "by hand", quant=quant)
-        atelier.residents._painters[key] = Painter(atelier.card, atelier.folder, {}, plan, "a card")
+        painter = Painter(atelier.card, atelier.folder, parts, plan, "a card")
+        atelier.residents._painters[key] = painter
         painted = atelier.paint()
         usual = pixels(painted) if usual is None else usual
         far = np.abs(pixels(painted) - usual)

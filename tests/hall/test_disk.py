@@ -9,8 +9,9 @@ import pytest
 
 import app
 from studio import disk
-from studio.catalog import ModelCard, OtherPart
+from studio.catalog import ModelCard
 from studio.errors import Refused
+from studio.otherparts import OtherPart
 from studio.presets import load_catalog
 from studio.settings import ROOT, Settings
 from tests.spoilt import SPOILT

@@ -126,6 +126,16 @@ def test_a_part_that_comes_from_elsewhere_is_not_fetched_twice(stage: Stage) -> 
     assert stage.pull("sdxl") == {"unet/model.fp16.safetensors"}
 
 
+def test_a_refiner_comes_without_what_it_shares(stage: Stage) -> None:
+    part = stage.catalog.find("sdxl-refined").parts["refiner"]
+    others = {"unet/model.safetensors": weights("other"), "vae/config.json": b"{}"}
+    stage.hub.repos[part.repo] = Repo({part.file: weights("other"), part.config: b"{}", **others})
+    stage.pull("sdxl")
+    assert "models pull sdxl-refined" in absent(stage.catalog.find("sdxl-refined"), stage.models)
+    assert stage.pull("sdxl-refiner") == {part.file, part.config}
+    assert not absent(stage.catalog.find("sdxl-refined"), stage.models)
+
+
 def test_a_checkpoint_is_brought_what_its_file_lacks_and_no_more(stage: Stage) -> None:
     stage.models.mkdir()
     write(stage.models / "mine.safetensors", IN_ONE_FILE)

@@ -13,6 +13,7 @@ from studio.routing import route
 from studio.settings import Settings
 
 PRESETS = Settings().presets
+HASH = "a" * 64
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,27 @@ def test_a_relative_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
     card.write_text(card.read_text().replace('draft = "sdxl-lightning"', 'draft = "sdxl-flash"'))
     with pytest.raises(CannotStart, match="variants.draft: there is no card 'sdxl-flash'"):
         load_catalog(presets)
+
+
+def test_the_best_of_sdxl_is_refined_where_the_refiner_can_do_it(catalog: Catalog) -> None:
+    best = {"model": "sdxl", "quality": "best"}
+    assert painted_by(catalog, **best, negative_prompt="cats") == "sdxl-refined"
+    assert painted_by(catalog, "sdxl-refined", **best) == "sdxl"
+    for more in (
+        {"prompt": "a car <lora:mine:0.8>"},
+        {"start_image": HASH},
+        {"start_image": HASH, "mask": HASH},
+    ):
+        assert route(wish(**best, **more), catalog, lambda card: True)[0].model == "sdxl"
+    passed_on, said = route(wish(**best), catalog, lambda card: True)
+    assert said == "Quality best of SDXL 1.0 is painted by SDXL 1.0 refined."
+    assert catalog.settle(passed_on).request.steps == 50
+
+
+def test_lightning_has_a_file_for_each_number_of_steps(catalog: Catalog) -> None:
+    for quality, steps in (("draft", 2), (None, 4), ("balanced", 4), ("best", 8)):
+        passed_on, _ = route(wish(model="lightning", quality=quality), catalog, lambda card: True)
+        settled = catalog.settle(passed_on)
+        assert settled.request.steps == steps
+        assert settled.card.parts["unet"].file == f"sdxl_lightning_{steps}step_unet.safetensors"
+        assert settled.card.parts["unet"].repo == "ByteDance/SDXL-Lightning"

@@ -18,9 +18,17 @@ from torch.nn.functional import adaptive_avg_pool2d
 from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
 from studio.engine.inputs import Inputs
-from studio.engine.placing import load
+from studio.engine.placing import DTYPES, load
 from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
+from studio.engine.refining import (
+    AGAINST,
+    AGAINST_POOLED,
+    REFINER,
+    Refined,
+    load_refiner,
+    refine,
+)
 from studio.engine.stepping import AfterStep, run_steps
 from studio.request import ImageRequest
 
@@ -62,6 +70,7 @@ class Sdxl:
         self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
     ) -> None:
         self.pipeline: Any = _load(folder, card, parts, plan)
+        self._refined = card.parts[REFINER].share if REFINER in parts else 0.0
         self._encoders = Encoders(self.pipeline, plan.device)
 
     def condition(self, request: ImageRequest, between: Callable[[], None]) -> dict[str, Any]:
@@ -69,15 +78,20 @@ class Sdxl:
         arguments = {"prompt_embeds": words.tokens, "pooled_prompt_embeds": words.pooled}
         # SDXL was trained with zeros for an empty negative; the pipeline puts them there itself.
         zeros = not request.negative_prompt and self.pipeline.config.force_zeros_for_empty_prompt
-        if zeros or (request.guidance or 0) <= 1:
+        if (zeros and not self._refined) or (request.guidance or 0) <= 1:
             return arguments
         against = self._encoders.encode(request.negative_prompt, between)
         length = max(words.tokens.shape[1], against.tokens.shape[1])
-        return arguments | {
-            "prompt_embeds": self._encoders.pad(words.tokens, length),
-            "negative_prompt_embeds": self._encoders.pad(against.tokens, length),
-            "negative_pooled_prompt_embeds": against.pooled,
-        }
+        tokens = self._encoders.pad(against.tokens, length)
+        arguments["prompt_embeds"] = self._encoders.pad(words.tokens, length)
+        if self._refined:
+            arguments |= {AGAINST: tokens, AGAINST_POOLED: against.pooled}
+        if not zeros:
+            arguments |= {
+                "negative_prompt_embeds": tokens,
+                "negative_pooled_prompt_embeds": against.pooled,
+            }
+        return arguments
 
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
         latents = self._latents(pixels_of(start))
@@ -88,6 +102,8 @@ class Sdxl:
         self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep
     ) -> torch.Tensor:
         start, free = arguments.pop("start", None), arguments.pop("free", None)
+        if self._refined:  # its card knows no start image
+            return refine(self.pipeline, arguments, self._refined, tell)
         if start is None:
             return run_steps(self.pipeline, arguments, tell)
         # A little more: how much is to be done it rounds down.
@@ -154,9 +170,13 @@ class Sdxl:
 def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) -> Any:
     # compel asks an encoder for its device; one that is spread out has none.
     whole = ("text_encoder", "text_encoder_2")
-    pipeline = load(
-        StableDiffusionXLPipeline, folder, card, parts, plan, whole, add_watermarker=False
-    )
+    kind: Any = StableDiffusionXLPipeline
+    more: dict[str, Any] = {}
+    if REFINER in parts:
+        parts = dict(parts)
+        more[REFINER] = load_refiner(card, parts.pop(REFINER), DTYPES[plan.dtype])
+        kind = Refined
+    pipeline = load(kind, folder, card, parts, plan, whole, add_watermarker=False, **more)
     # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
