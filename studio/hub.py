@@ -16,7 +16,6 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -97,7 +96,7 @@ def whole(card: ModelCard, token: str | None = None) -> int | None:
             total += sum(
                 file.size or 0 for file in there if file.rfilename in (part.file, part.config)
             )
-    except (HTTPError, HFValidationError, OSError):
+    except (HTTPError, ValueError, OSError):  # ValueError: another page answers in its place
         return None
     return total
 
@@ -195,7 +194,7 @@ def asking(repo: str, title: str, homepage: str) -> Iterator[None]:
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise CannotFetch(f"The hub has no {repo}, or not for you.") from error
-    except (HTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, ValueError, OSError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise CannotFetch(
             f"{title} could not be fetched: {why} What has come so far is kept; ask again."

@@ -29,6 +29,7 @@ class Hub:
     repos: dict[str, Repo]
     fetched: list[str] = field(default_factory=list)  # "OWNER/REPO file"
     tokens: set[str | None] = field(default_factory=set)
+    portal: bytes = b""  # the page of a network that wants a login first, in place of all answers
 
 
 @contextmanager
@@ -56,6 +57,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             hub.tokens.add(self.headers.get("Authorization"))
             path = unquote(urlsplit(self.path).path).strip("/")
+            if hub.portal:
+                return self._answer(hub.portal)
             if path.startswith("api/models/"):
                 owner, name, *rest = path.removeprefix("api/models/").split("/")
                 self._told(f"{owner}/{name}", rest)

@@ -50,10 +50,10 @@ class Fetching:
         if not absent(card, self._settings.model_folder):
             raise Refused(f"model: {card.title} is on this machine already.", field="model")
         with self._lock:
-            if card in self._waiting or (self._now and self._now[0] == card):
+            comes = self._now and self._now[0] == card and card.name not in self._stopped
+            if comes or card in self._waiting:
                 return
             self._failed.pop(card.name, None)
-            self._stopped.discard(card.name)
             self._waiting.append(card)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="fetching", daemon=True)
@@ -97,6 +97,7 @@ class Fetching:
                     self._thread, self._now = None, None
                     return
                 card = self._waiting.pop(0)
+                self._stopped.discard(card.name)  # if it was, it was begun again since
                 self._now = card, None
             why = self._fetch(card)
             with self._lock:

@@ -85,7 +85,8 @@ class Line:
         batch: str | None,
         rerun_of: str | None,
     ) -> list[Job]:
-        body = "\n".join([canonical(wish) for wish in wishes])
+        asked = [canonical(wish) for wish in wishes] + ([rerun_of] if rerun_of else [])
+        body = "\n".join(asked)
         jobs = self.store.submit(
             settled,
             key=key,

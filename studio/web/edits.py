@@ -74,6 +74,10 @@ def as_wish(body: Mapping[str, object], catalog: Catalog) -> dict[str, object]:
     """Its first picture is begun from; all are references where the model takes those and nothing
     is masked."""
     fields = dict(body)
+    for name in ("start_image", "references"):
+        if fields.get(name) is not None:
+            sentence = f"image: pictures are given here and nowhere else; leave {name} out."
+            raise Refused(sentence, field="image")
     images, mask = _images(fields), fields.pop("mask", None)
     card = catalog.find(str(fields.get("model") or fields.get("model_mode") or ""))
     if not {"start_image", "mask", "references"} & card.can:

@@ -7,7 +7,6 @@ picture of the history is handed in by its id.
 import asyncio
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,21 +34,11 @@ FORMS = "the id of one that was handed in, the id of one of the history, or a da
 
 @dataclass(slots=True)
 class Hands:
-    """Takes what is handed in for one call: the same bytes pass the gate once."""
+    """Takes what is handed in for one call: what is said twice is read once, and passes the gate
+    once."""
 
     store: Store
-    _taken: dict[tuple[bytes, bool], tuple[Input, tuple[str, ...]]] = field(default_factory=dict)
-
-    def take(self, data: bytes, name: str, *, holes: bool = False) -> tuple[Input, tuple[str, ...]]:
-        key = (hashlib.sha256(data).digest(), holes)
-        if key not in self._taken:
-            if len(self._taken) == MOST_HANDED:
-                sentence = (
-                    f"{name}: more than {MOST_HANDED} pictures in one call; hand them in first."
-                )
-                raise Refused(sentence, field=name)
-            self._taken[key] = self.store.take(data, name, holes=holes)
-        return self._taken[key]
+    _taken: dict[tuple[str, bool], tuple[Input, tuple[str, ...]]] = field(default_factory=dict)
 
     def settle(self, fields: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
         """The wish with ids in place of pictures, and what there is to say of those."""
@@ -83,19 +72,20 @@ class Hands:
 
     def _id(self, given: object, name: str, notes: list[str], *, holes: bool = False) -> str:
         """`holes` asks for a mask that is white where the picture is transparent."""
-        if isinstance(given, str) and re.fullmatch(HASH, given) and not holes:
-            return given
-        kept, said = self.take(self._raw(given, name), name, holes=holes)
-        notes += [f"{name}: {sentence}" for sentence in said]
+        said = _said(given, name)
+        if re.fullmatch(HASH, said) and not holes:
+            return said
+        if (said, holes) not in self._taken:
+            if len(self._taken) == MOST_HANDED:
+                sentence = f"more than {MOST_HANDED} pictures in one call; hand them in first."
+                raise Refused(f"{name}: {sentence}", field=name)
+            taken = self.store.take(self._raw(said, name), name, holes=holes)
+            self._taken[said, holes] = taken
+        kept, about = self._taken[said, holes]
+        notes += [f"{name}: {sentence}" for sentence in about]
         return kept.id
 
-    def _raw(self, given: object, name: str) -> bytes:
-        if isinstance(given, dict) and set(given) == {"picture"}:
-            given = given["picture"]
-            if not (isinstance(given, str) and re.fullmatch(PICTURE_ID, given)):
-                raise Refused(f"{name}: {str(given)[:40]!r} is no id of the history.", field=name)
-        if not isinstance(given, str):
-            raise Refused(f"{name}: give {FORMS}.", field=name)
+    def _raw(self, given: str, name: str) -> bytes:
         try:
             if re.fullmatch(HASH, given):
                 return self.store.input(given)
@@ -104,6 +94,16 @@ class Hands:
         except NotFound as error:
             raise Refused(f"{name}: {error}", field=name) from None
         return _bytes(given, name)
+
+
+def _said(given: object, name: str) -> str:
+    if isinstance(given, dict) and set(given) == {"picture"}:
+        given = given["picture"]
+        if not (isinstance(given, str) and re.fullmatch(PICTURE_ID, given)):
+            raise Refused(f"{name}: {str(given)[:40]!r} is no id of the history.", field=name)
+    if not isinstance(given, str):
+        raise Refused(f"{name}: give {FORMS}.", field=name)
+    return given
 
 
 def _bytes(text: str, name: str) -> bytes:

@@ -262,6 +262,13 @@ def test_without_a_way_out_what_has_come_is_kept(
             act("sd3.5-medium" if act == stage.pull else "someone/My_XL")
 
 
+def test_a_page_that_answers_in_the_hubs_place_is_no_answer(stage: Stage) -> None:
+    stage.hub.portal = b"<!DOCTYPE html><title>Log in</title>"
+    assert hub.whole(stage.catalog.find("sdxl")) is None
+    with pytest.raises(hub.CannotFetch, match="someone/My_XL could not be fetched: "):
+        stage.add("someone/My_XL")
+
+
 def test_a_full_disk_is_said(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*asked: object, **more: object) -> None:
         raise OSError(28, "No space left on device")

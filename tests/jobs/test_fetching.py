@@ -31,6 +31,8 @@ if said := word.read_text():
     print("a warning of some library", file=sys.stderr)
     sys.exit("darkroom: " + said)
 """
+# Asked to end, it does so only at the word.
+SLOW_TO_GO = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 
 @pytest.fixture
@@ -85,6 +87,22 @@ def test_it_is_stopped_at_any_moment_and_begun_again(
     until((tmp_path / "sdxl.began").exists)
     coming.close()
     assert coming.views() == {}
+
+
+def test_one_that_is_still_stopping_may_be_begun_again(
+    coming: Fetching, cards: dict[str, ModelCard], tmp_path: Path
+) -> None:
+    command = (sys.executable, "-c", SLOW_TO_GO + PLAYED.format(here=str(tmp_path)))
+    slow = Fetching(Settings(data=tmp_path), command)
+    slow.begin(cards["sdxl"])
+    until((tmp_path / "sdxl.began").exists)
+    slow.stop(cards["sdxl"])
+    slow.begin(cards["sdxl"])
+    (tmp_path / "sdxl.began").unlink()
+    (tmp_path / "sdxl.word").touch()  # now the first one goes
+    until((tmp_path / "sdxl.began").exists)
+    until(lambda: not slow.views())
+    slow.close()
 
 
 def test_what_is_here_is_not_fetched(

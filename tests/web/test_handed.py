@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import openai
 import pytest
@@ -13,7 +14,10 @@ from PIL import Image
 
 from studio.jobs import fake
 from studio.messages import Paint
+from studio.store.rows import Picture
+from studio.store.store import Store
 from studio.web import handed
+from studio.web.handed import Hands
 from tests.formats.test_picture import COLOURED, UNFIT, clear_left, drawn, saved
 from tests.web.conftest import House
 
@@ -164,6 +168,28 @@ def test_one_call_hands_in_only_so_many(house: House, monkeypatch: pytest.Monkey
     assert answer.status_code == 422 and "more than 2 pictures" in answer.json()["error"]["message"]
 
 
+class Counting(Store):
+    """The same store; it counts how often a file is looked for."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.database, store._shelf, store._clock, store._closing)
+        self.read = 0
+
+    def file(self, picture: Picture) -> Path:
+        self.read += 1
+        return super().file(picture)
+
+
+def test_what_one_call_says_often_is_read_once(house: House) -> None:
+    painted = house.http.post("/api/generate", json=WISH | {"seed": 5}).json()["images"][0]["id"]
+    store = Counting(house.studio.store)
+    hands = Hands(store)
+    for start in (painted, {"picture": painted}):
+        fields, _ = hands.settle({"start_image": start, "references": [painted, painted]})
+        assert fields["references"] == [{"id": fields["start_image"]}] * 2
+    assert store.read == 1
+
+
 def test_gradio_client_hands_in_too(house: House) -> None:
     client = Client(house.url, verbose=False, token=False)
     files, _ = client.predict(
@@ -228,6 +254,8 @@ def test_its_json_edits_as_well(house: House) -> None:
         ({"image": url(PNG), "model": "sana-1.5"}, "model", "edits no pictures"),
         ({"image": url(PNG), "input_fidelity": "high"}, "input_fidelity", "not done here"),
         ({"image": url(PNG), "mask": url(PNG)}, "mask", "nowhere transparent"),
+        ({"image": url(PNG), "references": [url(PNG)]}, "image", "leave references out"),
+        ({"image": url(PNG), "start_image": url(PNG)}, "image", "leave start_image out"),
     ],
 )
 def test_what_cannot_be_edited_is_refused_in_its_words(

@@ -336,6 +336,18 @@ def test_a_picture_is_painted_again_exactly_and_its_job_says_so(house: House) ->
     )
 
 
+def test_a_key_of_one_rerun_does_not_answer_for_another(house: House) -> None:
+    """The same recipe, but of another picture: what comes of it is to be compared with that."""
+    first = painted(house, seed=78)
+    again = house.http.post(f"/api/pictures/{first['id']}/rerun").json()["id"]
+    second = house.studio.line.wait(again, 10).pictures[0]
+    key = {"Idempotency-Key": "of one"}
+    assert house.http.post(f"/api/pictures/{first['id']}/rerun", headers=key).status_code == 202
+    other = house.http.post(f"/api/pictures/{second.id}/rerun", headers=key)
+    assert other.status_code == 422
+    assert "came with another wish" in other.json()["error"]["message"]
+
+
 def test_two_pictures_are_compared(house: House) -> None:
     one, other = (painted(house, seed=seed, width=w)["id"] for seed, w in ((1, 64), (200, 64)))
     told = house.http.get(f"/api/pictures/{other}/compare", params={"with": one}).json()
