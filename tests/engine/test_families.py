@@ -81,14 +81,18 @@ class Atelier:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Cards that differ from the first of their module in numbers alone pass the first test and
-    the last; all others pass all."""
+    the last; all others pass all. But the first, they are of the slow matrix."""
     if "atelier" in metafunc.fixturenames:
         brief = metafunc.function in (
             test_the_same_wish_is_the_same_picture_and_another_is_another,
             test_every_sampler_of_the_card_paints,
         )
         alike = {card for module in MODULES for card in getattr(module, "ALIKE", ())}
-        cards = sorted(CARDS if brief else CARDS.keys() - alike)
+        first = {next(iter(module.CARDS)) for module in MODULES}
+        cards = [
+            pytest.param(card, id=card, marks=() if card in first else pytest.mark.slow)
+            for card in sorted(CARDS if brief else CARDS.keys() - alike)
+        ]
         metafunc.parametrize("atelier", cards, indirect=True, scope="module")
 
 

@@ -147,4 +147,4 @@ def test_who_waits_is_told_when_from_what_was_measured(open_studio: OpenStudio) 
     assert re.search(r"before it, begins in about \d s", view.words)
     end = studio.line.wait(jobs[-1].id, 10).job
     assert end.finished_at == pytest.approx(view.times.ends, abs=0.6)
-    assert end.timings["expected"] == pytest.approx(0.25, abs=0.05)
+    assert 0.25 <= end.timings["expected"] < 0.6  # and the way to the disk
