@@ -4,10 +4,16 @@ A wish is passed on only where it leaves to the card what the relative does its 
 one that is on this machine and can do all that is wished for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
-from studio.catalog import Catalog, ModelCard
+from studio.canvas import Input
+from studio.catalog import Catalog, ModelCard, Settled
+from studio.loras import find_loras
 from studio.request import ImageRequest, read_request
+from studio.upscalers import find_upscalers
+from studio.weights import absent
 
 
 def route(
@@ -26,6 +32,21 @@ def route(
     own = {"steps": None, "guidance": None, "sampler": None, "quality": quality}
     passed_on = read_request(wish.model_dump() | own | {"model": relative.name})
     return passed_on, f"Quality {wish.quality} of {card.title} is painted by {relative.title}."
+
+
+def settle_here(
+    wish: ImageRequest,
+    catalog: Catalog,
+    model_folder: Path,
+    inputs: Mapping[str, Input] | None = None,
+) -> Settled:
+    """The wish made whole with what is on this machine, for the model that paints it."""
+    wish, passed_on = route(wish, catalog, lambda card: not absent(card, model_folder))
+    named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
+    loras = find_loras(model_folder) if named else ()
+    upscalers = find_upscalers(catalog.upscalers, model_folder)
+    settled = catalog.settle(wish, loras, inputs, upscalers)
+    return replace(settled, warnings=(passed_on, *settled.warnings)) if passed_on else settled
 
 
 def _leaves_it_to(card: ModelCard, wish: ImageRequest) -> bool:

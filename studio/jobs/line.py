@@ -21,13 +21,11 @@ from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
 from studio.jobs.rerun import Recipe, again, compared
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
-from studio.loras import find_loras
 from studio.request import ImageRequest, Priority, canonical
-from studio.routing import route
+from studio.routing import settle_here
 from studio.settings import Settings
 from studio.store.rows import FINAL, Job, Place, Room
 from studio.store.store import Store
-from studio.upscalers import find_upscalers
 from studio.weights import absent
 
 ANSWER_SECONDS = 10.0  # for the pool to answer, between two messages
@@ -108,16 +106,8 @@ class Line:
 
     def look_over(self, wish: ImageRequest) -> Settled:
         """The same for a model that may be elsewhere: all else is refused that would be."""
-        folder = self.settings.model_folder
-        wish, passed_on = route(wish, self.catalog, lambda card: not absent(card, folder))
-        named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
         inputs = {name: self._look(field, name) for field, name in wish.pictures()}
-        upscalers = find_upscalers(self.catalog.upscalers, folder)
-        loras = find_loras(folder) if named else ()
-        settled = self.catalog.settle(wish, loras, inputs, upscalers)
-        if passed_on:
-            settled = replace(settled, warnings=(passed_on, *settled.warnings))
-        return settled
+        return settle_here(wish, self.catalog, self.settings.model_folder, inputs)
 
     def _look(self, field: str, content_hash: str) -> Input:
         try:

@@ -319,9 +319,13 @@ class Pool:
             return errand(job, self.catalog, self.settings, self.store, at_once)
         except (Refused, NotFound) as error:
             code = "model_missing" if isinstance(error, Refused) else "input_missing"
-            self.store.fail(job.id, job.token, code, str(error))
-            self.feed.tell(job.id, None)
-            return None
+            sentence = str(error)
+        except Exception:  # noqa: BLE001 - it is this slot's by now, and would be for ever
+            log.exception("job %s could not be given to a worker", job.id)
+            code, sentence = "internal", "No worker could be told of it; the log says why."
+        self.store.fail(job.id, job.token, code, sentence)
+        self.feed.tell(job.id, None)
+        return None
 
     # The clock
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from studio.catalog import Settled
@@ -25,6 +26,7 @@ from studio.weights import find_part, find_weights
 
 Settle = Callable[[ImageRequest], Settled]
 Recipe = Mapping[str, Any]
+_measuring = Lock()  # the largest pictures take a gigabyte, and everybody who looks on asks at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ def compare_with(store: Store, now: Picture, of: str) -> Comparison:
     """`of` is what it was before: the id of a picture, or the hash of a file that was given."""
     file, recipe, seed = _original(store, of)
     changed = compare.changes(recipe, now.recipe, (seed, now.seed))
-    return Comparison(_distance(file, store.file(now)), changed)
+    with _measuring:
+        return Comparison(_distance(file, store.file(now)), changed)
 
 
 def _request(recipe: Recipe, seed: int) -> ImageRequest:

@@ -15,9 +15,10 @@ from studio.jobs.reader import Reader
 from studio.jobs.studio import Studio
 from studio.jobs.truth import tell_truth
 from studio.jobs.view import View
-from studio.loras import find_loras, use_of
+from studio.loras import use_of
 from studio.presets import load_catalog
 from studio.request import ImageRequest, read_request
+from studio.routing import settle_here
 from studio.settings import Settings
 from studio.store.rows import Job
 
@@ -70,9 +71,8 @@ def rerun(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def truth(settings: Settings, asked: argparse.Namespace) -> int:
-    catalog = load_catalog(settings.presets, settings.default_model)
-    wish = read_request(_wished(asked))
-    settled = catalog.settle(wish, find_loras(settings.model_folder))
+    catalog = load_catalog(settings.presets, settings.default_model, settings.model_folder)
+    settled = settle_here(read_request(_wished(asked)), catalog, settings.model_folder)
     reader = Reader()
     try:
         told = tell_truth(settled, catalog.looks, settings, reader)

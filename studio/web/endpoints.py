@@ -57,6 +57,7 @@ def wish(
     strength: float | None = None,
     fit: str | None = None,
     upscaler: str = "",
+    precision: str = "auto",
 ) -> Told:
     """The order of the parameters is the one people know from other studios; it never changes.
 

@@ -252,3 +252,18 @@ def test_the_command_line_tells_it(settings: Settings, capsys: pytest.CaptureFix
     assert app.main(arguments) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["prompt"]["encoders"][0] == read("T5", "boat", 5, 256)
+
+
+def test_the_command_line_tells_of_the_model_that_would_paint_it(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = settings.model_folder / "cards" / "mine.toml"
+    card.parent.mkdir()
+    card.write_text(f'base = "flux-schnell"\nrepo = "{settings.model_folder / "flux-schnell"}"\n')
+    for asked, painted in (
+        (["--model", "flux-dev", "--quality", "draft"], "flux-schnell"),
+        (["--model", "mine"], "mine"),
+    ):
+        assert app.main(["truth", "boat", *asked, "--data", str(settings.data)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["model"] == painted and told["counted"]

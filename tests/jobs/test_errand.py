@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from sqlalchemy import update
+
 from studio.jobs import fake
 from studio.request import read_request
 from studio.settings import Settings
+from studio.store.tables import job
 from tests.conftest import OpenStudio
 from tests.formats.test_picture import drawn, saved
 
@@ -36,3 +39,19 @@ def test_a_picture_that_went_away_while_its_job_waited_is_named(
     end = studio.line.wait(job.id, 10).job
     assert (end.state, end.error_code) == ("failed", "input_missing")
     assert end.error == "start_image: the picture is no longer in the data folder."
+
+
+def test_a_job_that_cannot_be_read_any_more_ends_and_the_next_is_painted(
+    open_studio: OpenStudio,
+) -> None:
+    """As after an update that knows a field no longer."""
+    studio = open_studio()
+    studio.line.pause(True)
+    bad, good = studio.line.submit([read_request({"prompt": text}) for text in "ab"])
+    with studio.store.database.write() as tx:
+        told = bad.request | {"strange": 1}
+        tx.execute(update(job).where(job.c.id == bad.id).values(request=told))
+    studio.line.pause(False)
+    end = studio.line.wait(bad.id, 10).job
+    assert (end.state, end.error_code) == ("failed", "internal")
+    assert studio.line.wait(good.id, 10).job.state == "done"

@@ -5,6 +5,7 @@ import errno
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from studio.errors import Refused, TooMany, Unavailable
-from studio.jobs import fake
+from studio.jobs import fake, rerun
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.inbox import Entered
@@ -285,6 +286,18 @@ def test_the_same_key_gives_the_same_job(open_studio: OpenStudio) -> None:
     assert line.submit([wish()], key="k")[0].id == line.submit([wish()], key="k")[0].id
     with pytest.raises(Refused):
         line.submit([wish(count=2)], key="k")
+
+
+def test_many_who_look_at_a_rerun_measure_it_once(open_studio: OpenStudio) -> None:
+    studio = open_studio()
+    before = paint(studio, width=512, height=512).pictures[0]
+    job = studio.line.rerun(before.id)
+    until(lambda: studio.store.job(job.id).state == "done")
+    measured = rerun._distance.cache_info().misses
+    with ThreadPoolExecutor(8) as crowd:
+        seen = [view.rerun for view in crowd.map(studio.line.view, [job.id] * 8)]
+    assert {one.words for one in seen if one} == {"identical, pixel by pixel"}
+    assert rerun._distance.cache_info().misses == measured + 1
 
 
 class FullDisk(Files):

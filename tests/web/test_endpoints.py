@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 
+from studio.request import ImageRequest
+from studio.web.asking import OUTSIDE
 from tests.web.conftest import House
 
 WISH = ["prompt", "negative_prompt", "seed", "randomize_seed", "width", "height", "guidance_scale"]
 WISH += ["num_inference_steps", "model", "count", "aspect", "sampler", "look", "quality"]
 WISH += ["output_format", "tags", "priority", "filename", "upscale", "loras"]
 WISH += ["start_image", "mask", "references", "strength", "fit"]
-WISH += ["upscaler"]
+WISH += ["upscaler", "precision"]
 PROMISED = {
     "/generate": WISH,
     "/submit": WISH,
@@ -44,6 +46,12 @@ def test_the_endpoints_keep_their_names_and_parameters(client: Client) -> None:
     assert named == PROMISED and not told["unnamed_endpoints"]
     for parameter in told["named_endpoints"]["/generate"]["parameters"][1:]:
         assert parameter["parameter_has_default"], parameter["parameter_name"]
+
+
+def test_what_a_wish_may_say_is_said_there_too() -> None:
+    inside = [OUTSIDE.get(name, name) for name in WISH]
+    ours = {"version", "owner", "enlarged_from", "upload_urls"}  # said by the studio, or not yet
+    assert {*inside} - {"randomize_seed"} == {*ImageRequest.model_fields} - ours
 
 
 def test_generate_gives_whole_files_and_the_seed(house: House, client: Client) -> None:
