@@ -320,7 +320,7 @@ class Pool:
         except (Refused, NotFound) as error:
             code = "model_missing" if isinstance(error, Refused) else "input_missing"
             sentence = str(error)
-        except Exception:  # noqa: BLE001 - it is this slot's by now, and would be for ever
+        except Exception:  # noqa: BLE001 - or it would be tried for ever, before all others
             log.exception("job %s could not be given to a worker", job.id)
             code, sentence = "internal", "No worker could be told of it; the log says why."
         self.store.fail(job.id, job.token, code, sentence)

@@ -6,7 +6,8 @@ Thin: bodies become wishes in `asking`, jobs become JSON in `telling`.
 import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast, get_args
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -36,6 +37,7 @@ from studio.web.telling import (
 from studio.web.waiting import key_of, paint, painted
 
 MOST_PROMPTS = 1000
+Found = TypeVar("Found")
 faced = speaks(error_response)
 
 
@@ -78,6 +80,7 @@ class Rest:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._patient = ThreadPoolExecutor(2, "rest")  # here any number may wait, holding up nobody
 
     async def generate(self, request: Request) -> Response:
         """Paint one wish and wait for it. Answers with the picture itself and where it lies."""
@@ -128,7 +131,7 @@ class Rest:
         """What a wish would be to its model, before it is painted: the text that each encoder is
         sent, tokens, weights, what is lost, what has no effect. Takes what /api/jobs takes."""
         fields = await read_object(request)
-        return JSONResponse(await asyncio.to_thread(ask_truth, self.studio, fields))
+        return JSONResponse(await self._in_turn(ask_truth, self.studio, fields))
 
     async def queue(self, request: Request) -> Response:
         """What waits, what is painted, and what each slot does and why."""
@@ -184,7 +187,7 @@ class Rest:
             raise Refused("with: name the picture to compare with, by its id.", field="with")
         store = self.studio.store
         now = await asyncio.to_thread(store.picture, request.path_params["id"])
-        return JSONResponse(tell_comparison(await asyncio.to_thread(compare_with, store, now, was)))
+        return JSONResponse(tell_comparison(await self._in_turn(compare_with, store, now, was)))
 
     async def models(self, request: Request) -> Response:
         """Every model: what it can do, its sizes, and whether it is on this machine."""
@@ -209,6 +212,11 @@ class Rest:
         return await self._of_model(
             request, lambda card: self.studio.line.keep_loaded(card.name, here=False)
         )
+
+    async def _in_turn(self, act: Callable[..., Found], *given: object) -> Found:
+        """What may take seconds, and must not take the threads of those who look on."""
+        here = asyncio.get_running_loop()
+        return await here.run_in_executor(self._patient, act, *given)
 
     async def _of_model(self, request: Request, act: Callable[[ModelCard], None]) -> Response:
         card = self.studio.catalog.find(request.path_params["name"])

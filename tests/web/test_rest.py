@@ -4,6 +4,7 @@ import base64
 import io
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -366,3 +367,19 @@ def test_two_pictures_are_compared(house: House) -> None:
 def test_a_picture_that_is_withheld_is_nobodys_failure_to_try_again(house: House) -> None:
     answer = house.http.post("/api/generate", json=WISH | {"prompt": "nude"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "unsafe")
+
+
+def test_many_may_ask_for_the_truth_at_once_and_hold_up_nobody(house: House) -> None:
+    house.studio.reader.close()  # so that the first has to wait for it
+
+    def ask() -> int:
+        return house.http.post("/api/truth", json={"prompt": "a", "model": "starter"}).status_code
+
+    with ThreadPoolExecutor(40) as crowd:  # more than the server has threads
+        began = time.monotonic()
+        asked = [crowd.submit(ask) for _ in range(40)]
+        time.sleep(0.1)
+        assert house.http.get("/api/queue/status").status_code == 200
+        looked = time.monotonic() - began
+        assert {one.result() for one in asked} == {200}
+    assert looked < (time.monotonic() - began) / 2
