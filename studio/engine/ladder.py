@@ -37,7 +37,7 @@ class Ladder:
                     painted.timings["too_many"] = too_many
                 return painted
             except Exception as error:
-                if is_the_compilers(error):
+                if self.residents.compiled and is_the_compilers(error):
                     taken.append(self._uncompiled(message, error))
                     tell(Loading(message.job, message.token, taken[-1]))
                     continue

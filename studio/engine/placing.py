@@ -30,7 +30,11 @@ def load(
     """`parts` are components that come out of files of their own; `whole` names those that are
     never taken apart layer by layer."""
     dtype = DTYPES[plan.dtype]
-    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": dtype}
+    kept = variant(folder, card)
+    # What becomes fp8 is never there in fp32: for that there may be no room.
+    half = DTYPES.get(kept or "", DTYPES[card.half])
+    read_as = half if plan.quant == "fp8" and plan.dtype == "fp32" else dtype
+    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": read_as}
     if plan.quant in ("gguf", "svdq"):
         replaced = {name: read_denoiser(folder, file, plan, dtype) for name, file in parts.items()}
     else:
@@ -40,7 +44,7 @@ def load(
     pipeline = kind.from_pretrained(
         folder,
         dtype=dtypes,
-        variant=variant(folder, card),
+        variant=kept,
         **replaced,
         **on_the_way(list(read_index(folder) or ()), plan, dtype),
         **more,

@@ -62,6 +62,12 @@ def store_in_fp8(pipeline: Any, plan: Plan, dtype: torch.dtype) -> None:
         for name in pipeline.components:
             if name.startswith("text_encoder"):
                 store_encoder(getattr(pipeline, name), dtype)
+    if dtype == torch.float32:  # it was read in half of it
+        for part in pipeline.components.values():
+            if isinstance(part, torch.nn.Module):
+                for weight in (*part.parameters(), *part.buffers()):
+                    if weight.is_floating_point() and weight.dtype != FP8:
+                        weight.data = weight.data.to(dtype)
 
 
 def store_encoder(encoder: torch.nn.Module, dtype: torch.dtype) -> None:

@@ -52,6 +52,7 @@ def another_way(pipeline: Any, kind: Any) -> Any:
     given |= {name: pipeline.config[name] for name in options if name in pipeline.config}
     way = kind(**given)
     way._exclude_from_cpu_offload = pipeline._exclude_from_cpu_offload
+    way.maybe_free_model_hooks = pipeline.maybe_free_model_hooks  # the parts are moved by its hooks
     way.set_progress_bar_config(disable=True)
     return way
 

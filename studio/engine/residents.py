@@ -66,7 +66,7 @@ class Residents:
         self._safety = safety
         self._checker: Checker | None = None
         self._broken: dict[Key, tuple[object, str]] = {}  # what could not be loaded, and why
-        self._compiled = compiled
+        self.compiled = compiled
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
@@ -128,7 +128,8 @@ class Residents:
 
     def stop_compiling(self) -> None:
         """From now on all is painted as it was made."""
-        self._compiled = False
+        self.compiled = False
+        self._resting.clear()
         self.clear()
 
     def clear(self) -> None:
@@ -209,7 +210,7 @@ class Residents:
             self._plans[key] = self._plan(card, key)
         plan, name = self._plans[key], find_hardware(self._device).name
         try:
-            return Painter(card, folder, parts, plan, name, compiled=self._compiled)
+            return Painter(card, folder, parts, plan, name, compiled=self.compiled)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             if is_the_devices(error):
                 raise

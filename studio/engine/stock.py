@@ -52,6 +52,7 @@ class Stock:
 
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
         """A start image and its mask as the network sees them."""
+        self.pipeline.maybe_free_model_hooks()  # of what read the words
         latents = self.latents(pixels_of(start))
         self.pipeline.maybe_free_model_hooks()
         return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})

@@ -58,6 +58,19 @@ def test_what_cannot_be_compiled_is_painted_without_and_says_so(
     assert painted(residents, job).warnings == ()  # it is not tried again
 
 
+def test_an_error_of_a_compiler_where_nothing_was_compiled_ends_the_picture(
+    models: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library's own kernels may fail so; to paint again would end in the same for ever."""
+
+    def fail(block: Any, *given: Any, **named: Any) -> Any:
+        raise torch._dynamo.exc.TorchRuntimeError("no such kernel")
+
+    monkeypatch.setattr(BasicTransformerBlock, "forward", fail)
+    with pytest.raises(torch._dynamo.exc.TorchRuntimeError):
+        painted(Residents("cpu", models, "auto"), job)
+
+
 @pytest.mark.parametrize(
     ("card", "plan", "why"),
     [

@@ -13,11 +13,14 @@ from PIL import Image
 
 from bench.memory import CARDS_GB, CHIPS, DOCUMENT, SHAPES, counts, document, idle
 from studio.catalog import Catalog, ModelCard
+from studio.engine import placing
 from studio.engine.device import Hardware, find_libraries
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
 from studio.engine.painter import Painter
+from studio.engine.placing import DTYPES
 from studio.engine.plan import Plan, comes_to_the_same, decide, lower
+from studio.engine.quantise import store_in_fp8
 from studio.engine.residents import Residents
 from studio.memory import DENOISERS, KEPT, KEPT_ENCODERS, KEPT_FP8, KEPT_LINEAR, amounts, needed_gb
 from studio.messages import Painted
@@ -239,6 +242,31 @@ def test_stored_in_fp8_it_takes_half_and_paints_nearly_the_same(
     assert taken[2] < 0.62 * taken[0]
     assert 0 < np.abs(once - usual).mean() < 0.5 * usual.std()
     assert np.array_equal(once, again)
+
+
+def test_what_is_stored_in_fp8_is_never_there_in_fp32(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stored so where there is no room for more. What is kept computes in fp32 all the
+    same."""
+    atelier = Atelier(catalog.cards["sdxl"], tmp_path, CARDS["sdxl"])
+    read: list[set[torch.dtype]] = []
+
+    def store(pipeline: Any, plan: Plan, dtype: torch.dtype) -> None:
+        parts = (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2)
+        read.append({weight.dtype for part in parts for weight in part.parameters()})
+        store_in_fp8(pipeline, plan, dtype)
+
+    monkeypatch.setattr(placing, "store_in_fp8", store)
+    plan = Plan("cpu", "fp32", "fp32", "none", False, "by hand", quant="fp8")
+    pipeline = Painter(atelier.card, atelier.folder, {}, plan, "CPU").family.pipeline
+    assert read == [{DTYPES[atelier.card.half]}]
+    there = {
+        name: {weight.dtype for weight in pipeline.components[name].parameters()}
+        for name in ("unet", "text_encoder", "vae")
+    }
+    assert there["unet"] == {torch.float8_e4m3fn, torch.float32}
+    assert there["text_encoder"] == there["vae"] == {torch.float32}
 
 
 @pytest.mark.slow

@@ -2,13 +2,18 @@
 
 import io
 from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from studio.catalog import ModelCard
 from studio.engine.inputs import SEE_THROUGH, Inputs
+from studio.engine.paint import Stopped, paint
+from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Loading, Paint, Painted, Progress, pack, unpack
 from studio.request import read_request
@@ -176,3 +181,34 @@ def test_it_is_stopped_at_any_step_and_paints_on(job: Job, do: Do, painter: obje
     first = pixels(do(job(**begun(mask=HALF))))
     assert np.array_equal(first, pixels(do(job(**begun(mask=HALF)))))
     assert torch.is_grad_enabled()
+
+
+def test_parts_that_take_turns_leave_before_the_start_image_is_seen_and_after_a_stop(
+    models: Path, card: ModelCard, job: Job
+) -> None:
+    residents = Residents("cpu", models, "auto")
+    pipeline = residents.get(card, residents.key(card, "", "auto")).family.pipeline
+    pipeline.enable_model_cpu_offload(device="cpu")  # as on a card that is too small
+    done: list[str] = []
+    back = pipeline.to
+
+    def leave(*where: object, **how: object) -> object:
+        done.append("all leave")
+        return back(*where, **how)
+
+    pipeline.to = leave
+    for part, what in (
+        (pipeline.text_encoder_2, "words"),
+        (pipeline.vae.encoder, "start image"),
+        (pipeline.unet, "step"),
+    ):
+        part.register_forward_hook(lambda *_, what=what: done.append(what))
+
+    def stop(word: Loading | Progress) -> None:
+        if isinstance(word, Progress) and word.step == 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        paint(job(**begun(mask=HALF)), residents, False, stop)
+    order = ["words", "all leave", "start image", "all leave", "step", "all leave"]
+    assert [what for what, _ in groupby(done)] == order

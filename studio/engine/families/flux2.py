@@ -40,8 +40,10 @@ class Flux2(Stock):
         start, free = arguments.pop("start", None), arguments.pop("free", None)
         references = list(inputs.references)
         if start is None:
-            given = arguments | ({"image": references} if references else {})
-            return run_steps(self.pipeline, given, tell)
+            if references:
+                self.pipeline.maybe_free_model_hooks()  # of what read the words
+                arguments["image"] = references
+            return run_steps(self.pipeline, arguments, tell)
         given = arguments | {"image": start, "mask_image": free}
         given["strength"] = strength(request, -MARGIN)
         given["image_reference"] = references or None

@@ -94,6 +94,7 @@ class Sdxl:
         return arguments
 
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
+        self.pipeline.maybe_free_model_hooks()  # of what read the words
         latents = self._latents(pixels_of(start))
         self.pipeline.maybe_free_model_hooks()
         return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})
