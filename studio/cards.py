@@ -28,6 +28,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise CannotStart(f"{path} is missing.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CannotStart(f"{path}: {error}.") from None
+    except RecursionError:
+        raise CannotStart(f"{path}: it is nested too deeply.") from None
 
 
 def make_card(
@@ -45,7 +47,7 @@ def make_card(
         sizes = shapes[sizes]
     if isinstance(sizes, dict):
         sizes = {
-            name: {"width": pair[0], "height": pair[1]} if isinstance(pair, list) else pair
+            name: {"width": pair[0], "height": pair[1]} if _is_pair(pair) else pair
             for name, pair in sizes.items()
         }
     inherited = base.model_dump(exclude=ITS_OWN) if base else {}
@@ -55,9 +57,17 @@ def make_card(
         inherited.pop("weights", None)  # they add up to another size
     own = {**fields, "sizes": sizes} if "sizes" in fields else fields
     try:
-        return ModelCard.model_validate({**inherited, **own})
+        card = ModelCard.model_validate({**inherited, **own})
+        Path(card.repo).expanduser()
     except ValidationError as error:
         raise CannotStart(f"{path}: {field_sentence(error)[1]}") from None
+    except RuntimeError:  # of expanduser
+        raise CannotStart(f"{path}: repo: nobody here has the home of {card.repo!r}.") from None
+    return card
+
+
+def _is_pair(size: object) -> bool:
+    return isinstance(size, list) and len(size) == 2
 
 
 def toml_of(fields: Mapping[str, str | int | float]) -> str:

@@ -95,3 +95,11 @@ def field_sentence(error: ValidationError) -> tuple[str, str]:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+NO_TEXT = "its name is no text; rename it"  # of a file that came from another system
+
+
+def sayable(text: str) -> str:
+    """Names of files and fields may hold half of a surrogate pair, which no answer can repeat."""
+    return text.encode(errors="replace").decode()

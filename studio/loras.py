@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from studio.errors import Refused
+from studio.errors import NO_TEXT, Refused, sayable
 from studio.formats.prompt import take_loras
 from studio.formats.safetensors import Header, read_header
 from studio.lora_bases import bases_of, title_of
@@ -224,8 +224,11 @@ def _listed(folder: Path) -> list[Lora]:
 
 @lru_cache(maxsize=4096)
 def _read(path: Path, _changed: int, size: int) -> Lora:
-    lora = Lora(path.stem, path, size, title=path.stem)
+    told = sayable(path.stem)
+    lora = Lora(told, path, size, title=told)
     try:
+        if told != path.stem:
+            raise ValueError(NO_TEXT)
         if path.suffix.lower() in PICKLED:
             raise ValueError("it is pickled, which could run code; convert it to safetensors")
         if len(path.stem) > LONGEST_NAME:

@@ -48,6 +48,8 @@ def read_pipeline(index: Mapping[str, Any], files: Mapping[str, int]) -> Pipelin
         known = ", ".join(name for name in FAMILIES if name != "LuminaText2ImgPipeline")
         raise ValueError(f"it is a {str(kind)[:60]}; this studio paints with {known}")
     parts = networks(index)
+    if not parts:
+        raise ValueError(f"its {INDEX} names no network")
     variant = next((v for v in HALVES if all(weights(files, part, v) for part in parts)), None)
     loaded = {part: weights(files, part, variant) for part in parts}
     if empty := [part for part, names in loaded.items() if not names]:
@@ -62,6 +64,7 @@ def networks(index: Mapping[str, Any]) -> list[str]:
         name
         for name, kind in index.items()
         if isinstance(kind, list)
+        and kind
         and all(isinstance(word, str) for word in kind)
         and not kind[-1].endswith(NO_NETWORK)
     ]

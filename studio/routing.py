@@ -22,7 +22,7 @@ def route(
     """The wish for the model that paints it, and in words who stepped in, if anybody did."""
     card = catalog.find(wish.model)
     name = card.variants.get(wish.quality) if wish.quality else None
-    relative = catalog.cards[name] if name else card
+    relative = catalog.find(name) if name else card
     if relative is card or not (_leaves_it_to(card, wish) and _can(relative, wish, card)):
         return wish, ""
     if not here(relative):

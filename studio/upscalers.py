@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from studio.errors import Refused
+from studio.errors import NO_TEXT, Refused, sayable
 from studio.fetch import CannotFetch, fetch
 from studio.formats.enlargers import ORIGINAL, network_of, todays_names, ways
 from studio.formats.tensors import PICKLED, table
@@ -239,10 +239,12 @@ def original_hash(file: Path) -> str:
 
 
 def _stranger(file: Path) -> Upscaler:
-    scale, refused = _scale(file)
+    told, (scale, refused) = Path(sayable(file.name)), _scale(file)
+    if told.name != file.name:
+        refused = NO_TEXT
     about = "Found in the model folder."
-    fields = {"title": file.stem, "about": about, "file": file.name, "scale": scale or 2}
-    return Upscaler(UpscalerCard.model_validate({"name": file.stem[:128], **fields}), file, refused)
+    fields = {"title": told.stem, "about": about, "file": told.name, "scale": scale or 2}
+    return Upscaler(UpscalerCard.model_validate({"name": told.stem[:128], **fields}), file, refused)
 
 
 def _scale(file: Path) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio import disk, hub, upscalers
 from studio.catalog import Catalog
-from studio.errors import Refused
+from studio.errors import Refused, sayable
 from studio.lora_hub import act
 from studio.presets import load_catalog
 from studio.safety import CheckerCard, checker_folder, load_checkers
@@ -76,5 +76,6 @@ def _list(
         print(f"{checker.name:<29} {place:<20} {checker.title}, checks pictures")
     for found in () if names else catalog.brought():
         if found.refused:
-            print(f"{found.name:<29} {'cannot be used':<20} {found.path.name}: {found.refused}")
+            told = f"{sayable(found.path.name)}: {found.refused}"
+            print(f"{found.name:<29} {'cannot be used':<20} {told}")
     return 0

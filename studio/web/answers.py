@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from studio.errors import DarkroomError, Refused
+from studio.errors import DarkroomError, Refused, sayable
 
 Handler = Callable[[Request], Awaitable[Response]]
 ErrorShape = Callable[[int, str, str, str | None], Response]
@@ -25,13 +25,8 @@ class BadBody(Refused):
 
 
 def error_response(status: int, code: str, sentence: str, field: str | None = None) -> Response:
-    told = {"code": code, "message": sayable(sentence), "field": sayable(field)}
+    told = {"code": code, "message": sayable(sentence), "field": field and sayable(field)}
     return JSONResponse({"error": told}, status)
-
-
-def sayable(text: str | None) -> str | None:
-    """JSON may name a field by half of a surrogate pair, which no answer can repeat."""
-    return text and text.encode(errors="replace").decode()
 
 
 def speaks(shape: ErrorShape) -> Callable[[Handler], Handler]:

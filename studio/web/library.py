@@ -11,7 +11,7 @@ import gradio as gr
 
 from studio import hub
 from studio.catalog import Brought, ModelCard
-from studio.errors import DarkroomError
+from studio.errors import DarkroomError, sayable
 from studio.jobs.fetching import Fetch
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
@@ -134,7 +134,7 @@ def _refused(one: Brought) -> str:
     if not one.refused:
         return ""
     return (
-        f'<article><div><p class="title">{escape(one.path.name)}</p>'
+        f'<article><div><p class="title">{escape(sayable(one.path.name))}</p>'
         f'<p class="quiet">{escape(one.refused)}</p></div></article>'
     )
 

@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from studio.catalog import Catalog, ModelCard
-from studio.errors import NotFound, Refused
+from studio.errors import NotFound, Refused, sayable
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import ImageRequest
 from studio.store.rows import Picture
-from studio.web.answers import read_object, sayable, speaks
+from studio.web.answers import read_object, speaks
 from studio.web.asking import OUTSIDE
 from studio.web.edits import as_wish, in_its_words, read_edit
 from studio.web.telling import Told
@@ -44,7 +44,12 @@ WHY = {
 def openai_error(status: int, code: str, sentence: str, field: str | None = None) -> Response:
     status = 400 if status == 422 else status
     kind = "invalid_request_error" if status < 500 else "server_error"
-    told = {"message": sayable(sentence), "type": kind, "param": sayable(field), "code": code}
+    told = {
+        "message": sayable(sentence),
+        "type": kind,
+        "param": field and sayable(field),
+        "code": code,
+    }
     # Its client sends again what ended with 409 or 500: a stopped picture would be painted yet.
     once = {} if status in (429, 503) else {"x-should-retry": "false"}
     return JSONResponse({"error": told}, status, once)

@@ -12,6 +12,7 @@ from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.presets import load_catalog
 from studio.request import read_request
+from studio.routing import settle_here
 from studio.settings import Settings
 from studio.weights import absent
 from tests.conftest import OpenStudio
@@ -268,3 +269,33 @@ def test_a_wish_for_it_is_refused_with_the_command_that_helps(
     unfold(models / "sdxl", diffusers_folder("StableDiffusionXLPipeline", "unet"))
     (job,) = studio.line.submit([wish])
     assert studio.line.wait(job.id, 20).job.state == "done"
+
+
+ODD = {
+    "thing/model_index.json": (
+        b'{"_class_name": "StableDiffusionXLPipeline", "unet": []}',
+        "its model_index.json names no network",
+    ),
+    "cards/a.toml": (b'base = "sdxl"\nrepo = "a/b"\nsizes = {square = [64]}', "sizes.square"),
+    "cards/b.toml": (b'base = "sdxl"\nrepo = "~nobody-here/x"', "repo: nobody here has the home"),
+    "cards/c.toml": (b"a = " + b"[" * 5000, "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_lies_there_the_others_are_found(
+    catalog: Catalog, models: Path, name: str
+) -> None:
+    content, why = ODD[name]
+    unfold(models, {name: content})
+    assert "sdxl" in catalog.cards
+    (one,) = catalog.brought()
+    assert one.card is None and why in one.refused
+
+
+def test_a_quality_whose_model_is_not_there_is_refused(catalog: Catalog, models: Path) -> None:
+    own = b'base = "sdxl"\nrepo = "a/b"\nvariants = {draft = "nowhere"}'
+    unfold(models, {"cards/mine.toml": own})
+    wish = read_request({"prompt": "a", "model": "mine", "quality": "draft"})
+    with pytest.raises(Refused, match="there is no model 'nowhere'"):
+        settle_here(wish, catalog, models)
