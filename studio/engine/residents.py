@@ -34,12 +34,12 @@ SPARED = 0.2  # of the machine's memory, for all else that runs on it
 
 
 class Key(NamedTuple):
-    """`file` is the state of a checkpoint in one file, which may be replaced by another."""
+    """`files` are the states of those in the model folder, which may be replaced by others."""
 
     model: str
     folder: str
     precision: Precision
-    file: tuple[int, int] | None = None
+    files: tuple[tuple[int, int] | None, ...] = ()
 
 
 class Residents:
@@ -74,8 +74,8 @@ class Residents:
     def key(self, card: ModelCard, folder: str, precision: Precision) -> Key:
         """One that is here answers for those that would come to the same."""
         precision = self._precision if precision == "auto" else precision
-        files = [self._models / part.file for part in card.parts.values() if not part.repo]
-        wanted = Key(card.name, folder, precision, file_state(files[0]) if files else None)
+        own = [self._models / part.file for part in card.parts.values() if not part.repo]
+        wanted = Key(card.name, folder, precision, tuple(map(file_state, own)))
         for held, painter in self._painters.items():
             alike = held._replace(precision=precision) == wanted
             if alike and comes_to_the_same(painter.plan, held.precision, precision):

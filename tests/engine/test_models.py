@@ -87,6 +87,26 @@ def lightning(ours: ModelCard, tmp_path: Path) -> ModelCard:
     return ours.model_copy(update={"parts": {"unet": part}})
 
 
+def test_each_part_that_is_replaced_in_the_model_folder_is_loaded_anew(
+    ours: ModelCard, folder: Path, tmp_path: Path
+) -> None:
+    parts = {name: OtherPart(repo="", file=f"{name}.safetensors") for name in ("unet", "vae")}
+    for name, part in parts.items():
+        shutil.copy(folder / name / "diffusion_pytorch_model.safetensors", tmp_path / part.file)
+    card, residents = ours.model_copy(update={"parts": parts}), Residents("cpu", tmp_path, "auto")
+
+    def bias() -> torch.Tensor:
+        painter = residents.get(card, residents.key(card, str(folder), "auto"))
+        return painter.family.pipeline.vae.decoder.conv_out.bias
+
+    assert bias() is bias()
+    before = bias().clone()
+    weights = load_file(tmp_path / "vae.safetensors")
+    weights["decoder.conv_out.bias"] += 1
+    save_file(weights, tmp_path / "vae.safetensors")
+    assert torch.equal(bias(), before + 1)
+
+
 def test_a_unet_may_come_from_another_file(
     lightning: ModelCard, folder: Path, tmp_path: Path
 ) -> None:
