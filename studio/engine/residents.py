@@ -158,7 +158,7 @@ class Residents:
         """Off the card, and into the machine's own memory if that has room."""
         for key in [key for key in self._painters if key.model == model]:
             painter = self._painters.pop(key)
-            fits = _spare_gb() > painter.card.memory_gb
+            fits = _spare_gb() > painter.plan.peak_gb
             if fits and painter.plan.whole and painter.plan.device.startswith("cuda"):
                 with suppress(RuntimeError, MemoryError):  # then it is loaded anew
                     painter.family.pipeline.to("cpu")

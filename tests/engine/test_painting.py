@@ -281,7 +281,8 @@ def test_one_that_leaves_a_card_rests_in_memory_while_that_has_room(
     residents.leave(card.name)
     assert residents.get(card, key) is not again
     again, moves = on_a_card()
-    spare["gb"] = 0.0
+    again.plan = replace(again.plan, peak_gb=card.memory_gb * 2)  # in fp32
+    spare["gb"] = card.memory_gb * 1.5
     residents.leave(card.name)
     assert moves == []
     assert residents.get(card, key) is not again
