@@ -18,6 +18,13 @@ from studio.weights import read_index
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def read_as(folder: Path, card: ModelCard, plan: Plan) -> torch.dtype:
+    """What becomes fp8 is never there in fp32: for that there may be no room."""
+    if plan.quant == "fp8" and plan.dtype == "fp32":
+        return DTYPES.get(variant(folder, card) or "", DTYPES[card.half])
+    return DTYPES[plan.dtype]
+
+
 def load(
     kind: Any,
     folder: Path,
@@ -30,11 +37,7 @@ def load(
     """`parts` are components that come out of files of their own; `whole` names those that are
     never taken apart layer by layer."""
     dtype = DTYPES[plan.dtype]
-    kept = variant(folder, card)
-    # What becomes fp8 is never there in fp32: for that there may be no room.
-    half = DTYPES.get(kept or "", DTYPES[card.half])
-    read_as = half if plan.quant == "fp8" and plan.dtype == "fp32" else dtype
-    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": read_as}
+    dtypes = {"vae": DTYPES[plan.vae_dtype], "default": read_as(folder, card, plan)}
     if plan.quant in ("gguf", "svdq"):
         replaced = {name: read_denoiser(folder, file, plan, dtype) for name, file in parts.items()}
     else:
@@ -44,7 +47,7 @@ def load(
     pipeline = kind.from_pretrained(
         folder,
         dtype=dtypes,
-        variant=kept,
+        variant=variant(folder, card),
         **replaced,
         **on_the_way(list(read_index(folder) or ()), plan, dtype),
         **more,

@@ -102,12 +102,8 @@ def refine(
     same = {
         name: arguments[name] for name in ("num_inference_steps", "guidance_scale", "generator")
     }
-    try:
-        return run_steps(
-            way,
-            {**same, **words, "image": latents, "denoising_start": 1 - share},
-            lambda number, latents: after_step(before + number, latents),
-        )
-    except BaseException:
-        pipeline.maybe_free_model_hooks()  # where parts take turns, those of both are its own
-        raise
+    return run_steps(
+        way,
+        {**same, **words, "image": latents, "denoising_start": 1 - share},
+        lambda number, latents: after_step(before + number, latents),
+    )

@@ -249,23 +249,25 @@ def test_what_is_stored_in_fp8_is_never_there_in_fp32(
 ) -> None:
     """It is stored so where there is no room for more. What is kept computes in fp32 all the
     same."""
-    atelier = Atelier(catalog.cards["sdxl"], tmp_path, CARDS["sdxl"])
+    atelier = Atelier(catalog.cards["sdxl-refined"], tmp_path, CARDS["sdxl"])
+    second = Path(atelier.card.parts["refiner"].repo) / "unet/diffusion_pytorch_model.safetensors"
     read: list[set[torch.dtype]] = []
 
     def store(pipeline: Any, plan: Plan, dtype: torch.dtype) -> None:
-        parts = (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2)
+        parts = (pipeline.unet, pipeline.refiner, pipeline.text_encoder)
         read.append({weight.dtype for part in parts for weight in part.parameters()})
         store_in_fp8(pipeline, plan, dtype)
 
     monkeypatch.setattr(placing, "store_in_fp8", store)
     plan = Plan("cpu", "fp32", "fp32", "none", False, "by hand", quant="fp8")
-    pipeline = Painter(atelier.card, atelier.folder, {}, plan, "CPU").family.pipeline
+    parts = {"refiner": second}
+    pipeline = Painter(atelier.card, atelier.folder, parts, plan, "CPU").family.pipeline
     assert read == [{DTYPES[atelier.card.half]}]
     there = {
         name: {weight.dtype for weight in pipeline.components[name].parameters()}
-        for name in ("unet", "text_encoder", "vae")
+        for name in ("unet", "refiner", "text_encoder", "vae")
     }
-    assert there["unet"] == {torch.float8_e4m3fn, torch.float32}
+    assert there["unet"] == there["refiner"] == {torch.float8_e4m3fn, torch.float32}
     assert there["text_encoder"] == there["vae"] == {torch.float32}
 
 

@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
 from studio.engine.inputs import Inputs
-from studio.engine.placing import DTYPES, load
+from studio.engine.placing import load, read_as
 from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
 from studio.engine.refining import (
@@ -175,7 +175,8 @@ def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) 
     more: dict[str, Any] = {}
     if REFINER in parts:
         parts = dict(parts)
-        more[REFINER] = load_refiner(card, parts.pop(REFINER), DTYPES[plan.dtype])
+        dtype = read_as(folder, card, plan)
+        more[REFINER] = load_refiner(card, parts.pop(REFINER), dtype)
         kind = Refined
     pipeline = load(kind, folder, card, parts, plan, whole, add_watermarker=False, **more)
     # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
