@@ -39,6 +39,7 @@ NOT_YET = {
     "upload_urls": "sending pictures to upload URLs",
 }
 MAX_WEIGHTED = 100
+MOST_NAMED = 20  # models in a sentence
 MAX_FINISHED = 8192  # pixels a side of an enlarged picture
 
 
@@ -216,7 +217,8 @@ class Catalog:
                 )
         names = [*self._by_alias, *(one.name for one in brought if one.card)]
         near = get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.cards)}."
+        known = tuple(dict.fromkeys((self.default.name, *self.cards)))
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {_some(known)}."
         raise Refused(f"model: there is no model {name[:60]!r}. {hint}", field="model")
 
     def guides(self, model: str) -> bool:
@@ -295,6 +297,11 @@ class Catalog:
         }
         once = tuple(dict.fromkeys(warnings))
         return Settled(wish, read_request(whole), card, once, unheard, tuple(unknown))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join([*names[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _unheard(card: ModelCard, guidance: float) -> str:
