@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from httpx2 import HTTPError
+from httpx2 import ConnectError, HTTPError
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
@@ -195,7 +195,13 @@ def asking(repo: str, title: str, homepage: str) -> Iterator[None]:
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise CannotFetch(f"The hub has no {repo}, or not for you.") from error
     except (HTTPError, ValueError, OSError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise CannotFetch(
-            f"{title} could not be fetched: {why} What has come so far is kept; ask again."
+            f"{title} could not be fetched: {_why(error)}. What has come so far is kept; ask again."
         ) from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ConnectError) or isinstance(error.__cause__, ConnectError):
+        return "the hub cannot be reached from this machine"
+    said = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return said.splitlines()[0][:200].rstrip(".")

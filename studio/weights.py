@@ -106,8 +106,8 @@ def _cached(repo: str, file: str, revision: str | None) -> str | None:
 def _missing(card: ModelCard) -> Refused:
     fetch = f"python app.py models pull {card.name}"
     said = (
-        f"{card.title} is not whole on this machine. Fetch it with: {fetch} (or put its folder "
-        f"into the model folder as {card.name})."
+        f"{card.title} is not whole on this machine. Fetch it on the Models page, or with: {fetch} "
+        f"(or put its folder into the model folder as {card.name})."
     )
     if card.beside:
         said = (

@@ -153,14 +153,14 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
         when(parts[place].pick, desk.pick, ["state"], ("state", "held", "lately"))
     put = ("note", "given", "sources", "aspect", "size")
     for place in ("held", "live"):
-        when(parts[place].reuse, desk.reuse, [], FILL)
+        when(parts[place].reuse, desk.reuse, ["state"], ("state", *FILL))
         when(parts[place].rerun, desk.rerun, ["state"], written)
         when(parts[place].begin, desk.begin_from, ("model", "sources", "upscale"), put)
         when(parts[place].enlarge, desk.enlarge, ["state"], written)
     when(parts["live"].example, desk.example, [], ["prompt"])
     when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
     when(parts["seed"].input, desk.keep_seed, [], ["fresh"])
-    chosen = ("state", "live", *FILL[1:])
+    chosen = ("state", "live", *FILL)
     when(parts["model"].input, desk.choose_model, ("state", "model", "sources"), chosen)
     when(parts["given"].put, desk.put, ("model", "sources", "upscale"), put)
     when(parts["given"].said, desk.warn, [], ["note"])
@@ -196,7 +196,11 @@ def _words(examples: Sequence[str]) -> Parts:
     )
     found["truth"] = gr.HTML(elem_id="truth", js_on_load=STAYS, apply_default_css=False)
     found["negative_prompt"] = gr.Textbox(
-        label="What should not be in it?", lines=1, max_lines=4, elem_id="negative"
+        label="What should not be in it?",
+        lines=1,
+        max_lines=4,
+        elem_id="negative",
+        placeholder="for example people",
     )
     found["note"] = gr.HTML(elem_id="note", apply_default_css=False)
     with gr.Row(elem_id="press"):

@@ -116,17 +116,18 @@ class Desk:
         state = _sound(state) | {"picture": str(getattr(event, "id", ""))}
         return [state, self._held(state), self._lately(state)]
 
-    def reuse(self, event: gr.EventData) -> Shown:
-        """[note, about, size, given, *controls]"""
+    def reuse(self, event: gr.EventData, state: State) -> Shown:
+        """[state, note, about, size, given, *controls]"""
         try:
             picture = self.studio.store.picture(str(getattr(event, "id", "")))
             job = self.studio.store.job(picture.job)
             while alone(job.request) and job.request["enlarged_from"]:  # what it was before
                 picture = self.studio.store.picture(job.request["enlarged_from"])
                 job = self.studio.store.job(picture.job)
-            return self._fill(job, picture.seed)
+            filled = self._fill(job, picture.seed)
         except DarkroomError as error:
-            return [frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
+            return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
+        return [_sound(state) | {"model": job.model}, *filled]
 
     def example(self, event: gr.EventData) -> str:
         """[prompt]"""
@@ -174,11 +175,13 @@ class Desk:
         return frame.note(_spoken(str(getattr(event, "words", ""))), "warn")
 
     def choose_model(self, state: State, name: str, given: object) -> Shown:
-        """[state, live, about, size, given, *controls]"""
+        """[state, live, *filled]; Gradio calls also when the list is only left."""
         card = self.studio.catalog.find(name)
+        if card.name == (_sound(state)["model"] or self.studio.catalog.default.name):
+            return _skip(6 + len(NAMES))
         view, _ = self._current(state)
         live = gr.skip() if view else frame.empty(card.examples)
-        return [_sound(state) | {"model": card.name}, live, *self._usual(card, given)]
+        return [_sound(state) | {"model": card.name}, live, "", *self._usual(card, given)]
 
     def choose_quality(self, name: str, quality: str) -> object:
         """[steps]"""
@@ -202,19 +205,20 @@ class Desk:
         """
         asked = request.query_params.get("job")
         found = self._with(asked, _sound(state) | {"model": ""})
-        known, state = state == found, found
-        view, _ = self._current(state)
+        view, _ = self._current(found)
         card, folder = self.studio.catalog.default, self.studio.settings.model_folder
         drawn = sources.draw(card, sources.NOTHING, self.studio.store)
         filled: Shown = ["", about(card, folder), gr.skip(), drawn, *self._dressed(card, {})]
         try:
             if view and not alone(view.job.request):
                 filled = self._fill(view.job, None)
+                found["model"] = view.job.model
         except DarkroomError as error:  # its model is no longer in the presets
             filled[0] = frame.note(_spoken(str(error)), "warn")
         if asked and asked not in found["jobs"]:
             filled[0] = frame.note(f"There is no job {asked[:40]!r} here.", "warn")
-        return [gr.skip() if known else state, *filled, self._held(state), *self.show(state)]
+        kept = gr.skip() if found == state else found
+        return [kept, *filled, self._held(found), *self.show(found)]
 
     def show(self, state: State) -> Shown:
         """[status, live, lately, stop, clock]"""

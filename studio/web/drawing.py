@@ -26,7 +26,7 @@ def unfinished(view: View, after: int, left: float | None, passable: bool) -> Fr
         end = "Stopped. Nothing of it was kept." if job.state == "cancelled" else view.words
         return Frame("sorry", size, words=end, notes=job.warnings)
     words = [view.words]
-    words += [f"about {seconds(left)} left"] if left else []
+    words += [f"about {seconds(max(1, round(left)))} left"] if left else []
     words += [f"{after} more of yours after it"] if after else []
     return Frame(
         "live",
@@ -76,7 +76,7 @@ def _ways(job: Job) -> tuple[str, ...]:
 
 
 def seconds(number: float) -> str:
-    if number < 10:
+    if number < 10 and isinstance(number, float):
         return f"{number:.1f} s"
     return f"{number:.0f} s" if number < 120 else f"{number / 60:.0f} min"
 
@@ -108,6 +108,9 @@ def _facts(job: Job, picture: Picture) -> dict[str, object]:
         facts["enlarged"] = f"{job.request['upscale']}×"
     facts |= {"seed": picture.seed, "size": f"{picture.width} × {picture.height}"}
     for name, value in picture.recipe.get("fingerprint", {}).items():
-        if isinstance(value, str | int | float):
-            facts[name.replace("_", " ")] = value
-    return facts | {"file": picture.path, "sha256": picture.sha256, "job": job.id}
+        if isinstance(value, str | int | float) and value is not False:  # what was not done
+            facts[name.replace("_", " ")] = "yes" if value is True else value
+    facts |= {"file": picture.path, "sha256": picture.sha256, "job": job.id}
+    return {
+        name: f"{value:g}" if isinstance(value, float) else value for name, value in facts.items()
+    }

@@ -15,6 +15,8 @@ from studio.errors import DarkroomError, sayable
 from studio.jobs.fetching import Fetch
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
+from studio.lora_bases import title_of
+from studio.loras import Lora, find_loras
 from studio.web import frame
 from studio.weights import absent
 
@@ -80,6 +82,7 @@ def draw(studio: Studio, said: str = "") -> str:
         frame.note(said, "warn"),
         _section("On this machine", [_here(card, slots) for card in here]),
         _section("On their way", [_coming(card, fetches[card.name]) for card in coming]),
+        _section("LoRAs", [_lora(lora, slots) for lora in find_loras(folder)]),
         _section("On the hub", [_there(card) for card in there if card not in coming]),
         _section("Cannot be used", [_refused(one) for one in studio.catalog.brought()]),
         _section("Slots", [_slot(slot) for slot in slots]),
@@ -130,21 +133,32 @@ def _row(card: ModelCard, line: Sequence[str], act: str, below: str = "") -> str
     )
 
 
+def _lora(lora: Lora, slots: Sequence[SlotView]) -> str:
+    if lora.refused:
+        return _told(lora.name, "", lora.refused)
+    on = [slot.name for slot in slots if lora.name in slot.loras]
+    facts = [f"{lora.size / 1e6:.1f} MB"] + ([f"worn by {' and '.join(on)}"] if on else [])
+    base = " or ".join(map(title_of, lora.bases))
+    words = f"For {base}." if base else "It does not say for which model."
+    words += f" It listens to {' or '.join(lora.triggers)}." if lora.triggers else ""
+    return _told(lora.title, " · ".join(facts), words)
+
+
 def _refused(one: Brought) -> str:
-    if not one.refused:
-        return ""
-    return (
-        f'<article><div><p class="title">{escape(sayable(one.path.name))}</p>'
-        f'<p class="quiet">{escape(one.refused)}</p></div></article>'
-    )
+    return _told(sayable(one.path.name), "", one.refused) if one.refused else ""
 
 
 def _slot(slot: SlotView) -> str:
     held = ", ".join(slot.loaded) or "nothing"
+    return _told(slot.name, f"{slot.state} · holds {held}", slot.reason)
+
+
+def _told(title: str, facts: str, words: str) -> str:
+    """A row of which nothing is asked here."""
+    mono = f' <span class="mono">{escape(facts)}</span>' if facts else ""
     return (
-        f'<article><div><p class="title">{escape(slot.name)} '
-        f'<span class="mono">{escape(f"{slot.state} · holds {held}")}</span></p>'
-        f'<p class="quiet">{escape(slot.reason)}</p></div></article>'
+        f'<article><div><p class="title">{escape(title)}{mono}</p>'
+        f'<p class="quiet">{escape(words)}</p></div></article>'
     )
 
 

@@ -106,7 +106,7 @@ def _start(card: ModelCard, have: Sources, look: Callable[[str], Input]) -> str:
     )
     acts = [_act("data-do", "paint", "Paint a mask")] if may_mask else []
     acts += [_act("data-put", "mask", "Clear the mask")] if mask else []
-    acts += [_act("data-put", "start", "Take it away")]
+    acts += [_act("data-put", "start", "Take the picture away")]
     brush = (
         '<label class="brush">Brush <input type="range" min="2" max="40" value="12"></label>'
         if may_mask
@@ -121,7 +121,8 @@ def _start(card: ModelCard, have: Sources, look: Callable[[str], Input]) -> str:
         if name == "cover" or may_mask
     )
     return (
-        f'<p class="quiet">Begins from a picture of <span class="mono">{image.size}</span></p>'
+        f'<p class="quiet">Begins from a picture of '
+        f'<span class="mono">{image.width} × {image.height}</span></p>'
         f'<figure class="start" style="--w:{image.width};--h:{image.height}">'
         f'<img src="/inputs/{image.id}" alt="the picture it begins from">{draws}</figure>'
         f'<div class="acts">{"".join(acts)}{brush}</div>'

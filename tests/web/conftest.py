@@ -1,16 +1,21 @@
-"""One real server for each module: fake slots, everything else as it is served.
+"""One real server for each module: fake slots, everything else as it is served; and a browser.
+
+A page fails its test on any console error and on any request that leaves this machine.
 
 Words in a prompt steer the fake painter: `slow` and `crawl` take a while, `boom` fails, and `nude`
 is withheld.
 """
 
+import re
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import gradio as gr
 import httpx
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from studio.jobs import fake
 from studio.jobs.seats import Fleet
@@ -21,6 +26,12 @@ from studio.settings import Settings
 from studio.web.quiet import prepare
 from studio.web.site import serve
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
+FLAGS += "--disable-component-update --disable-sync --no-first-run"
+OpenPage = Callable[..., Page]
+# What Gradio says of itself when a page is left in the middle of a stream.
+LEAVING = re.compile("^AbortError: signal is aborted|Connection errored out")
 PACES = {"slow": 0.08, "crawl": 0.4}  # seconds a step
 
 
@@ -56,3 +67,62 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield House(studio, site.page, site.url, http)
     site.close()
     studio.close()
+
+
+@pytest.fixture(scope="module")
+def browser(house: House) -> Iterator[Browser]:
+    """After the house: Playwright keeps an event loop running in this thread."""
+    if not CHROMIUM:
+        pytest.skip("there is no Chromium on this machine")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, house: House) -> Iterator[OpenPage]:
+    """Pages of one visitor: they share what the browser remembers."""
+    visitors = [browser.new_context(viewport={"width": 1440, "height": 900})]
+    wrong: list[str] = []
+
+    def hear(said: ConsoleMessage) -> None:
+        if said.type == "error" and not LEAVING.search(said.text):
+            wrong.append(said.text)
+
+    def watch(page: Page) -> None:
+        page.on("console", hear)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: wrong.append(asked.url) if _leaves(asked.url) else None)
+
+    def open_one(query: str = "", width: int | None = None) -> Page:
+        if width:
+            visitors.append(browser.new_context(viewport={"width": width, "height": 844}))
+        page = visitors[-1].new_page()
+        watch(page)
+        page.goto(house.url + query)
+        expect(page.locator("#generate")).to_be_visible()
+        attached(page)
+        return page
+
+    yield open_one
+    for visitor in visitors:
+        visitor.close()
+    assert not wrong
+
+
+def _leaves(url: str) -> bool:
+    return not re.match(r"http://(127\.0\.0\.1|localhost)[:/]|data:|blob:", url)
+
+
+def attached(page: Page) -> None:
+    """Gradio begins with 0 here; the page then says what the seed really is."""
+    expect(page.locator("#seed input")).not_to_have_value("0")
+
+
+def ask(page: Page, prompt: str) -> None:
+    before = page.locator("#seed input").input_value()
+    page.locator("#prompt textarea").fill(prompt)
+    page.locator("#generate").click()
+    if prompt.strip():
+        expect(page.locator("#seed input")).not_to_have_value(before)

@@ -147,6 +147,6 @@ def test_the_frame_of_a_finished_picture_enlarges_it(house: House, painted: str)
     assert "Enlarging" in shown and "256 × 256" in shown and "4× by x4" in shown
     assert "steps</span>" not in shown and "data-reuse" in shown
     (larger,) = store.pictures(job=job)
-    again = page.reuse(Clicked(id=larger.id))  # type: ignore[arg-type]
-    assert again == page.reuse(Clicked(id=painted))  # type: ignore[arg-type]
+    again = page.reuse(Clicked(id=larger.id), None)  # type: ignore[arg-type]
+    assert again == page.reuse(Clicked(id=painted), None)  # type: ignore[arg-type]
     assert page.enlarge(Clicked(id="gone", times=2), state)[1]  # type: ignore[arg-type]

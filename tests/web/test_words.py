@@ -115,7 +115,8 @@ def test_the_job_of_an_address_is_shown_beside_those_of_the_page(studio: Studio)
         return Desk(studio).attach({"jobs": [mine], "picture": "", "model": ""}, asked)[0]  # type: ignore[arg-type]
 
     (picture,) = studio.store.pictures(job=other)
-    assert opened(other) == {"jobs": [mine, other], "picture": picture.id, "model": ""}
+    shown = {"jobs": [mine, other], "picture": picture.id, "model": "test-pattern"}
+    assert opened(other) == shown
     assert opened("nonsense") == opened(mine)
 
 
@@ -315,10 +316,11 @@ def test_a_row_appears_when_the_one_before_is_taken(studio: Studio, ink: Path) -
     assert Wardrobe(studio).say(SimpleNamespace(words="inked"), "") == "inked"
 
 
-def test_choosing_a_model_takes_the_loras_off(studio: Studio, ink: Path) -> None:
-    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "test-pattern", None)[5:], strict=True))
+def test_choosing_another_model_takes_the_loras_off(studio: Studio, ink: Path) -> None:
+    other = {"model": "sdxl"}
+    shown = dict(zip(NAMES, Desk(studio).choose_model(other, "test-pattern", {})[6:], strict=True))
     assert shown["lora_1"]["value"] == "" and shown["lora_1"]["visible"]
-    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl", None)[5:], strict=True))
+    shown = dict(zip(NAMES, Desk(studio).choose_model(None, "sdxl", {})[6:], strict=True))
     assert not shown["lora_1"]["visible"] and not shown["lora_weight_1"]["visible"]
 
 
