@@ -66,7 +66,7 @@ def test_a_picture_is_enlarged_and_wears_loras(house: House, open_page: OpenPage
 def test_the_controls_follow_the_card(open_page: OpenPage) -> None:
     page = open_page()
     page.locator("#model input").click()
-    page.get_by_role("option", name="SDXL Lightning").click()
+    page.get_by_role("option", name="SDXL Lightning (").click()
     expect(page.locator("#about")).to_contain_text("models pull")
     expect(page.locator("#negative")).to_be_hidden()
     expect(page.locator("#quality")).to_be_hidden()
@@ -100,7 +100,7 @@ def test_whoever_only_passes_through_the_models_keeps_what_was_chosen(
     ask(page, "a kettle")
     expect(page.locator("#live .stage.still")).to_be_visible()
     page.locator("#model input").click()
-    page.get_by_role("option", name="SDXL Lightning").click()
+    page.get_by_role("option", name="SDXL Lightning (").click()
     expect(shape).to_contain_text("square")
     page.locator("#live .acts button", has_text="Reuse").click()
     expect(shape).to_contain_text("portrait")
