@@ -72,8 +72,12 @@ watch('value', () => {
   if (details) details.open = open;
 });
 """
-# Typing is followed a few times a second, not at every key; Gradio sends what stands there last.
-PAUSE = "(...given) => new Promise((go) => setTimeout(() => go(given), 250))"
+# Typing is followed a few times a second, not at every key. Gradio lets two events pass that come
+# within the pause, and their answers in any order: so each sends what stands there last.
+PAUSE = """(...given) => {
+  window.lastSaid = given;
+  return new Promise((go) => setTimeout(() => go(window.lastSaid), 250));
+}"""
 WORDS = ("prompt", "negative_prompt", "model", "look", "guidance")
 SPEAKS = (*WORDS, *wardrobe.CHOSEN, *wardrobe.WEIGHTS)
 
