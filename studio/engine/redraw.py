@@ -45,6 +45,16 @@ def cells_of(mask: Image.Image, latents: torch.Tensor) -> torch.Tensor:
     return adaptive_max_pool2d(greys_of(mask), latents.shape[-2:])
 
 
+def begin(
+    pipeline: Any, look: Pack, start: Image.Image, free: Image.Image | None
+) -> dict[str, torch.Tensor]:
+    """A start image as latents, by `look`, and its mask as a number for each."""
+    pipeline.maybe_free_model_hooks()  # of what read the words
+    latents = look(pixels_of(start))
+    pipeline.maybe_free_model_hooks()
+    return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})
+
+
 def another_way(pipeline: Any, kind: Any) -> Any:
     """A pipeline of another kind with the same parts, wherever they lie."""
     parts, options = kind._get_signature_keys(kind)

@@ -18,7 +18,7 @@ from studio.catalog import ModelCard
 from studio.engine.inputs import Inputs
 from studio.engine.placing import load
 from studio.engine.plan import Plan
-from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
+from studio.engine.redraw import MARGIN, another_way, begin, redraw, strength
 from studio.engine.stepping import AfterStep, run_steps
 from studio.formats.prompt import unescaped
 from studio.request import ImageRequest
@@ -52,10 +52,7 @@ class Stock:
 
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
         """A start image and its mask as the network sees them."""
-        self.pipeline.maybe_free_model_hooks()  # of what read the words
-        latents = self.latents(pixels_of(start))
-        self.pipeline.maybe_free_model_hooks()
-        return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})
+        return begin(self.pipeline, self.latents, start, free)
 
     def paint(
         self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep

@@ -5,7 +5,6 @@ The list is HTML of ours; while something is on its way it asks to be drawn agai
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
 
 import gradio as gr
 
@@ -18,6 +17,7 @@ from studio.jobs.studio import Studio
 from studio.lora_bases import title_of
 from studio.loras import Lora, find_loras
 from studio.web import frame
+from studio.web.create import LIGHT
 from studio.weights import absent
 
 AGAIN_MS = 1500
@@ -33,11 +33,6 @@ watch('value', () => {{
   if (element.querySelector('[data-busy]')) coming = setTimeout(again, {AGAIN_MS});
 }});
 """
-LIGHT: dict[str, Any] = {
-    "queue": False,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
 
 
 def library(studio: Studio, tab: gr.Tab) -> None:

@@ -96,14 +96,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("atelier", cards, indirect=True, scope="module")
 
 
-@pytest.fixture(scope="module")
-def atelier(
+def open_atelier(
     request: pytest.FixtureRequest, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Atelier]:
     card, folder = request.param, tmp_path_factory.mktemp("models")
     atelier = Atelier(catalog.cards[card], folder, CARDS[card])
     yield atelier
     atelier.residents.clear()
+
+
+atelier = pytest.fixture(scope="module")(open_atelier)
 
 
 def pixels(painted: Painted, index: int = 0) -> np.ndarray:  # type: ignore[type-arg]

@@ -1,6 +1,5 @@
 """LoRAs on every family that takes them: where their layers go, in each layout, and off again."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bench.architectures import sdxl_unet
-from studio.catalog import Catalog
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
 from studio.lora_bases import bases_of
@@ -28,7 +26,7 @@ from studio.lora_layers import layers_of
 from studio.messages import Painted
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY
-from tests.engine.test_families import CARDS, Atelier, pixels
+from tests.engine.test_families import Atelier, open_atelier, pixels
 
 pytestmark = [
     NUMPY_COPY,
@@ -51,14 +49,7 @@ FUSED = {
 SINGLE = [f"attn.to_{name}" for name in "qkv"] + ["proj_mlp"]
 
 
-@pytest.fixture(scope="module", params=sorted(FUSED))
-def atelier(
-    request: pytest.FixtureRequest, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Atelier]:
-    card, folder = request.param, tmp_path_factory.mktemp("models")
-    atelier = Atelier(catalog.cards[card], folder, CARDS[card])
-    yield atelier
-    atelier.residents.clear()
+atelier = pytest.fixture(scope="module", params=sorted(FUSED))(open_atelier)
 
 
 def transformer(atelier: Atelier) -> Any:

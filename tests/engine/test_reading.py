@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from diffusers import SanaPipeline
 
-from studio.catalog import Catalog
 from studio.engine.family import FAMILIES
 from studio.engine.reading import (
     ENCODERS,
@@ -24,27 +23,20 @@ from studio.engine.reading import (
 )
 from studio.jobs.reader import Reader
 from studio.request import read_request
-from tests.engine.test_families import CARDS, MODULES, Atelier
+from tests.engine.test_families import CARDS, MODULES, Atelier, open_atelier
 from tests.engine.test_families import pytestmark as quiet
 
 pytestmark = quiet
 SLOW = ("chroma", "hunyuan-dit", "lumina-next", "qwen-image", "sd3.5-medium")  # built as the others
 
 
-@pytest.fixture(
+atelier = pytest.fixture(
     scope="module",
     params=[
         pytest.param(card, marks=pytest.mark.slow if card in SLOW else ())
         for card in (module.CARDS[0] for module in MODULES)
     ],
-)
-def atelier(
-    request: pytest.FixtureRequest, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Atelier]:
-    card, folder = request.param, tmp_path_factory.mktemp("models")
-    atelier = Atelier(catalog.cards[card], folder, CARDS[card])
-    yield atelier
-    atelier.residents.clear()
+)(open_atelier)
 
 
 @pytest.fixture(scope="module")

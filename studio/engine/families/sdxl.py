@@ -20,7 +20,7 @@ from studio.engine.conditioning import Encoders
 from studio.engine.inputs import Inputs
 from studio.engine.placing import load, read_as
 from studio.engine.plan import Plan
-from studio.engine.redraw import MARGIN, another_way, cells_of, pixels_of, redraw, strength
+from studio.engine.redraw import MARGIN, another_way, begin, redraw, strength
 from studio.engine.refining import (
     AGAINST,
     AGAINST_POOLED,
@@ -94,10 +94,7 @@ class Sdxl:
         return arguments
 
     def begin(self, start: Image.Image, free: Image.Image | None) -> dict[str, torch.Tensor]:
-        self.pipeline.maybe_free_model_hooks()  # of what read the words
-        latents = self._latents(pixels_of(start))
-        self.pipeline.maybe_free_model_hooks()
-        return {"start": latents} | ({} if free is None else {"free": cells_of(free, latents)})
+        return begin(self.pipeline, self._latents, start, free)
 
     def paint(
         self, arguments: dict[str, Any], inputs: Inputs, request: ImageRequest, tell: AfterStep
