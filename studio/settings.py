@@ -15,6 +15,10 @@ from studio.errors import CannotStart, field_sentence
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Words = Annotated[tuple[str, ...], NoDecode]
+Attention = Literal[
+    "auto", "native", "math", "flash", "efficient", "cudnn",
+    "flash-attn", "flash-attn-3", "sage", "xformers",
+]  # fmt: skip
 
 
 def _also(name: str, *known: str) -> AliasChoices:
@@ -81,6 +85,11 @@ class Settings(BaseSettings):
     compile: bool = Field(
         False,
         description="Compile the blocks of a model with its first picture: faster from then on.",
+    )
+    attention: Attention = Field(
+        "auto",
+        description="What computes attention: auto or native (torch's choice), its math, flash, "
+        "efficient or cudnn, or flash-attn, flash-attn-3, sage or xformers.",
     )
     safety: Literal["auto", "off", "blur", "refuse"] = Field(
         "auto",

@@ -11,7 +11,8 @@ NO_MEMORY = (
 
 
 class PaintError(DarkroomError):
-    """`code` is one of oom, model_missing, model_invalid, precision, unsafe, internal."""
+    """`code` is one of oom, model_missing, model_invalid, precision, attention, unsafe,
+    internal."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)

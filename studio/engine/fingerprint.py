@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
 from studio.engine.plan import Plan
 from studio.settings import ROOT
@@ -69,21 +68,6 @@ def beneath(device: str) -> dict[str, str]:
         numbers = re.search(r"\d+\.\d+[.\d]*", NVIDIA.read_text(encoding="ascii"))
         found["driver"] = numbers[0] if numbers else ""
     return found
-
-
-def attention(pipeline: Any) -> str:
-    """What computes it, of the denoiser: the kinds of processor there, and for those that choose
-    among kernels which one was chosen. All others leave that to torch."""
-    denoiser = getattr(pipeline, "transformer", None) or pipeline.unet
-    processors = [getattr(module, "processor", None) for module in denoiser.modules()]
-    usual = _AttentionBackendRegistry.get_active_backend()[0]  # type: ignore[no-untyped-call]
-    named = set()
-    for processor in filter(None, processors):
-        name = type(processor).__name__
-        if hasattr(processor, "_attention_backend"):
-            name += f" ({(processor._attention_backend or usual).value})"
-        named.add(name)
-    return ", ".join(sorted(named))
 
 
 def _plain(value: object) -> object:

@@ -59,7 +59,12 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
     write_frame(outbox, Hello(os.getpid(), hardware.name, about, versions()))
     safety = read_safety(options.safety)
     residents = Residents(
-        options.device, options.models, options.precision, safety, compiled=options.compile
+        options.device,
+        options.models,
+        options.precision,
+        safety,
+        compiled=options.compile,
+        attention=options.attention,
     )
     # Where pictures are checked, none is shown before it was.
     desk = Desk(residents, options.previews and safety is None)

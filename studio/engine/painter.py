@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.catalog import ModelCard
+from studio.engine.attention import choose_attention, processors
 from studio.engine.compiling import compile_blocks
 from studio.engine.family import find_family
-from studio.engine.fingerprint import attention, fingerprint
+from studio.engine.fingerprint import fingerprint
 from studio.engine.loras import Loras
 from studio.engine.placing import DTYPES
 from studio.engine.plan import Plan
@@ -19,6 +20,7 @@ from studio.engine.recall import Recall
 from studio.engine.samplers import build_sampler
 from studio.hashes import content_hash, weights_hash
 from studio.request import ImageRequest
+from studio.settings import Attention
 
 
 class Painter:
@@ -31,6 +33,7 @@ class Painter:
         device_name: str,
         *,
         compiled: bool = False,
+        attention: Attention = "auto",
     ) -> None:
         self.card = card
         with ThreadPoolExecutor(1) as beside:  # its bytes are hashed while they are loaded
@@ -42,12 +45,14 @@ class Painter:
             for name, part in card.parts.items()
             if part.share
         }
-        self.plan = compile_blocks(self.family.pipeline, plan) if compiled else plan
-        self._attention = attention(self.family.pipeline)
+        pipeline, dtype = self.family.pipeline, DTYPES[plan.dtype]
+        plan = choose_attention(pipeline, card, plan, dtype, attention)
+        self.plan = compile_blocks(pipeline, plan) if compiled else plan
+        self._attention = processors(pipeline, plan.attention)
         self._recall = Recall()
         self._device_name = device_name
-        self.loras = Loras(self.family.pipeline, card.title, DTYPES[plan.dtype])
-        self._scheduler_config = self.family.pipeline.scheduler.config
+        self.loras = Loras(pipeline, card.title, dtype)
+        self._scheduler_config = pipeline.scheduler.config
 
     def take_sampler(self, name: str) -> dict[str, Any]:
         """Puts a fresh sampler into the pipeline; returns the fingerprint of what paints now."""

@@ -44,6 +44,7 @@ class Plan:
     quant: Quant = "none"
     encoders: bool = False
     compiled: bool = False
+    attention: str = ""
     peak_gb: float = 0.0  # what it should take, as far as its card knows
     first: bool = True  # no other would be taken if more were free
     warnings: tuple[str, ...] = ()

@@ -28,8 +28,10 @@ from studio.errors import Refused
 from studio.hashes import file_hash, file_state
 from studio.request import Precision
 from studio.safety import Safety
+from studio.settings import Attention
 from studio.weights import EMBEDDED, find_part
 
+LASTING = ("model_invalid", "attention")  # codes of what stays as it is until a file changes
 SPARED = 0.2  # of the machine's memory, for all else that runs on it
 
 
@@ -44,7 +46,7 @@ class Key(NamedTuple):
 
 class Residents:
     """`precision` is painted in where a request says auto; `safety` is what checks pictures;
-    `compiled` says that what can be compiled shall be."""
+    `compiled` says that what can be compiled shall be, `attention` what computes it."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Residents:
         safety: Safety | None = None,
         *,
         compiled: bool = False,
+        attention: Attention = "auto",
     ) -> None:
         self._device = device
         self._models = models
@@ -65,8 +68,9 @@ class Residents:
         self._lowered: set[Key] = set()
         self._safety = safety
         self._checker: Checker | None = None
-        self._broken: dict[Key, tuple[object, str]] = {}  # what could not be loaded, and why
+        self._broken: dict[Key, tuple[object, PaintError]] = {}  # what could not be loaded, and why
         self.compiled = compiled
+        self._attention: Attention = attention
 
     def __contains__(self, key: Key) -> bool:
         return key in self._painters
@@ -187,14 +191,14 @@ class Residents:
     @contextmanager
     def _not_in_vain(self, key: Key, state: object) -> Iterator[None]:
         """What could not be loaded is not tried again before something about it has changed."""
-        before, why = self._broken.pop(key, (None, ""))
+        before, why = self._broken.pop(key, (None, None))
         try:
             if why and before == state:
-                raise PaintError("model_invalid", why)
+                raise PaintError(why.code, str(why))
             yield
         except PaintError as error:
-            if error.code == "model_invalid":
-                self._broken[key] = (state, str(error))
+            if error.code in LASTING:
+                self._broken[key] = (state, PaintError(error.code, str(error)))
             raise
 
     def _parts(self, card: ModelCard) -> dict[str, Path]:
@@ -210,7 +214,11 @@ class Residents:
             self._plans[key] = self._plan(card, key)
         plan, name = self._plans[key], find_hardware(self._device).name
         try:
-            return Painter(card, folder, parts, plan, name, compiled=self.compiled)
+            return Painter(
+                *(card, folder, parts, plan, name),
+                compiled=self.compiled,
+                attention=self._attention,
+            )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             if is_the_devices(error):
                 raise

@@ -43,6 +43,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--models", type=Path, required=True, help="folder of model folders")
     parser.add_argument("--precision", default="auto", help="where a wish says auto")
+    parser.add_argument("--attention", default="auto", help="what computes it")
     parser.add_argument(
         "--safety", default="", help="what checks pictures, in JSON; empty: nothing"
     )

@@ -113,5 +113,5 @@ def _options(settings: Settings) -> list[str]:
     """What all workers are told."""
     told = ["--models", str(settings.model_folder.resolve()), "--precision", settings.precision]
     told += ["--safety", safety_text(safety_of(settings))]
-    told += ["--compile"] * settings.compile
+    told += ["--attention", settings.attention, *["--compile"] * settings.compile]
     return told if settings.previews else [*told, "--no-previews"]

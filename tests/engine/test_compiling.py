@@ -15,7 +15,6 @@ from diffusers.models.attention import BasicTransformerBlock
 from PIL import Image
 
 from studio.engine.compiling import compile_blocks
-from studio.engine.fingerprint import attention
 from studio.engine.ladder import Ladder
 from studio.engine.plan import Plan
 from studio.engine.residents import Residents
@@ -85,10 +84,3 @@ def test_where_nothing_is_compiled_the_plan_says_why(card: str, plan: Plan, why:
     done = compile_blocks(pipeline, plan)
     assert not done.compiled
     assert done.reason == f"fp32 on a CPU; not compiled: {why}"
-
-
-def test_each_family_says_what_attends() -> None:
-    said = {name: attention(CARDS[name].build(name)) for name in ("sdxl", "flux-dev", "sana-1.5")}
-    assert said["sdxl"] == "AttnProcessor2_0"
-    assert said["flux-dev"] == "FluxAttnProcessor (native)"
-    assert "SanaLinearAttnProcessor2_0" in said["sana-1.5"]

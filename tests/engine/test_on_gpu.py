@@ -30,7 +30,7 @@ from studio.engine.ways import Offload
 from studio.messages import Cancelled, Paint, Painted
 from studio.precision import Quant
 from studio.request import Precision
-from studio.settings import ROOT
+from studio.settings import ROOT, Attention
 from tests.engine.conftest import NUMPY_COPY, Job
 from tests.engine.test_families import CARDS, Atelier
 from tests.engine.test_redraw import HALF, begun
@@ -116,6 +116,18 @@ def test_a_cpu_and_a_card_agree_in_fp32(
     far = apart(done(wish, card_residents), done(wish, residents))
     print(f"card and CPU: {far} levels apart")
     assert far <= 2
+
+
+@pytest.mark.parametrize("kernel", ["math", "flash", "efficient", "cudnn"])
+def test_each_of_torchs_kernels_paints_the_same_to_the_eye(
+    models: Path, job: Job, kernel: Attention
+) -> None:
+    wish = job(precision="auto", width=256, height=256)
+    usual = done(wish, Residents("cuda", models, "auto"))
+    asked = done(wish, Residents("cuda", models, "auto", attention=kernel))
+    print(f"{kernel}: {apart(asked, usual)} levels from {usual.recipe['fingerprint']['attention']}")
+    assert asked.recipe["fingerprint"]["attention"] == f"AttnProcessor2_0 ({kernel})"
+    assert apart(asked, usual) <= 12
 
 
 def test_a_lora_leaves_nothing_behind() -> None:

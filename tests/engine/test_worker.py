@@ -251,3 +251,11 @@ def _gone(pid: int, within: float) -> bool:
         time.sleep(0.02)
     os.kill(pid, 9)
     return False
+
+
+def test_a_worker_attends_as_it_was_told(models: Path, job: Job) -> None:
+    worker = Worker(models, "--attention", "math")
+    painted = worker.paint(job())
+    assert isinstance(painted, Painted)
+    assert painted.recipe["fingerprint"]["attention"] == "AttnProcessor2_0 (math)"
+    assert worker.end() == 0
