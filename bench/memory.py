@@ -19,6 +19,7 @@ from diffusers import (
     SD3Transformer2DModel,
     ZImageTransformer2DModel,
 )
+from diffusers.models.unets.unet_stable_cascade import StableCascadeUNet
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
@@ -141,6 +142,9 @@ SHAPES: dict[str, Callable[[], nn.Module]] = {
         activation_fn="gelu-approximate",
     ),  # fmt: skip
     "lumina": lambda: LuminaNextDiT2DModel(sample_size=128, num_kv_heads=8),
+    "cascade": lambda: StableCascadeUNet(
+        clip_text_in_channels=1280, clip_image_in_channels=768, switch_level=(False,)
+    ),
 }
 
 

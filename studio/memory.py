@@ -11,7 +11,7 @@ from studio.catalog import ModelCard
 from studio.precision import Dtype, Quant
 from studio.request import Precision
 
-DENOISERS = ("transformer", "unet", "refiner")
+DENOISERS = ("transformer", "unet", "refiner", "prior", "decoder")
 UNKNOWN = {"unet": 0.45, "text_encoder": 0.35, "vae": 0.05}  # where a card names no parts
 READING_GB = 1.0  # what a text encoder takes beside its weights
 STEP = 0.5  # of what a picture takes; decoding takes all of it
@@ -71,6 +71,11 @@ def amounts(
             if name in stays
         }
     return Amounts(parts, (card.memory_gb - sum(known.values())) * wide)
+
+
+def tiles(card: ModelCard) -> bool:
+    """Whether its pixels can be made piece by piece, as a VAE of diffusers does."""
+    return not card.weights or "vae" in card.weights
 
 
 def needed_gb(card: ModelCard, precision: Precision) -> float:

@@ -14,7 +14,7 @@ class OtherPart(Part):
     repo: str = Field(description="Hub repository or a local folder; empty: the model folder.")
     file: str
     config: str = Field("", description="What says its shape; in the folder that the file is in.")
-    share: float = Field(0, ge=0, lt=1, description="Of the noise: the last of it is this part's.")
+    share: float = Field(0, ge=0, lt=1, description="How much of the steps is this part's.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -29,6 +29,7 @@ FAMILIES = {
     "LuminaPipeline": "lumina",
     "LuminaText2ImgPipeline": "lumina",  # its name before
     "StableDiffusion3Pipeline": "sd3",
+    "StableCascadeDecoderPipeline": "cascade",
 }
 
 

@@ -89,7 +89,7 @@ def heads_of(denoiser: Any) -> Iterator[Heads]:
 
 def processors(pipeline: Any, attention: str) -> str:
     """For the fingerprint: the kinds of processor in the denoiser, and what computes for them."""
-    denoiser = getattr(pipeline, "transformer", None) or pipeline.unet
+    denoiser = next(part for name in DENOISERS if (part := getattr(pipeline, name, None)))
     found = [getattr(module, "processor", None) for module in denoiser.modules()]
     names = ", ".join(sorted({type(processor).__name__ for processor in filter(None, found)}))
     return f"{names} ({attention})" if attention else names

@@ -58,6 +58,7 @@ FAMILIES = {
     "hunyuan": "Hunyuan",
     "lumina": "Lumina",
     "sd3": "Sd3",
+    "cascade": "Cascade",
 }
 
 

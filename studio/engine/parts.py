@@ -5,6 +5,7 @@ and vocabularies are the folder's.
 """
 
 # mypy: disable-error-code="no-untyped-call"
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ def load_parts(
             raise _gaps(card, file, name) from None
         refuse_gaps(card, file, name, part)
     return loaded
+
+
+def load_network(kind: Any, card: ModelCard, name: str, file: Path, dtype: torch.dtype) -> Any:
+    """One that the model's folder knows nothing of: its shape lies beside it."""
+    config = file.with_name(card.parts[name].config.rpartition("/")[2])
+    with torch.device("meta"):
+        network = kind.from_config(json.loads(config.read_text("utf-8")))
+    tensors = {key: tensor.to(dtype) for key, tensor in load_file(file).items()}
+    network.load_state_dict(tensors, strict=False, assign=True)
+    refuse_gaps(card, file, name, network)
+    return network.eval()
 
 
 def refuse_gaps(card: ModelCard, where: Path, name: str, part: Any) -> None:

@@ -11,7 +11,7 @@ from studio.catalog import ModelCard
 from studio.engine.device import Gpu, Hardware
 from studio.engine.failures import PaintError
 from studio.engine.ways import TURNS, Offload, Way, in_one_place, ways
-from studio.memory import amounts
+from studio.memory import amounts, tiles
 from studio.precision import Dtype, Quant
 from studio.request import Precision
 
@@ -48,6 +48,7 @@ class Plan:
     peak_gb: float = 0.0  # what it should take, as far as its card knows
     first: bool = True  # no other would be taken if more were free
     warnings: tuple[str, ...] = ()
+    tiles: bool = True  # what makes its pixels can do so piece by piece
 
     @property
     def whole(self) -> bool:
@@ -80,7 +81,7 @@ def comes_to_the_same(plan: Plan, asked: Precision, wanted: Precision) -> bool:
 
 def lower(plan: Plan) -> tuple[Plan, str] | None:
     """The next cheaper plan, and what it does in words; None if there is none."""
-    if not plan.tiling:
+    if plan.tiles and not plan.tiling:
         lowered, words = replace(plan, tiling=True), "it was decoded in tiles"
     elif not plan.device.startswith("cuda") or plan.offload == "sequential":
         return None
@@ -151,7 +152,8 @@ def _on_cuda(
         dtype=dtype,
         vae_dtype=vae_dtype,
         offload=way.offload,
-        tiling=not way.plain,  # where room is short, pictures above the usual size are
+        tiling=tiles(card)
+        and not way.plain,  # where room is short, pictures above the usual size are
         reason=f"{dtype} on {gpu.name} ({why}), VAE in {vae_dtype}; {room}{_takes(way)}",
         spread=way.spread,
         quant=way.quant,
@@ -159,6 +161,7 @@ def _on_cuda(
         peak_gb=way.gb,
         first=way == possible[0],
         warnings=tuple(warnings),
+        tiles=tiles(card),
     )
 
 
@@ -184,7 +187,17 @@ def _on_mps(hardware: Hardware, card: ModelCard, precision: Precision) -> Plan:
             "overflow."
         )
     gb = amounts(card, dtype).whole
-    return Plan("mps", dtype, "fp32", "none", False, reason, peak_gb=gb, warnings=tuple(warnings))
+    return Plan(
+        "mps",
+        dtype,
+        "fp32",
+        "none",
+        False,
+        reason,
+        peak_gb=gb,
+        warnings=tuple(warnings),
+        tiles=tiles(card),
+    )
 
 
 def _on_cpu(hardware: Hardware, card: ModelCard, precision: Precision, threads: int) -> Plan:
@@ -223,6 +236,7 @@ def _on_cpu(hardware: Hardware, card: ModelCard, precision: Precision, threads: 
         peak_gb=way.gb,
         first=way == possible[0],
         warnings=tuple(_changed(card, precision, way, needed, free)),
+        tiles=tiles(card),
     )
 
 

@@ -129,6 +129,7 @@ ENCODERS = {
         Encoder("CLIP-L", limit=CLIP_TOKENS),
         Encoder("CLIP-G", "tokenizer_2", CLIP_TOKENS),
     ),
+    "cascade": (Encoder("CLIP-G", limit=CLIP_TOKENS),),
 }
 
 

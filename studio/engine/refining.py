@@ -5,20 +5,14 @@ is to be. The pipeline owns it, so that it lies, takes turns and rests like all 
 """
 
 # mypy: disable-error-code="no-untyped-call"
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
 )
-from safetensors.torch import load_file
 
-from studio.catalog import ModelCard
-from studio.engine.parts import refuse_gaps
 from studio.engine.redraw import another_way
 from studio.engine.stepping import AfterStep, run_steps
 
@@ -62,16 +56,6 @@ class Refined(StableDiffusionXLPipeline):
         )
         register: Any = self.register_modules  # type: ignore[attr-defined]
         register(refiner=refiner)
-
-
-def load_refiner(card: ModelCard, file: Path, dtype: torch.dtype) -> Any:
-    config = file.with_name(card.parts[REFINER].config.rpartition("/")[2])
-    with torch.device("meta"):
-        network: Any = UNet2DConditionModel.from_config(json.loads(config.read_text("utf-8")))
-    tensors = {name: tensor.to(dtype) for name, tensor in load_file(file).items()}
-    network.load_state_dict(tensors, strict=False, assign=True)
-    refuse_gaps(card, file, REFINER, network)
-    return network.to(memory_format=torch.channels_last).eval()
 
 
 def refine(

@@ -10,6 +10,7 @@ from typing import Any
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
+    DDPMWuerstchenScheduler,
     DPMSolverMultistepScheduler,
     EDMDPMSolverMultistepScheduler,
     EDMEulerScheduler,
@@ -46,8 +47,9 @@ EDM: dict[str, tuple[Any, dict[str, Any]]] = {
     "euler": (EDMEulerScheduler, {}),
     "dpm++ 2m": (EDMDPMSolverMultistepScheduler, {}),
 }
+CASCADE: dict[str, tuple[Any, dict[str, Any]]] = {"ddpm": (DDPMWuerstchenScheduler, {})}
 # How the name of a model's own scheduler begins, if it is none of the usual.
-TABLES = {"FlowMatch": FLOW, "EDM": EDM}
+TABLES = {"FlowMatch": FLOW, "EDM": EDM, "DDPMWuerstchen": CASCADE}
 
 
 def build_sampler(sampler: Sampler, config: dict[str, Any]) -> Any:

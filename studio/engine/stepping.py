@@ -41,5 +41,6 @@ def run_steps(
     except BaseException:
         pipeline.maybe_free_model_hooks()  # it does so itself only where nothing is raised
         raise
-    latents: torch.Tensor = called[0]
+    # Not every pipeline wraps what it returns.
+    latents: torch.Tensor = called if isinstance(called, torch.Tensor) else called[0]
     return latents

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,13 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",  # progress is told in messages
 }
+# What libraries say at each start or picture, and we know.
+UNHEARD = {
+    # Image processors are for models that look at pictures; none here does.
+    "transformers.utils.import_utils": ("requires torchvision (not installed)",),
+    # Stable Cascade is frozen there; the starter's autoencoder is meant to be a tiny one.
+    "diffusers.pipelines.pipeline_utils": ("has been deprecated", "autoencoder_tiny"),
+}
 PR_SET_PDEATHSIG = 1
 
 
@@ -30,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     die_with_parent()
     os.environ |= ENVIRONMENT
     logging.basicConfig(format=f"{options.name}: %(levelname)s %(message)s")
-    logging.getLogger("transformers.utils.import_utils").addFilter(_not_about_torchvision)
+    for library, unheard in UNHEARD.items():
+        logging.getLogger(library).addFilter(partial(_is_news, unheard))
     from studio.engine.loop import serve  # noqa: PLC0415 - diffusers reads the environment on import
 
     serve(options, sys.stdin.buffer, outbox)
@@ -69,9 +78,9 @@ def die_with_parent() -> None:
         sys.exit("the parent left before the worker began")
 
 
-def _not_about_torchvision(record: logging.LogRecord) -> bool:
-    """Image processors are for models that look at pictures; none here does."""
-    return "requires torchvision (not installed)" not in record.getMessage()
+def _is_news(unheard: Sequence[str], record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    return not any(words in said for words in unheard)
 
 
 if __name__ == "__main__":

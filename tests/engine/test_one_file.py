@@ -35,7 +35,7 @@ from tests.spoilt import SPOILT
 
 pytestmark = [NUMPY_COPY, pytest.mark.filterwarnings("ignore::FutureWarning")]
 SMALL: dict[str, Any] = {"min_side": 64, "sizes": {"square": {"width": 64, "height": 64}}}
-SMALL |= {"memory_gb": 0.1, "weights": {}}
+SMALL |= {"memory_gb": 0.1, "weights": {}, "size_step": 8}
 
 
 def catalog_of(models: Path) -> Catalog:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio.catalog import ModelCard
+from studio.catalog import Catalog, ModelCard
 from studio.engine.paint import paint
 from studio.engine.residents import Residents
 from studio.messages import (
@@ -146,6 +146,19 @@ def test_a_job_is_loaded_painted_and_repeated(
     assert np.array_equal(pixels(heard[-1]), pixels(do(job())))  # another process, the same picture
     worker.send(job())
     assert not any(isinstance(word, Loading) for word in worker.hear_until(Painted))
+
+
+def test_libraries_say_nothing_where_all_is_well(models: Path, catalog: Catalog) -> None:
+    asked = io.BytesIO()
+    write_frame(asked, Load(catalog.cards["starter"].model_dump(mode="json"), ""))
+    ran = subprocess.run(
+        [sys.executable, "-m", "studio.engine.worker", *options(models)],
+        input=asked.getvalue(),
+        capture_output=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    assert ran.stderr == b""
 
 
 def test_a_cancel_stops_a_picture_between_two_steps(worker: Worker, job: Job) -> None:

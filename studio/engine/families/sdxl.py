@@ -9,6 +9,7 @@ import torch
 from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
+    UNet2DConditionModel,
 )
 from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
 from diffusers.utils.torch_utils import get_module_execution_device, randn_tensor
@@ -18,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
 from studio.engine.inputs import Inputs
+from studio.engine.parts import load_network
 from studio.engine.placing import load, read_as
 from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, begin, redraw, strength
@@ -26,7 +28,6 @@ from studio.engine.refining import (
     AGAINST_POOLED,
     REFINER,
     Refined,
-    load_refiner,
     refine,
 )
 from studio.engine.stepping import AfterStep, run_steps
@@ -173,7 +174,8 @@ def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) 
     if REFINER in parts:
         parts = dict(parts)
         dtype = read_as(folder, card, plan)
-        more[REFINER] = load_refiner(card, parts.pop(REFINER), dtype)
+        refiner = load_network(UNet2DConditionModel, card, REFINER, parts.pop(REFINER), dtype)
+        more[REFINER] = refiner.to(memory_format=torch.channels_last)
         kind = Refined
     pipeline = load(kind, folder, card, parts, plan, whole, add_watermarker=False, **more)
     # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
