@@ -62,6 +62,9 @@ class Settings(BaseSettings):
         None,
         description="Folder of models, loras and upscalers; default: models in the data folder.",
     )
+    wildcards: Path | None = Field(
+        None, description="Folder of your own wildcards; default: wildcards in the data folder."
+    )
     database: str = Field(
         "", description="SQLAlchemy URL; empty: SQLite in the data folder. PostgreSQL works too."
     )
@@ -173,6 +176,14 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{(self.data / 'darkroom.db').as_posix()}"
+
+    @property
+    def wildcard_folder(self) -> Path:
+        return self.wildcards or self.data / "wildcards"
+
+    @property
+    def look_folder(self) -> Path:
+        return self.data / "looks"
 
     @property
     def model_folder(self) -> Path:

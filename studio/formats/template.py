@@ -82,6 +82,11 @@ def plain(value: str) -> bool:
     return not _SPECIAL.search(value)
 
 
+def is_name(name: str) -> bool:
+    """Whether a wildcard can be called by it."""
+    return bool(_CALLED.fullmatch(name)) and "*" not in name
+
+
 def refuse(sentence: str, text: str, place: int, field: str) -> NoReturn:
     line = text.count("\n", 0, place)
     column = place - text.rfind("\n", 0, place)
@@ -92,6 +97,7 @@ def refuse(sentence: str, text: str, place: int, field: str) -> NoReturn:
 # Possessive everywhere: a pattern that fails must not try again with less.
 _NUMBER = r"(?:[0-9]{1,9}+(?:\.[0-9]{0,9}+)?|\.[0-9]{1,9}+)"
 _NAME = r"(?!_)(?:[^\W_]|[-./*]|_(?!_))++"
+_CALLED = re.compile(rf"{_NAME}(?<!_)")
 _TOKEN = re.compile(
     rf"""
       \\(?P<kept>[{{}}|] | __ | \$[{{$])

@@ -20,10 +20,13 @@ class Wildcard:
 
     name: str
     values: tuple[str, ...]
+    refused: str = ""  # why it cannot be used
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
         """Those that count at all, read once."""
+        if self.refused:
+            raise Refused(f"the wildcard {self.name!r} cannot be used: {self.refused}.")
         return tuple(option for option in map(self._option, self.values) if option.weight)
 
     def _option(self, value: str) -> Option:

@@ -17,6 +17,7 @@ from studio.jobs.studio import Studio
 from studio.web.docs import docs_route
 from studio.web.guard import Guard, Welcome
 from studio.web.handed import input_routes
+from studio.web.listed import listed_routes
 from studio.web.openai import openai_routes
 from studio.web.page import build_page
 from studio.web.pictures import picture_routes
@@ -51,7 +52,7 @@ async def _open(studio: Studio) -> Site:
     """Async only because Gradio makes a loop, never closed, for each lock it builds outside one."""
     settings = studio.settings
     page = build_page(studio)
-    routes = [*input_routes(studio), *api_routes(studio)]
+    routes = [*input_routes(studio), *listed_routes(studio), *api_routes(studio)]
     routes += [*openai_routes(studio), *picture_routes(studio)]
     try:
         _, url, share_url = page.queue(api_open=False, max_size=MOST_EVENTS).launch(
