@@ -50,8 +50,10 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             return doctor(settings, asked)
         case "recover":
             return recover(settings)
-        case "backup":
-            return backup(settings, asked)
+        case "backup" | "export":
+            from studio.terminal import files
+
+            return int(getattr(files, asked.verb)(settings, asked))
     return serve(settings)
 
 
@@ -98,16 +100,6 @@ def recover(settings: Settings) -> int:
     for name, why in recovery.left:
         print(f"left as it is: {name}: {why}")
     print(f"{recovery.pictures} pictures of {recovery.jobs} jobs are in the history again.")
-    return 0
-
-
-def backup(settings: Settings, asked: argparse.Namespace) -> int:
-    from studio.store.backup import backup as copy
-
-    done = copy(settings, asked.to)
-    for name in done.missing:
-        print(f"not there any more: {name}")
-    print(f"{asked.to}: {done.copied} files copied, {done.there} were there.")
     return 0
 
 

@@ -15,6 +15,7 @@ BENCHES = {
     "gpu": "full-size models with random weights on a card: seconds, memory, arithmetic",
     "eye": "how far pictures are apart that look the same, and those that do not",
     "memory": "how each model would be placed on cards of 8 to 141 GB; nothing is loaded",
+    "zip": "a ZIP of 10,000 pictures from the server: speed, memory, and when nobody takes it",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

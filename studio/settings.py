@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     )
     file_name: str = Field(
         "{date}/{time}-{model}-{seed}-{job}",
-        description="File names, from date, time, model, seed, prompt, job, width and height.",
+        description="File names, from date, time, model, seed and others: docs/files.md.",
     )
     previews: bool = Field(True, description="Show the picture while it develops.")
     load_seconds: float = Field(900, gt=0, description="A worker may take this long to load.")

@@ -3,13 +3,35 @@
 Pure: it looks at no disk. Whatever a value holds, it cannot leave its folder or add one.
 """
 
+import hashlib
 import re
+import time
 import unicodedata
 from collections.abc import Mapping
+from itertools import count
+from typing import Any
 
-from studio.errors import CannotStart
+from studio.errors import Refused
 
-TOKENS = ("date", "time", "model", "seed", "prompt", "job", "width", "height")
+# What a template may hold, and what stands there then. `_` stands for what a picture has not.
+TOKENS = {
+    "date": "day it was finished, UTC: 2026-01-31",
+    "time": "time of that day: 235959",
+    "model": "name of the model",
+    "seed": "its own seed",
+    "prompt": "the prompt as painted, its first 60 bytes",
+    "hash": "8 digits of the SHA-256 of the prompt: the same words, the same digits",
+    "size": "1024x768",
+    "width": "1024",
+    "height": "768",
+    "steps": "steps that were asked for",
+    "look": "the look it was dressed in",
+    "owner": "whose it is",
+    "job": "end of its job's id, and its number in that job: 9f3a2b1c-0",
+    "index": "its number in its job, from 0",
+    "counter": "00001: of its job in the line; in a ZIP its place there",
+}
+ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_BYTES = 120  # of one folder or file; leaves room for a number and an ending below 255
 MAX_VALUE = 60  # a long prompt must not push out the tokens behind it
 _TOKEN = re.compile(rf"\{{({'|'.join(TOKENS)})\}}")
@@ -18,14 +40,42 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*]+')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\.|$)", re.I)
 
 
-def check_template(template: str) -> None:
-    """Refuses, in a sentence, a template that `render` could not follow."""
+def check_template(template: str, of: str) -> None:
+    """Refuses, in a sentence, a template that `render` could not follow. `of` is its name."""
     known = ", ".join(TOKENS)
     if not template.strip("/ "):
-        raise CannotStart(f"Setting file_name: it is empty; make it from {known}.")
+        raise Refused(f"{of}: it is empty; make it from {known}.", field=of)
     odd = _BRACES.search(_TOKEN.sub("", template))
     if odd:
-        raise CannotStart(f"Setting file_name: {odd[0]} is not known; there are {known}.")
+        raise Refused(f"{of}: {odd[0]} is not known; there are {known}.", field=of)
+
+
+def values_of(
+    request: Mapping[str, Any],
+    wish: Mapping[str, Any],
+    *,
+    at: float,
+    job: str,
+    index: int,
+    counter: int,
+    **own: str | int,
+) -> dict[str, str | int]:
+    """What the tokens stand for. `own` are model, seed, width and height of the picture itself."""
+    moment, prompt = time.gmtime(at), str(request.get("prompt", ""))
+    return {
+        **own,
+        "date": time.strftime("%Y-%m-%d", moment),
+        "time": time.strftime("%H%M%S", moment),
+        "prompt": prompt,
+        "hash": hashlib.sha256(prompt.encode()).hexdigest()[:8],
+        "size": f"{own['width']}x{own['height']}",
+        "steps": request.get("steps") or "",
+        "look": wish.get("look") or "",
+        "owner": request.get("owner", ""),
+        "job": f"{job[-8:]}-{index}",
+        "index": index,
+        "counter": f"{counter:05}",
+    }
 
 
 def render(template: str, values: Mapping[str, str | int]) -> str:
@@ -45,3 +95,13 @@ def safe_name(text: str, max_bytes: int = MAX_BYTES) -> str:
         text = f"_{text}"
     cut = text.encode()[:max_bytes].decode(errors="ignore")
     return cut.rstrip(" .") or "_"
+
+
+def unlike(name: str, ending: str, taken: set[str]) -> str:
+    """The name, with a number if it is taken. Systems that read no capitals keep them apart too."""
+    for number in count(1):
+        found = f"{name}{f'-{number}' if number > 1 else ''}{ending}"
+        if found.casefold() not in taken:
+            taken.add(found.casefold())
+            return found
+    raise AssertionError("there are always more numbers")

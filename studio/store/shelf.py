@@ -7,7 +7,6 @@ row, and `paused` while nothing is begun. It knows no database: who asks says wh
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import count
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from studio import messages
-from studio.errors import NotFound
-from studio.formats.filename import check_template, render
+from studio.errors import CannotStart, NotFound, Refused
+from studio.formats.filename import ENDINGS, check_template, render, values_of
 from studio.store.files import PART, Files, Save
 from studio.store.ids import new_id
 from studio.store.rows import Job, Picture
 
 PAUSED = "paused"
-ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 CLOCK_SECONDS = 60  # a file server's clock may differ from ours by this much
 
 log = logging.getLogger("darkroom.store")
@@ -30,7 +28,10 @@ log = logging.getLogger("darkroom.store")
 
 class Shelf:
     def __init__(self, root: Path, template: str, files: Files) -> None:
-        check_template(template)
+        try:
+            check_template(template, "file_name")
+        except Refused as error:
+            raise CannotStart(f"Setting {error}") from None
         self._root = root
         self._template = template
         self._files = files
@@ -134,17 +135,18 @@ class Shelf:
     def _write(
         self, save: Save, job: Job, picture: messages.Picture, now: float
     ) -> tuple[str, Path, Path]:
-        moment = time.gmtime(now)
-        values: dict[str, str | int] = {
-            "date": time.strftime("%Y-%m-%d", moment),
-            "time": time.strftime("%H%M%S", moment),
-            "model": job.model,
-            "seed": picture.seed,
-            "prompt": job.request["prompt"],
-            "job": f"{job.id[-8:]}-{picture.index}",
-            "width": picture.width,
-            "height": picture.height,
-        }
+        values = values_of(
+            job.request,
+            job.wish,
+            at=now,
+            job=job.id,
+            index=picture.index,
+            counter=job.seq,
+            model=job.model,
+            seed=picture.seed,
+            width=picture.width,
+            height=picture.height,
+        )
         stem = render(self._template, values)
         file = save.write((self._root / "pictures" / stem).parent, picture.data)
         thumb = save.write((self._root / "thumbs" / stem).parent, picture.thumb)

@@ -59,7 +59,7 @@ class Store:
         """
         data = settings.data
         if why := only_reading(settings):
-            return cls._open_to_read(settings, why, clock)
+            return cls.open_to_read(settings, why, clock)
         with ExitStack() as opened:
             try:
                 data.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,10 @@ class Store:
             return cls(database, shelf, clock, opened.pop_all())
 
     @classmethod
-    def _open_to_read(cls, settings: Settings, why: str, clock: Callable[[], float]) -> Self:
+    def open_to_read(
+        cls, settings: Settings, why: str, clock: Callable[[], float] = time.time
+    ) -> Self:
+        """Also beside a server that holds the folder. `why` is what is told to who would write."""
         with ExitStack() as opened:
             database = Database(database_url(settings), reading=why)
             opened.callback(database.close)

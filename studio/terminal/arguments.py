@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         verb="serve", host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
     verbs = root.add_subparsers(
-        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,models,loras}"
+        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,export,models,loras}"
     )
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
     copy.add_argument("to", type=Path)
     copy.set_defaults(verb="backup")
+    _file_verbs(verbs, common)
     those = verbs.add_parser("models", parents=[common], help="list, add, pull, check, remove")
     those.add_argument("what", choices=("list", "add", "pull", "check", "remove"))
     those.add_argument("names", nargs="*", help="of models; check: all here; add: OWNER/REPO")
@@ -71,6 +72,18 @@ def parser() -> argparse.ArgumentParser:
     worn.add_argument("--name", default="", help="how what is pulled is called here")
     worn.set_defaults(verb="loras")
     return root
+
+
+def _file_verbs(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
+) -> None:
+    out = verbs.add_parser("export", parents=[common], help="pictures as one ZIP, while it runs")
+    out.add_argument("--zip", type=Path, required=True, metavar="FILE")
+    out.add_argument("--id", action="append", metavar="ID", help="of a picture; may be repeated")
+    out.add_argument("--job", default="", help="all pictures of a job")
+    out.add_argument("--batch", default="", help="all pictures of a batch")
+    out.add_argument("--name", default="", help="template of the file names in it: docs/files.md")
+    out.set_defaults(verb="export")
 
 
 def _wish_arguments(parser: argparse.ArgumentParser) -> None:

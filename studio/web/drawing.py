@@ -63,7 +63,7 @@ def still(
         thumbs=frame.thumbs(pictures, one.id) if len(pictures) > 1 else "",
         recipe=frame.recipe(line, _facts(job, one)),
         notes=job.warnings,
-        acts=frame.acts(one, back=back, ways=_ways(job), enlarge=enlarge),
+        acts=frame.acts(one, back=back, ways=_ways(job), enlarge=enlarge, among=len(pictures)),
         many=len(pictures) > 1,
     )
 

@@ -7,6 +7,7 @@ that take one.
 import asyncio
 import inspect
 import re
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,11 @@ from studio.errors import DarkroomError
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import PICTURE
+from studio.store.packing import pack
+from studio.store.selecting import selected
 from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
+from studio.web.pictures import template_of
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
 from studio.web.waiting import give_up, painted
@@ -77,7 +81,8 @@ def endpoints(studio: Studio) -> Dependency:
         concurrency_id="paint",
         concurrency_limit=studio.pool.size,
     )
-    for endpoint in (_submit(studio), _upscale(studio), _truth(studio), *_looking(studio)):
+    one_by_one = (_submit(studio), _upscale(studio), _truth(studio), _zip(studio))
+    for endpoint in (*one_by_one, *_looking(studio)):
         api(endpoint, api_name=endpoint.__name__, queue=False)
     return painting
 
@@ -139,6 +144,27 @@ def _truth(studio: Studio) -> Callable[..., Told]:
 
     _takes_a_wish(truth, Told)
     return truth
+
+
+def _zip(studio: Studio) -> Callable[..., gr.FileData]:
+    def zip(  # noqa: A001 - the name that callers see
+        ids: list[str] | None = None, job: str = "", batch: str = "", name: str = ""
+    ) -> gr.FileData:
+        """Pictures as one ZIP with their recipes in a manifest: of ids, a job or a batch.
+
+        `name` is a template for the files in it. Large ones come leaner from /api/pictures/zip.
+        """
+        with _spoken():
+            template = template_of(name)
+            found = selected(studio.store.database, ids=ids, job_id=job, batch=batch)
+            folder = cache_folder(studio.settings) / secrets.token_hex(16)
+            folder.mkdir(parents=True)
+            file = folder / "darkroom.zip"
+            with file.open("wb") as written:
+                written.writelines(pack(studio.store, found, template))
+        return gr.FileData(path=str(file), orig_name=file.name)
+
+    return zip
 
 
 def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:

@@ -97,8 +97,16 @@ def lately(pictures: Sequence[Picture], chosen: str = "") -> str:
     return f'<p class="quiet">lately</p><div class="thumbs">{thumbs(pictures, chosen)}</div>'
 
 
-def acts(picture: Picture, *, back: bool, ways: Sequence[str], enlarge: Sequence[int] = ()) -> str:
-    """`ways` lead to another like it; `enlarge` are the times that it can be."""
+def acts(
+    picture: Picture,
+    *,
+    back: bool,
+    ways: Sequence[str],
+    enlarge: Sequence[int] = (),
+    among: int = 1,
+) -> str:
+    """`ways` lead to another like it; `enlarge` are the times that it can be; `among` are those
+    painted with it, itself too."""
     key = escape(picture.id)
     again = "".join(
         f'<button type="button" data-{way}="{key}">{words}</button>'
@@ -110,8 +118,13 @@ def acts(picture: Picture, *, back: bool, ways: Sequence[str], enlarge: Sequence
         for times in enlarge
     )
     close = '<button type="button" data-pick="">Back</button>' if back else ""
+    every = (
+        f'<a href="/api/pictures/zip?job={escape(picture.job)}" download>Download all {among}</a>'
+        if among > 1
+        else ""
+    )
     return (
-        f'{again}{larger}<a href="/pictures/{key}?download=1" download>Download</a>'
+        f'{again}{larger}<a href="/pictures/{key}?download=1" download>Download</a>{every}'
         f'<a href="/pictures/{key}" target="_blank" rel="noopener">Open</a>{close}'
     )
 

@@ -3,12 +3,15 @@
 import asyncio
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from studio.formats.filename import check_template
 from studio.jobs.studio import Studio
+from studio.store.naming import ending_of, stem_of
 from studio.store.rows import Picture
 from studio.web.answers import error_response, speaks
 
@@ -23,7 +26,8 @@ def picture_routes(studio: Studio) -> list[Route]:
         answer = FileResponse(path, media_type=f"image/{found.format}")
         answer.headers["Cache-Control"] = FOREVER
         if request.query_params.get("download"):
-            answer.headers["Content-Disposition"] = f'attachment; filename="{file_name(found)}"'
+            stem = stem_of(found, template_of(request.query_params.get("name")))
+            answer.headers["Content-Disposition"] = attachment(stem, ending_of(found))
         return answer
 
     @speaks(error_response)
@@ -42,15 +46,14 @@ def picture_routes(studio: Studio) -> list[Route]:
     return [Route("/pictures/{id}", picture), Route("/thumbs/{id}", thumb)]
 
 
-ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+def template_of(given: str | None) -> str:
+    if given:
+        check_template(given, "name")
+    return given or ""
 
 
-def file_name(picture: Picture) -> str:
-    """What the asker called it, or its model and seed; only characters safe on every system."""
-    wished = str(picture.recipe.get("request", {}).get("filename") or "")
-    ending = ENDINGS[picture.format]
-    stem = re.sub(r"[^A-Za-z0-9._ -]+", "_", re.sub(r"\.(png|jpe?g|webp)$", "", wished, flags=re.I))
-    stem = stem.strip(" .") or f"{picture.model}-{picture.seed}"
-    return (
-        f"{stem[:100]}{ending}" if picture.index == 0 else f"{stem[:100]}-{picture.index}{ending}"
-    )
+def attachment(stem: str, ending: str) -> str:
+    """For Content-Disposition: in letters that every browser takes, and before them as it is."""
+    flat = stem.replace("/", "_")
+    plain = re.sub(r"[^A-Za-z0-9._ -]+", "_", flat)
+    return f"attachment; filename*=UTF-8''{quote(flat + ending)}; filename=\"{plain}{ending}\""

@@ -24,6 +24,7 @@ from studio.web.pictures import picture_routes
 from studio.web.quiet import sweep
 from studio.web.rest import api_routes
 from studio.web.theme import darkroom_theme, named_colours
+from studio.web.zipping import zip_routes
 
 STYLE = Path(__file__).with_name("darkroom.css")
 HEAD = '<meta name="color-scheme" content="light dark">'
@@ -52,7 +53,8 @@ async def _open(studio: Studio) -> Site:
     """Async only because Gradio makes a loop, never closed, for each lock it builds outside one."""
     settings = studio.settings
     page = build_page(studio)
-    routes = [*input_routes(studio), *listed_routes(studio), *api_routes(studio)]
+    routes = [*input_routes(studio), *listed_routes(studio), *zip_routes(studio)]
+    routes += api_routes(studio)
     routes += [*openai_routes(studio), *picture_routes(studio)]
     try:
         _, url, share_url = page.queue(api_open=False, max_size=MOST_EVENTS).launch(

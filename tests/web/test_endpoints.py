@@ -21,6 +21,7 @@ PROMISED = {
     "/submit": WISH,
     "/upscale": ["picture", "times", "upscaler"],
     "/truth": WISH,
+    "/zip": ["ids", "job", "batch", "name"],
     "/job": ["job_id"],
     "/cancel": ["job_id"],
     "/rerun": ["picture_id"],

@@ -46,8 +46,13 @@ def test_a_download_has_a_safe_name(house: House) -> None:
     told = house.http.post("/api/generate", json=body).json()
     answer = house.http.get(told["image_url"], params={"download": 1})
     name = answer.headers["content-disposition"]
-    assert name.startswith('attachment; filename="') and name.endswith('.png"')
-    assert not set('/\\\r\n"') & set(name[len('attachment; filename="') : -1])
+    whole, plain = "_.._%C3%A9tc_pass_wd.png", "_.._tc_pass_wd.png"
+    assert name == f"attachment; filename*=UTF-8''{whole}; filename=\"{plain}\""
+    template = {"download": 1, "name": "{model}/{width}"}
+    answer = house.http.get(told["image_url"], params=template)
+    assert answer.headers["content-disposition"].endswith('filename="test-pattern_64.png"')
+    answer = house.http.get(told["image_url"], params=template | {"name": "{artist}"})
+    assert answer.json()["error"]["message"].startswith("name: {artist} is not known; there are")
 
 
 def test_an_enlarged_picture_is_told_by_its_finished_size(house: House) -> None:

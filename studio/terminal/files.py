@@ -1,0 +1,55 @@
+"""Verbs for the files of the data folder: what leaves it, what is copied, what comes back.
+
+None of them paints, and none needs the studio to be stopped unless it says so.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from studio.errors import Refused
+from studio.formats.filename import check_template
+from studio.settings import Settings
+from studio.store.backup import backup as copy
+from studio.store.packing import pack
+from studio.store.selecting import every, selected
+from studio.store.store import Store
+
+ONLY_LOOKS = "This command only reads."
+
+
+def backup(settings: Settings, asked: argparse.Namespace) -> int:
+    done = copy(settings, asked.to)
+    for name in done.missing:
+        print(f"not there any more: {name}")
+    print(f"{asked.to}: {done.copied} files copied, {done.there} were there.")
+    return 0
+
+
+def export(settings: Settings, asked: argparse.Namespace) -> int:
+    if asked.name:
+        check_template(asked.name, "name")
+    store = Store.open_to_read(settings, ONLY_LOOKS)
+    try:
+        if asked.id or asked.job or asked.batch:
+            ids = selected(store.database, ids=asked.id, job_id=asked.job, batch=asked.batch)
+        else:
+            ids = every(store.database)
+        _write(asked.zip, pack(store, ids, asked.name))
+    finally:
+        store.close()
+    print(f"{asked.zip}: {len(ids)} pictures; manifest.json in it names what was missing.")
+    return 0
+
+
+def _write(file: Path, pieces: Iterator[bytes]) -> None:
+    """Whole or not there."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as written:
+            written.writelines(pieces)
+        part.replace(file)
+    except OSError as error:
+        raise Refused(f"{file}: {error.strerror}.") from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,111 @@
+"""Many pictures as one ZIP over HTTP: sent as fast as it is taken, and no further than that.
+
+Whoever hangs up ends it. What is in the ZIP is the business of the store.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from threading import Lock
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from studio.errors import Refused
+from studio.jobs.studio import Studio
+from studio.store.packing import pack
+from studio.store.selecting import selected
+from studio.web.answers import error_response, read_object, speaks
+from studio.web.pictures import attachment, template_of
+
+ENOUGH = 1 << 18  # bytes that are worth a turn of the loop
+READERS = 2  # a slow client holds none: each is asked for one piece at a time
+FIELDS = ("ids", "job", "batch", "name")
+
+
+def zip_routes(studio: Studio) -> list[Route]:
+    readers = ThreadPoolExecutor(READERS, "zip")
+
+    @speaks(error_response)
+    async def zip_of(request: Request) -> Response:
+        """Pictures as one ZIP with their recipes in a manifest: of `ids`, a `job` or a `batch`;
+        `name` is a template for the files in it."""
+        asked = await _asked(request)
+        name = template_of(asked.pop("name", ""))
+        ids = await asyncio.to_thread(lambda: selected(studio.store.database, **asked))
+        stem = f"darkroom-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        return Stream(pack(studio.store, ids, name), readers, attachment(stem, ".zip"))
+
+    return [Route("/api/pictures/zip", zip_of, methods=["GET", "POST"])]
+
+
+class Stream(StreamingResponse):
+    """Its source is closed with it, whoever ends it."""
+
+    def __init__(
+        self, source: Iterator[bytes], readers: ThreadPoolExecutor, disposition: str
+    ) -> None:
+        self._source, self._readers, self._turn = source, readers, Lock()
+        headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+        super().__init__(self._sent(), headers=headers, media_type="application/zip")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self.body_iterator):  # type: ignore[type-var]
+            await super().__call__(scope, receive, send)
+
+    async def _sent(self) -> AsyncIterator[bytes]:
+        here = asyncio.get_running_loop()
+        try:
+            while piece := await here.run_in_executor(self._readers, self._next):
+                yield piece
+        finally:
+            self._readers.submit(self._close)
+
+    def _next(self) -> bytes:
+        """A piece worth sending; nothing at the end."""
+        piece = bytearray()
+        with self._turn:
+            for more in self._source:
+                piece += more
+                if len(piece) >= ENOUGH:
+                    break
+        return bytes(piece)
+
+    def _close(self) -> None:
+        with self._turn:  # a piece may still be on its way
+            close = getattr(self._source, "close", None)
+            if close:
+                close()
+
+
+async def _asked(request: Request) -> dict[str, Any]:
+    given: Mapping[str, object] = request.query_params
+    if request.method == "POST":
+        form = request.headers.get("content-type", "").startswith(
+            "application/x-www-form-urlencoded"
+        )
+        given = dict(await request.form()) if form else await read_object(request)
+    found: dict[str, Any] = {}
+    for field, value in given.items():
+        if field not in FIELDS:
+            raise Refused(f"{field[:64]} is not known here.", field=field[:64])
+        if field == "ids":
+            found["ids"] = _ids(value)
+        elif not isinstance(value, str):
+            raise Refused(f"{field}: give text.", field=field)
+        elif value:
+            found["job_id" if field == "job" else field] = value
+    return found
+
+
+def _ids(value: object) -> list[str]:
+    """A list, or the text of one with commas, as forms and addresses have it."""
+    ids = value.split(",") if isinstance(value, str) else value
+    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        raise Refused("ids: give a list of ids, or one text with commas.", field="ids")
+    return [one for one in ids if one]

@@ -1,0 +1,142 @@
+"""A selection of the history as a ZIP: unchanged files, and manifests that leave nothing out."""
+
+import csv
+import io
+import json
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app
+from studio.errors import NotFound, Refused
+from studio.settings import Settings
+from studio.store.packing import pack
+from studio.store.selecting import every, selected
+from studio.store.store import Store
+from tests.store.conftest import OpenStore
+from tests.store.kit import claimed, painted, submit, wish
+
+
+def kept(store: Store, **fields: Any) -> list[str]:
+    job = claimed(store, **fields)
+    return [picture.id for picture in store.keep(job.id, painted(job)) or ()]
+
+
+def opened(store: Store, ids: list[str], name: str = "") -> zipfile.ZipFile:
+    read = zipfile.ZipFile(io.BytesIO(b"".join(pack(store, ids, name))))
+    assert read.testzip() is None
+    return read
+
+
+def told(read: zipfile.ZipFile) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(read.read("manifest.json"))
+    return found
+
+
+def test_files_come_unchanged_in_the_order_that_was_asked_for(store: Store) -> None:
+    ids = kept(store, count=3)[::-1]
+    read = opened(store, ids)
+    manifest = told(read)
+    assert [one["id"] for one in manifest["pictures"]] == ids
+    assert (manifest["packed"], manifest["missing"], manifest["asked"]) == (3, 0, 3)
+    for one in manifest["pictures"]:
+        file = store.file(store.picture(one["id"]))
+        assert read.read(one["file"]) == file.read_bytes()
+        assert (one["state"], one["sha256"]) == ("whole", one["kept_sha256"])
+        assert one["recipe"] == {"by": 1}
+
+
+def test_what_is_gone_or_changed_is_named_and_not_left_out(store: Store) -> None:
+    ids = kept(store, count=3)
+    gone, changed, whole = (store.picture(one) for one in ids)
+    store.file(gone).unlink()
+    store.file(changed).write_bytes(b"another picture")
+    manifest = told(opened(store, [*ids, "0" * 32]))
+    states = [(one["id"], one["state"], one["file"] is None) for one in manifest["pictures"]]
+    assert states == [
+        (gone.id, "missing", True),
+        (changed.id, "changed", False),
+        (whole.id, "whole", False),
+        ("0" * 32, "deleted", True),
+    ]
+    assert (manifest["packed"], manifest["missing"]) == (2, 2)
+
+
+def test_names_follow_a_template_and_never_collide(store: Store) -> None:
+    ids = kept(store, count=2) + kept(store) + kept(store)
+    names = opened(store, ids).namelist()
+    assert len({name.casefold() for name in names}) == len(ids) + 2
+    names = opened(store, ids, "{owner}/{model}").namelist()
+    assert names[:2] == ["_/test-pattern.png", "_/test-pattern-2.png"]
+    names = opened(store, ids, "{counter}-{size}").namelist()
+    assert names[:2] == ["00001-64x64.png", "00002-64x64.png"]
+    assert opened(store, ids, "manifest").namelist()[0] == "manifest.png"
+
+
+def test_the_table_has_a_line_for_each_and_no_formula(store: Store) -> None:
+    ids = kept(store, prompt='=HYPERLINK("x"),\n"boat"')
+    rows = list(csv.DictReader(io.StringIO(opened(store, ids).read("manifest.csv").decode())))
+    assert [row["id"] for row in rows] == ids
+    assert rows[0]["prompt"] == '\'=HYPERLINK("x"),\n"boat"'
+    assert rows[0]["state"] == "whole"
+
+
+def test_a_selection_is_ids_a_job_or_a_batch_and_one_alone(store: Store) -> None:
+    ids = kept(store, count=2)
+    jobs = submit(store, wish(), wish(count=2), batch="b1")
+    for job in reversed(jobs):  # the order is that of the line, whoever was ready first
+        ready = store.claim(job.id, "slot0")
+        assert ready and store.keep(job.id, painted(ready))
+    of_batch = [one.id for job in jobs for one in store.pictures(job=job.id)]
+    database = store.database
+    assert selected(database, ids=[*ids, *ids]) == ids
+    assert selected(database, job_id=store.picture(ids[0]).job) == ids
+    assert selected(database, batch="b1") == of_batch
+    assert sorted(every(database)) == sorted(ids + of_batch)
+    for nothing in ({"ids": ["x"]}, {"job_id": "x"}, {"batch": "x"}):
+        with pytest.raises(NotFound, match="'x'"):
+            selected(database, **nothing)  # type: ignore[arg-type]
+    for unclear in ({}, {"ids": ids, "batch": "b1"}):
+        with pytest.raises(Refused, match="one of these alone"):
+            selected(database, **unclear)  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="at least one"):
+        selected(database, ids=[])
+
+
+def test_it_holds_a_piece_and_not_the_pictures(settings: Settings, open_store: OpenStore) -> None:
+    store = open_store(settings)
+    ids = [one for _ in range(3) for one in kept(store, count=10)]
+    for one in ids:
+        store.file(store.picture(one)).write_bytes(bytes(1 << 20))
+    sent = 0
+    tracemalloc.start()
+    try:
+        for piece in pack(store, ids):
+            sent += len(piece)
+        assert sent > len(ids) << 20
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_front_door_packs_while_a_studio_runs(
+    settings: Settings,
+    open_store: OpenStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ids = kept(open_store(settings), count=2)  # and it stays open
+    out = tmp_path / "all.zip"
+    more = ["--zip", str(out), "--data", str(settings.data)]
+    assert app.main(["export", *more]) == 0
+    with zipfile.ZipFile(out) as read:
+        assert [one["id"] for one in told(read)["pictures"]] == ids
+    assert app.main(["export", "--id", ids[1], "--name", "{index}", *more]) == 0
+    with zipfile.ZipFile(out) as read:
+        assert read.namelist()[0] == "1.png"
+    assert app.main(["export", "--name", "{x}", *more]) == 1
+    assert "name: {x} is not known" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.glob("all*")] == ["all.zip"]
