@@ -6,10 +6,12 @@ is how the store calls it. Nothing that a file says beside its pixels is kept.
 
 import io
 import json
+import math
 import sys
 import warnings
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageCms, ImageOps
@@ -55,22 +57,8 @@ class Clean:
 def clean(data: bytes, *, holes: bool = False) -> Clean:
     """`holes` asks for a mask: white where the picture is transparent, black where it is not."""
     form, notes = form_of(data), list[str]()
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), "r", [form]) as (image),
-        ):
-            _check_size(*image.size)
-            notes += _frames(image)
-            image.load()
-            upright = _upright(image, notes)
-            plain = _plain(upright, notes)
-    except Image.DecompressionBombError:
-        raise Unfit(f"it is far too large; {MOST}.") from None
-    except (Unfit, MemoryError):
-        raise
-    except Exception:  # noqa: BLE001 - a decoder raises whatever it likes over a damaged file
-        raise Unfit(f"it begins like a {form} and is damaged or cut; save it again.") from None
+    with _in_words(form):
+        plain = _plain(_upright(_decoded(data, form, notes), notes), notes)
     notes += _behind(data, form)
     if holes:
         plain = _holes(plain)
@@ -78,6 +66,36 @@ def clean(data: bytes, *, holes: bool = False) -> Clean:
     plain.info = {}
     plain.save(file, "PNG", compress_type=zlib.Z_RLE)  # half the time of level 3, and smaller
     return Clean(file.getvalue(), *plain.size, tuple(notes))
+
+
+def whole(data: bytes) -> tuple[Image.Image, str]:
+    """Decoded and upright, with the name of its form. What is said of it is dropped."""
+    form, notes = form_of(data), list[str]()
+    with _in_words(form):
+        image = _upright(_decoded(data, form, notes), notes)
+    _behind(data, form)
+    return image, form
+
+
+def _decoded(data: bytes, form: str, notes: list[str]) -> Image.Image:
+    image = Image.open(io.BytesIO(data), "r", [form])
+    _check_size(*image.size)
+    notes += _frames(image)
+    image.load()
+    return image
+
+
+@contextmanager
+def _in_words(form: str) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except Image.DecompressionBombError:
+        raise Unfit(f"it is far too large; {MOST}.") from None
+    except (Unfit, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - a decoder raises whatever it likes over a damaged file
+        raise Unfit(f"it begins like a {form} and is damaged or cut; save it again.") from None
 
 
 def form_of(data: bytes) -> str:
@@ -206,12 +224,20 @@ def _end_of_webp(data: bytes) -> int:
     return 8 + length + length % 2
 
 
+def limit(seconds: int) -> None:
+    """Of this process: its memory, and so much more of the processor."""
+    if sys.platform == "win32":
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = math.ceil(used.ru_utime + used.ru_stime)
+    for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, spent + seconds)):
+        with suppress(ValueError, OSError):  # macOS does not limit addresses
+            resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+
+
 def main() -> None:
     """The file on standard input; on standard output a line of JSON, and the PNG behind it."""
-    if sys.platform != "win32":
-        for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, CPU_SECONDS)):
-            with suppress(ValueError, OSError):  # macOS does not limit addresses
-                resource.setrlimit(what, (most, most))
+    limit(CPU_SECONDS)
     data = sys.stdin.buffer.read()
     try:
         found = clean(data, holes=HOLES in sys.argv)

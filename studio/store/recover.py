@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from studio.errors import DarkroomError, NotFound
+from studio.formats.glance import draw_thumb
 from studio.formats.read import own_recipe
 from studio.request import ImageRequest, canonical, read_request
 from studio.settings import Settings
@@ -26,7 +27,6 @@ from studio.store.rows import Picture
 from studio.store.schema import Damaged
 from studio.store.store import Store
 
-THUMB_SIDE = 320
 UNREADABLE = (DarkroomError, KeyError, TypeError, ValueError, OSError)
 NOTE = "found again in its pictures"
 
@@ -152,9 +152,7 @@ def _row(data: Path, found: Found) -> Picture:
 
 
 def _draw_thumb(image: Image.Image, target: Path) -> None:
-    small = image.convert("RGB")
-    small.thumbnail((THUMB_SIDE, THUMB_SIDE))
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(PART + target.name)  # which the next start removes
-    small.save(part, "WEBP", quality=80)
+    part.write_bytes(draw_thumb(image))
     part.rename(target)

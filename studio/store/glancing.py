@@ -1,0 +1,100 @@
+"""Looks at many pictures from outside through one process with little memory, one after another.
+
+A picture that bursts it, or never ends, is refused by name, and the next one gets a new process.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from studio.errors import Refused
+from studio.formats.glance import LENGTH, READ
+from studio.settings import ROOT
+from studio.store.gate import NEEDED
+
+SECONDS = 60  # of the clock, for one picture: the machine may be busy painting
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """`recipe` is what the picture says of itself, if that was asked for."""
+
+    width: int
+    height: int
+    form: str
+    thumb: bytes
+    recipe: dict[str, Any] | None = None
+
+
+class Glances:
+    """Not for several threads at once."""
+
+    def __init__(self, *, read: bool = False, seconds: float = SECONDS) -> None:
+        self._read, self._seconds = read, seconds
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def look(self, data: bytes) -> Glance:
+        """Refused in a sentence without a subject, such as `it was not read within 60 seconds`."""
+        told, thumb = self._ask(data)
+        if unfit := told.get("unfit"):
+            raise Refused(str(unfit))
+        return Glance(told["width"], told["height"], told["form"], thumb, told.get("recipe"))
+
+    def close(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe:
+                with suppress(OSError):  # what it was sent last may still lie there
+                    pipe.close()
+
+    def _ask(self, data: bytes) -> tuple[dict[str, Any], bytes]:
+        child = self._child = self._child or self._begin()
+        assert child.stdin
+        assert child.stdout
+        late = threading.Timer(self._seconds, child.kill)
+        late.start()
+        began = time.monotonic()
+        try:
+            child.stdin.write(len(data).to_bytes(LENGTH) + data)
+            child.stdin.flush()
+            told = json.loads(child.stdout.readline())
+            return told, child.stdout.read(told["thumb"])
+        except (OSError, ValueError):
+            self.close()
+            if time.monotonic() - began >= self._seconds:
+                sentence = f"it was not read within {self._seconds:g} seconds; make it smaller."
+                raise Refused(sentence) from None
+            raise Refused("it could not be read; save it again as a plain PNG or JPEG.") from None
+        finally:
+            late.cancel()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "studio.formats.glance", *([READ] if self._read else [])]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name in NEEDED},
+        )
+
+
+@contextmanager
+def glances(*, read: bool = False) -> Iterator[Glances]:
+    found = Glances(read=read)
+    try:
+        yield found
+    finally:
+        found.close()
