@@ -46,7 +46,7 @@ def test_a_download_has_a_safe_name(house: House) -> None:
     told = house.http.post("/api/generate", json=body).json()
     answer = house.http.get(told["image_url"], params={"download": 1})
     name = answer.headers["content-disposition"]
-    whole, plain = "_.._%C3%A9tc_pass_wd.png", "_.._tc_pass_wd.png"
+    whole, plain = "_.._%C3%A9tc_pass_wd.png", "_..__tc_pass_wd.png"
     assert name == f"attachment; filename*=UTF-8''{whole}; filename=\"{plain}\""
     template = {"download": 1, "name": "{model}/{width}"}
     answer = house.http.get(told["image_url"], params=template)
