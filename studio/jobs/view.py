@@ -64,6 +64,8 @@ class View:
             if job.cancel_requested:
                 return "stopping"
             return self.live.doing or "starting"
+        if job.state == "done" and not self.pictures:
+            return "done; its pictures were deleted since"
         if job.state == "done":
             return f"done in {job.timings.get('total', 0.0):.1f} s"
         return job.error or job.state

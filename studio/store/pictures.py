@@ -5,13 +5,15 @@ from dataclasses import asdict
 from sqlalchemy import Connection, func, insert, select
 
 from studio.errors import NotFound
+from studio.store import entries
 from studio.store.rows import Picture
-from studio.store.tables import picture
+from studio.store.tables import entry, picture
 
 
 def add(tx: Connection, pictures: tuple[Picture, ...]) -> None:
     if pictures:
         tx.execute(insert(picture), [asdict(one) for one in pictures])
+        entries.add(tx, pictures)
 
 
 def find(tx: Connection, picture_id: str) -> Picture:
@@ -27,7 +29,10 @@ def of_job(tx: Connection, job_id: str) -> list[Picture]:
 
 
 def newest(tx: Connection, *, owner: str | None, limit: int, before: str | None) -> list[Picture]:
-    query = select(picture).order_by(picture.c.id.desc()).limit(limit)
+    """Without what lies in the trash."""
+    query = select(picture).join(entry, entry.c.picture == picture.c.id)
+    query = query.where(entry.c.state == entries.SHOWN)
+    query = query.order_by(picture.c.id.desc()).limit(limit)
     if owner is not None:
         query = query.where(picture.c.owner == owner)
     if before is not None:

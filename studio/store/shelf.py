@@ -7,14 +7,14 @@ row, and `paused` while nothing is begun. It knows no database: who asks says wh
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from studio import messages
-from studio.errors import CannotStart, NotFound, Refused
+from studio.errors import CannotStart, NotFound, Refused, Unavailable
 from studio.formats.filename import ENDINGS, check_template, render, values_of
 from studio.store.files import PART, Files, Save
 from studio.store.ids import new_id
@@ -83,6 +83,17 @@ class Shelf:
                 save.rename(part, self._root / "inputs" / name)
                 save.sync_folders()
         return name
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Pictures and thumbs whose rows have ended, if they are still there."""
+        try:
+            for name in names:
+                self._files.remove(self._root / name)
+            for folder in {(self._root / name).parent for name in names}:
+                if folder.is_dir():
+                    self._files.sync_folder(folder)
+        except OSError as error:
+            raise Unavailable(f"A file could not be removed: {error.strerror}.") from error
 
     def find(self, folder: str, path: str) -> Path:
         """The file, if it is there and does lie in that folder of ours."""

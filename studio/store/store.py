@@ -27,6 +27,7 @@ from studio.store import jobs, keys, pictures
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.gate import admit
+from studio.store.history import History
 from studio.store.ids import new_id, not_before
 from studio.store.lock import Lock
 from studio.store.reading import only_reading
@@ -44,6 +45,7 @@ class Store:
         self._shelf = shelf
         self._clock = clock
         self._closing = closing
+        self.history = History(database, shelf, clock)
 
     @classmethod
     def open(
@@ -69,6 +71,8 @@ class Store:
                 database = Database(database_url(settings))
                 opened.callback(database.close)
                 prepare(database)
+                history = History(database, shelf, clock)
+                history.finish_leaving()
                 with database.read() as connection:
                     known = pictures.all_names(connection)
                     last_start = connection.scalar(select(instance.c.started_at))
@@ -78,6 +82,7 @@ class Store:
                 shelf.sweep(known, last_start, half_done)
                 with database.write() as tx:
                     _sign_in(tx, clock())
+                history.catch_up()
             except OSError as error:
                 raise CannotStart(f"The data folder {data}: {error.strerror or error}.") from None
             return cls(database, shelf, clock, opened.pop_all())

@@ -108,6 +108,7 @@ picture = Table(
     UniqueConstraint("job", "index"),
 )
 Index("picture_owner", picture.c.owner, picture.c.id)
+Index("picture_content", picture.c.sha256)
 
 input_picture = Table(
     "input",
@@ -136,3 +137,123 @@ instance = Table(
     Column("pid", Integer, nullable=False),
     Column("started_at", Double, nullable=False),
 )
+
+# What is searched: a row of numbers for each picture, its words by their own numbers.
+
+term = Table(
+    "term",
+    metadata,
+    Column("id", _Seq, Identity(always=True), primary_key=True),
+    Column("kind", Words, nullable=False),  # model, look, lora, tag…
+    Column("text", Words, nullable=False),
+    UniqueConstraint("kind", "text"),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("seq", _Seq, Identity(always=True), primary_key=True),
+    Column("picture", Words, nullable=False, unique=True),  # kept when that is gone, see `state`
+    Column("changed", BigInteger, nullable=False, index=True),  # rises with every write of entries
+    Column("state", SmallInteger, nullable=False, default=0),  # 0 shown, 1 in the trash, 2 gone
+    Column("owner", Integer, nullable=False),
+    Column("model", Integer, nullable=False),
+    Column("look", Integer, nullable=False),
+    Column("sampler", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("format", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("steps", Integer, nullable=False),
+    Column("guidance", Integer, nullable=False),  # in thousandths: all here are whole numbers
+    Column("seed", BigInteger, nullable=False),
+    Column("rating", SmallInteger, nullable=False, default=0),
+    Column("star", SmallInteger, nullable=False, default=0),
+    Column("kept_at", BigInteger, nullable=False),  # in millionths of a second
+    Column("trashed_at", Double),
+    Column("family", BigInteger, nullable=False),  # the same words and settings but the seed
+    Column("near", BigInteger),  # 64 bits of how it looks
+    sqlite_autoincrement=True,
+)
+Index("entry_family", entry.c.family)
+Index("entry_trash", entry.c.state, entry.c.trashed_at)
+
+entry_term = Table(
+    "entry_term",
+    metadata,
+    Column("seq", _Seq, ForeignKey(entry.c.seq), primary_key=True, autoincrement=False),
+    Column("term", Integer, primary_key=True, autoincrement=False),
+)
+Index("entry_term_term", entry_term.c.term, entry_term.c.seq)
+
+# From what a picture was painted: pictures of the history, or inputs by their hash.
+came_from = Table(
+    "came_from",
+    metadata,
+    Column("picture", Words, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("role", Words, nullable=False),
+    Column("source", Words, nullable=False, index=True),
+)
+
+# Which picture of the history an input is a plain copy of.
+input_of = Table(
+    "input_of",
+    metadata,
+    Column("hash", Words, primary_key=True),
+    Column("picture", Words, primary_key=True, index=True),
+)
+
+collection = Table(
+    "collection",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+
+collected = Table(
+    "collected",
+    metadata,
+    Column("collection", Words, ForeignKey(collection.c.id), primary_key=True),
+    Column("picture", Words, primary_key=True, index=True),
+    Column("place", Integer, nullable=False),
+)
+
+saved_search = Table(
+    "saved_search",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("q", Words, nullable=False),
+    Column("sort", Words, nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+
+reference_set = Table(
+    "reference_set",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("members", JSON, nullable=False),  # in their order: a picture or an input, and a weight
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+
+choice = Table(
+    "choice",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    Column("winner", Words, nullable=False),
+    Column("loser", Words, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+# Files that are to go, written down with the end of their rows, so that a crash between leaves none
+leaving = Table("leaving", metadata, Column("name", Words, primary_key=True))

@@ -6,7 +6,7 @@ The only place that shapes an error for HTTP. It knows nothing of jobs or pictur
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -60,6 +60,17 @@ async def read_object(request: Request) -> dict[str, object]:
     if not isinstance(value, dict):
         raise BadBody(f"The body must be a JSON object, not {_kind(value)}.")
     return value
+
+
+def number(given: Mapping[str, str], name: str, usual: int, least: int, most: int) -> int:
+    """Of the query of an address."""
+    text = given.get(name)
+    if text is None:
+        return usual
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+        sentence = f"{name}: {text[:40]!r} is not a whole number from {least} to {most}."
+        raise Refused(sentence, field=name)
+    return int(text)
 
 
 def _no_constant(name: str) -> float:

@@ -282,9 +282,11 @@ class Desk:
         views = []
         for job in _sound(state)["jobs"]:
             try:
-                views.append(self.studio.line.view(job))
+                view = self.studio.line.view(job)
             except NotFound:  # the data folder is another one now
                 continue
+            if view.pictures or view.job.state != "done":  # else its pictures were deleted
+                views.append(view)
         return views
 
     def _current(self, state: State) -> tuple[View | None, int]:

@@ -20,7 +20,7 @@ from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Priority
 from studio.store.rows import Before, Job, Picture, Place
-from studio.web.answers import error_response, read_object, speaks
+from studio.web.answers import error_response, number, read_object, speaks
 from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
 from studio.web.telling import (
@@ -110,8 +110,9 @@ class Rest:
 
     async def jobs(self, request: Request) -> Response:
         """The newest jobs; `limit`, and `before` with the `next` of the last answer."""
-        limit, before = _number(request, "limit", 50, 1, 200), request.query_params.get("before")
-        last = _number(request, "before", 0, 1, 2**53) if before else None
+        asked = request.query_params
+        limit = number(asked, "limit", 50, 1, 200)
+        last = number(asked, "before", 0, 1, 2**53) if asked.get("before") else None
         rows = await asyncio.to_thread(self.studio.store.jobs, limit=limit, before=last)
         following = rows[-1].seq if len(rows) == limit else None
         return JSONResponse({"jobs": [tell_row(job) for job in rows], "next": following})
@@ -166,7 +167,7 @@ class Rest:
 
     async def history(self, request: Request) -> Response:
         """The newest pictures; `limit`, and `before` with the `next` of the last answer."""
-        limit = _number(request, "limit", 50, 1, 200)
+        limit = number(request.query_params, "limit", 50, 1, 200)
         pictures = await asyncio.to_thread(
             self.studio.store.pictures, limit=limit, before=request.query_params.get("before")
         )
@@ -309,7 +310,7 @@ def _result(index: int, view: View) -> Told:
     job = view.job
     told: Told = {
         "index": index,
-        "success": job.state == "done",
+        "success": job.state == "done" and bool(view.pictures),
         "prompt": job.request["prompt"],
         "filename": job.request.get("filename"),
         "job_id": job.id,
@@ -317,7 +318,7 @@ def _result(index: int, view: View) -> Told:
         "generation_time": _seconds(view),
         "warnings": list(job.warnings),
     }
-    if job.state != "done":
+    if job.state != "done" or not view.pictures:
         code = job.error_code or job.state
         return told | {"error": {"code": code, "message": view.words, "field": None}}
     first = view.pictures[0]
@@ -348,13 +349,3 @@ def _no_change(body: Mapping[str, object]) -> Refused:
     return Refused(
         f"priority: give one of {known}, and nothing else; or a place.", field="priority"
     )
-
-
-def _number(request: Request, name: str, usual: int, least: int, most: int) -> int:
-    given = request.query_params.get(name)
-    if given is None:
-        return usual
-    if not given.isascii() or not given.isdigit() or not least <= int(given[:20]) <= most:
-        sentence = f"{name}: {given[:40]!r} is not a whole number from {least} to {most}."
-        raise Refused(sentence, field=name)
-    return int(given)

@@ -17,6 +17,7 @@ from studio.jobs.studio import Studio
 from studio.web.docs import docs_route
 from studio.web.guard import Guard, Welcome
 from studio.web.handed import input_routes
+from studio.web.history import history_routes
 from studio.web.listed import listed_routes
 from studio.web.openai import openai_routes
 from studio.web.page import build_page
@@ -54,7 +55,7 @@ async def _open(studio: Studio) -> Site:
     settings = studio.settings
     page = build_page(studio)
     routes = [*input_routes(studio), *listed_routes(studio), *zip_routes(studio)]
-    routes += api_routes(studio)
+    routes += [*history_routes(studio), *api_routes(studio)]
     routes += [*openai_routes(studio), *picture_routes(studio)]
     try:
         _, url, share_url = page.queue(api_open=False, max_size=MOST_EVENTS).launch(

@@ -71,6 +71,8 @@ def painted(view: View) -> View:
         error = Withheld(view.words) if view.job.error_code == "unsafe" else NotPainted(view.words)
         error.code = view.job.error_code or error.code
         raise error
+    if not view.pictures:
+        raise Conflict("It was painted, and its pictures were deleted since.")
     return view
 
 

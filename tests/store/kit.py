@@ -11,7 +11,9 @@ from studio.presets import load_catalog
 from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store.files import Files
+from studio.store.ids import new_id
 from studio.store.rows import Job, Room
+from studio.store.rows import Picture as KeptPicture
 from studio.store.store import Store
 
 CATALOG = load_catalog(Settings().presets, "test-pattern")
@@ -39,6 +41,37 @@ def painted(job: Job, *, token: int | None = None, warnings: tuple[str, ...] = (
     )
     token = job.token if token is None else token
     return Painted(job.id, token, pictures, {"by": token}, {"total": 2.5}, warnings)
+
+
+def kept(
+    store: Store, prompt: str = "a red car", *, at: float = 1.8e9, **fields: object
+) -> list[str]:
+    """Ids of pictures in the history, without files: for what looks at rows alone."""
+    settled = wish(prompt, **fields)
+    request, width = settled.request, settled.request.width or 0
+    rows = [
+        KeptPicture(
+            id=new_id(at + index / 1000),
+            job="",
+            index=index,
+            path=f"pictures/{new_id()}.png",
+            thumb=f"thumbs/{new_id()}.webp",
+            sha256=f"{seed:064x}",
+            bytes=1000,
+            width=width,
+            height=request.height or 0,
+            seed=seed,
+            format=request.output_format,
+            recipe={"warnings": []},
+            created_at=at,
+            owner=request.owner,
+            model=request.model,
+            prompt=request.prompt,
+        )
+        for index, seed in enumerate(request.seeds())
+    ]
+    store.adopt(request, settled.wish.model_dump(mode="json"), rows, at, "")
+    return [row.id for row in rows]
 
 
 def files_in(data: Path) -> list[str]:

@@ -1,0 +1,216 @@
+"""History as an instrument: searched, counted, marked, put into the trash and out of it again.
+
+What the faces call. Each verb is one transaction or one look; files follow their rows.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select
+
+from studio.errors import Refused
+from studio.formats.query import Node, parse
+from studio.store import entries, facets, marks
+from studio.store.database import Database
+from studio.store.entries import TRASHED
+from studio.store.facets import Facet
+from studio.store.marks import Marks
+from studio.store.pages import Sort, page
+from studio.store.rows import Picture
+from studio.store.search import Found, Search
+from studio.store.shelf import Shelf
+from studio.store.tables import entry, entry_term, leaving, picture, term
+
+MOST = 200  # pictures of a page
+MOST_MARKED = 10_000  # at once, by their ids; by a search any number
+DAY = 86_400
+
+log = logging.getLogger("darkroom.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A picture of the history and what was said of it."""
+
+    picture: Picture
+    star: bool
+    rating: int
+    tags: tuple[str, ...]
+    trashed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next` begins the page behind this one; `total` counts all that was found."""
+
+    pictures: tuple[Kept, ...]
+    next: str | None
+    total: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    total: int
+    facets: dict[str, Facet]
+    notes: tuple[str, ...] = ()
+
+
+class History:
+    def __init__(self, database: Database, shelf: Shelf, clock: Callable[[], float]) -> None:
+        self.database, self._shelf, self._clock = database, shelf, clock
+        self._search = Search(database)
+
+    # Looking
+
+    def search(
+        self,
+        q: str = "",
+        *,
+        owner: str | None = None,
+        sort: Sort = "newest",
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        if not 1 <= limit <= MOST:
+            raise Refused(f"limit: {limit} is not from 1 to {MOST}.", field="limit")
+        query = self._read(q)
+        found = self._search.find(query, owner)
+        with self.database.read() as connection:
+            seqs, following = page(
+                found, query, sort, after, limit, lambda some: _prompts(connection, some)
+            )
+            shown = tuple(_kept(connection, seqs))
+        return Page(shown, following, len(found), found.notes)
+
+    def facets(self, q: str = "", *, owner: str | None = None) -> Counted:
+        found = self._search.find(self._read(q), owner)
+        return Counted(len(found), facets.count(found), found.notes)
+
+    def found(self, q: str, *, owner: str | None = None) -> Found:
+        return self._search.find(self._read(q), owner)
+
+    def one(self, picture_id: str, *, owner: str | None = None) -> Kept:
+        """Also one that lies in the trash."""
+        with self.database.read() as connection:
+            seqs = marks.numbers(connection, [picture_id], owner)
+            return _kept(connection, seqs)[0]
+
+    def ids(self, q: str, *, owner: str | None = None) -> list[str]:
+        """Of all that are found, the newest first: for who takes a whole search at once."""
+        found = self.found(q, owner=owner)
+        seqs = [int(seq) for seq in found.sight["seq"][found.mask][::-1]]
+        with self.database.read() as connection:
+            return _ids(connection, seqs)
+
+    # Marking
+
+    def mark(
+        self,
+        ids: Sequence[str] | None,
+        what: Marks,
+        *,
+        q: str | None = None,
+        owner: str | None = None,
+    ) -> int:
+        """Those of the ids, all or none; or all that a search finds. How many were otherwise."""
+        seqs = self._which(ids, q, owner)
+        with self.database.write() as tx:
+            found = marks.numbers(tx, ids, owner) if ids is not None else seqs
+            return marks.mark(tx, found, what, self._clock())
+
+    def empty_trash(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        owner: str | None = None,
+        older_than: float = 0.0,
+    ) -> int:
+        """For good: all that lies there, or these, or what has lain there for so many seconds."""
+        before = self._clock() - older_than
+        seqs = None
+        if ids is not None:
+            with self.database.read() as connection:
+                seqs = marks.numbers(connection, ids, owner)
+        ended = 0
+        while True:
+            with self.database.write() as tx:
+                some = marks.discard(tx, before, seqs, owner)
+            self.finish_leaving()
+            ended += some
+            if not some:
+                return ended
+
+    # At opening
+
+    def catch_up(self) -> None:
+        """Pictures of an older version, or of a mended database, are searched like all others."""
+        with self.database.read() as connection:
+            if not entries.missing(connection):
+                return
+        began, last = time.monotonic(), ""
+        while True:
+            with self.database.write() as tx:
+                last = entries.catch_up(tx, last)
+            if not last:
+                break
+        log.info("the history is searched now; it took %.1f s", time.monotonic() - began)
+
+    def finish_leaving(self) -> None:
+        """Files whose rows have ended go, also those that a crash left behind."""
+        with self.database.read() as connection:
+            names = list(connection.execute(select(leaving.c.name)).scalars())
+        for at in range(0, len(names), marks.AT_ONCE):
+            some = names[at : at + marks.AT_ONCE]
+            self._shelf.drop(some)
+            with self.database.write() as tx:
+                tx.execute(delete(leaving).where(leaving.c.name.in_(some)))
+
+    # Below
+
+    def _read(self, q: str) -> Node:
+        return parse(q, self._clock())
+
+    def _which(self, ids: Sequence[str] | None, q: str | None, owner: str | None) -> list[int]:
+        if (ids is None) == (q is None):
+            raise Refused("Give either ids, or q for all that a search finds.", field="ids")
+        if ids is not None:
+            if len(ids) > MOST_MARKED:
+                sentence = f"ids: {len(ids)} are too many at once; the most is {MOST_MARKED}."
+                raise Refused(sentence, field="ids")
+            return []
+        found = self.found(q or "", owner=owner)
+        return [int(seq) for seq in found.sight["seq"][found.mask]]
+
+
+def _prompts(connection: Connection, seqs: Sequence[int]) -> dict[int, str]:
+    query = select(entry.c.seq, picture.c.prompt).join(picture, picture.c.id == entry.c.picture)
+    return {seq: prompt for seq, prompt in connection.execute(query.where(entry.c.seq.in_(seqs)))}
+
+
+def _kept(connection: Connection, seqs: Sequence[int]) -> list[Kept]:
+    """In the order given. Who left since is passed over."""
+    query = select(entry.c.seq, entry.c.star, entry.c.rating, entry.c.trashed_at, picture)
+    query = query.join(picture, picture.c.id == entry.c.picture).where(entry.c.seq.in_(seqs))
+    rows = {row[0]: row for row in connection.execute(query.where(entry.c.state <= TRASHED))}
+    tags: dict[int, list[str]] = {seq: [] for seq in seqs}
+    its = select(entry_term.c.seq, term.c.text).join(term, term.c.id == entry_term.c.term)
+    its = its.where(term.c.kind == "tag", entry_term.c.seq.in_(seqs)).order_by(term.c.text)
+    for seq, tag in connection.execute(its):
+        tags[seq].append(tag)
+    return [
+        Kept(Picture(*row[4:]), bool(row[1]), row[2], tuple(tags[seq]), row[3])
+        for seq in seqs
+        if (row := rows.get(seq))
+    ]
+
+
+def _ids(connection: Connection, seqs: Sequence[int]) -> list[str]:
+    names: dict[int, str] = {}
+    for at in range(0, len(seqs), marks.AT_ONCE):
+        some = seqs[at : at + marks.AT_ONCE]
+        query = select(entry.c.seq, entry.c.picture).where(entry.c.seq.in_(some))
+        names |= {seq: name for seq, name in connection.execute(query)}
+    return [names[seq] for seq in seqs if seq in names]
