@@ -42,6 +42,13 @@ SD3 = {
     "text_encoder_3": _T5,
 }
 
+# How the names of all tensors of a part begin, of SDXL.
+PREFIXES = {
+    "text_encoder": "conditioner.embedders.0.",
+    "text_encoder_2": "conditioner.embedders.1.",
+    "vae": "first_stage_model.",
+}
+
 # What else lies in model folders, by a piece of a tensor's name. These could pass for a model:
 DISGUISED = {
     "lora": f"it is a LoRA; {LORAS}",

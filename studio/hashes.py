@@ -5,14 +5,17 @@ one that painted a picture.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from studio.catalog import ModelCard
 
 WHOLE_BYTES = 2**30  # above, only samples are read: 7 GB would add seconds to every load
 SAMPLE = 2**20
+BLOCK = 2**22  # bytes of two files that are compared at once
 
 
 def variant(folder: Path, card: ModelCard) -> str | None:
@@ -77,6 +80,70 @@ def _tensor_hash(file: str, _changed: int, _size: int) -> str:
     with Path(file).open("rb") as opened:
         opened.seek(8 + int.from_bytes(opened.read(8), "little"))
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+class Piece(NamedTuple):
+    """A file in one state of it; or of a safetensors file all tensors whose names begin so."""
+
+    file: str
+    state: tuple[int, int] | None
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, file: Path, prefix: str = "") -> Self:
+        return cls(str(file.resolve()), file_state(file), prefix)
+
+    @property
+    def there(self) -> bool:
+        """As it was."""
+        return self.state is not None and self.state == file_state(Path(self.file))
+
+
+def same_bytes(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> bool:
+    """Whether the same is in them, told by reading both as far as they agree; it is remembered.
+    Where they differ that is soon known, and where not a hash of both would take twice as long."""
+    return one == other or _same_bytes(*sorted((one, other)))
+
+
+@lru_cache(maxsize=256)
+def _same_bytes(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> bool:
+    if len(one) != len(other) or not all(each.there for each in (*one, *other)):
+        return False
+    try:
+        return all(_same(*pair) for pair in zip(one, other, strict=True))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # what cannot be read is not the same as anything
+
+
+def _same(one: Piece, other: Piece) -> bool:
+    spans = [_spans(piece) for piece in (one, other)]
+    if [(name, size) for name, _, size in spans[0]] != [(name, size) for name, _, size in spans[1]]:
+        return False
+    with Path(one.file).open("rb") as first, Path(other.file).open("rb") as second:
+        for (_, start, size), (_, begin, _) in zip(*spans, strict=True):
+            first.seek(start)
+            second.seek(begin)
+            for left in range(size, 0, -BLOCK):
+                length = min(left, BLOCK)
+                if first.read(length) != second.read(length):
+                    return False
+    return True
+
+
+def _spans(piece: Piece) -> list[tuple[str, int, int]]:
+    """What is compared, where it begins and how long it is: the whole, or tensor by tensor."""
+    if not piece.prefix:
+        return [("", 0, Path(piece.file).stat().st_size)]
+    with Path(piece.file).open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(length))
+    found = []
+    for name in sorted(name for name in header if name.startswith(piece.prefix)):
+        about = header[name]
+        start, end = about["data_offsets"]
+        kind = f"{name} {about['dtype']} {about['shape']}"
+        found.append((kind, 8 + length + start, end - start))
+    return found
 
 
 def _own_files(folder: Path, variant: str | None, parts: Mapping[str, Path]) -> list[Path]:

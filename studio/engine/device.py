@@ -3,7 +3,7 @@
 It looks and reports; what follows from it is decided in `plan`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +48,13 @@ class Hardware:
         if self.gpus:
             return f"cuda:{self.gpus[0].index}"
         return "mps" if self.mps else "cpu"
+
+    def with_more(self, gb: float) -> "Hardware":
+        """The same with so much more free where it paints."""
+        if self.gpus:
+            first = replace(self.gpus[0], free_gb=self.gpus[0].free_gb + gb)
+            return replace(self, gpus=(first, *self.gpus[1:]))
+        return replace(self, free_gb=self.free_gb + gb)
 
 
 def find_hardware(wanted: str) -> Hardware:

@@ -44,7 +44,8 @@ class Family(Protocol):
         take longer."""
 
 
-Load = Callable[[Path, ModelCard, Mapping[str, Path], Plan], Family]
+# The last are parts that another model has in memory, and that this one has byte for byte too.
+Load = Callable[[Path, ModelCard, Mapping[str, Path], Plan, Mapping[str, Any]], Family]
 # By the name that cards say; a module is imported when the first model of its kind is loaded.
 FAMILIES = {
     "sdxl": "Sdxl",

@@ -10,8 +10,9 @@ import os
 import threading
 import traceback
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
 import torch
@@ -44,6 +45,7 @@ from studio.messages import (
 from studio.safety import read_safety
 
 POISONED = 70  # exit code of a worker whose card no longer answers
+SOON = 1.0  # seconds
 FALLS = 2  # of memory, after which a new process is better: pieces of it stay taken
 
 log = logging.getLogger("darkroom.worker")
@@ -70,7 +72,7 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
     desk = Desk(residents, options.previews and safety is None)
     threading.Thread(target=_hear, args=(inbox, desk), name="hearing", daemon=True).start()
     while True:
-        match desk.jobs.get():
+        match desk.next():
             case Load() as wanted:
                 desk.load(wanted, outbox)
             case Unload(model):
@@ -90,6 +92,14 @@ class Desk:
         self._residents = residents
         self._ladder = Ladder(residents)
         self._previews = previews
+
+    def next(self) -> Paint | Together | Load | Unload:
+        """Who is to follow a model that left is told at once; if nobody is, nothing of it stays."""
+        if self._residents.parting:
+            with suppress(Empty):
+                return self.jobs.get(timeout=SOON)
+            self._residents.part()
+        return self.jobs.get()
 
     def load(self, wanted: Load, outbox: BinaryIO) -> None:
         card, why = ModelCard.model_validate(wanted.card), ""

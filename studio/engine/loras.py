@@ -80,6 +80,11 @@ class Loras:
             self._pipeline.set_adapters(names, weights)
         return [sentence for use in chosen for sentence in self._fits[use.name].said]
 
+    def leave_readers(self) -> None:
+        """What reads prompts is to be bare, since another model reads with it too."""
+        if any(name.startswith("text_") for fit in self._fits.values() for name in fit.components):
+            self._take_off()
+
     def marks(self, uses: Sequence[LoraUse], files: Mapping[str, str]) -> list[dict[str, Any]]:
         """What the fingerprint of a picture says of its LoRAs, while it wears them."""
         return [

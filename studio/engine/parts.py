@@ -6,27 +6,36 @@ and vocabularies are the folder's.
 
 # mypy: disable-error-code="no-untyped-call"
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import pipelines
 from diffusers.loaders.single_file import load_single_file_sub_model
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from studio.catalog import ModelCard
+from studio.checkpoints import PREFIXES
 from studio.engine.failures import PaintError
 from studio.pipelines import networks
 from studio.weights import read_index
 
 
 def load_parts(
-    folder: Path, card: ModelCard, parts: Mapping[str, Path], dtypes: Mapping[str, torch.dtype]
+    folder: Path,
+    card: ModelCard,
+    parts: Mapping[str, Path],
+    dtypes: Mapping[str, torch.dtype],
+    there: Collection[str] = (),
 ) -> dict[str, Any]:
-    """`dtypes` are by the names of components; `default` is that of all others."""
+    """`dtypes` are by the names of components; `default` is that of all others. Those that are
+    `there` already are not read."""
     index = read_index(folder) or {}
-    files = {file: load_file(file) for file in set(parts.values())}
+    parts = {name: file for name, file in parts.items() if name not in there}
+    skipped = tuple(PREFIXES[name] for name in there if name in PREFIXES)
+    files = {file: _read(file, skipped) for file in set(parts.values())}
     loaded = {}
     for name, file in parts.items():
         if name not in networks(index):
@@ -54,6 +63,14 @@ def load_parts(
             raise _gaps(card, file, name) from None
         refuse_gaps(card, file, name, part)
     return loaded
+
+
+def _read(file: Path, skipped: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    if not skipped:
+        return load_file(file)
+    with safe_open(file, "pt") as opened:
+        names = [name for name in opened.keys() if not name.startswith(skipped)]  # noqa: SIM118
+        return {name: opened.get_tensor(name) for name in names}
 
 
 def load_network(kind: Any, card: ModelCard, name: str, file: Path, dtype: torch.dtype) -> Any:

@@ -31,17 +31,18 @@ def load(
     card: ModelCard,
     parts: Mapping[str, Path],
     plan: Plan,
+    lent: Mapping[str, Any],
     whole: Sequence[str] = (),
     **more: Any,
 ) -> Any:
-    """`parts` are components that come out of files of their own; `whole` names those that are
-    never taken apart layer by layer."""
+    """`parts` are components that come out of files of their own, `lent` those that are in memory
+    already; `whole` names those that are never taken apart layer by layer."""
     dtype = DTYPES[plan.dtype]
     dtypes = {"vae": DTYPES[plan.vae_dtype], "default": read_as(folder, card, plan)}
     if plan.quant in ("gguf", "svdq"):
         replaced = {name: read_denoiser(folder, file, plan, dtype) for name, file in parts.items()}
     else:
-        replaced = load_parts(folder, card, parts, dtypes)
+        replaced = load_parts(folder, card, parts, dtypes, lent) | dict(lent)
     if plan.spread:
         more["device_map"] = "balanced"
     pipeline = kind.from_pretrained(

@@ -2,7 +2,8 @@
 
 A model is here once: in another number format or from another folder it takes its own place. One
 that leaves a card rests in the machine's own memory while that has room: from there it is back in
-a tenth of the time that a disk takes.
+a tenth of the time that a disk takes. Parts that two models have alike are here once, and are kept
+a moment longer than a model that leaves, since the next may want them.
 """
 
 import gc
@@ -22,6 +23,7 @@ from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.painter import Painter
 from studio.engine.plan import Plan, comes_to_the_same, decide, lower
 from studio.engine.safety import Checker
+from studio.engine.sharing import Lent, alike, find_sources, how, size_gb
 from studio.engine.upscale import Upscaler
 from studio.engine.weights import check_files, there
 from studio.errors import Refused
@@ -63,6 +65,7 @@ class Residents:
         self._precision = precision
         self._painters: dict[Key, Painter] = {}
         self._resting: dict[Key, Painter] = {}  # off the card; the longest first
+        self._parting: dict[str, Lent] = {}  # of the last that left, until the next comes
         self._upscalers: dict[tuple[str, str], Upscaler] = {}
         self._plans: dict[Key, Plan] = {}  # the last ones, kept where memory ran out
         self._lowered: set[Key] = set()
@@ -97,7 +100,26 @@ class Residents:
                 self._make_room(card.memory_gb)
                 painter = self._load(card, key, folder, parts)
             self._painters[key] = painter
+        self._read_alone(painter)
+        self.part()
         return painter
+
+    def _read_alone(self, painter: Painter) -> None:
+        """LoRAs of another do not stay on what this one reads prompts with too."""
+        own = set(map(id, painter.modules()))
+        for other in (*self._painters.values(), *self._resting.values()):
+            if other is not painter and not own.isdisjoint(map(id, other.modules())):
+                other.loras.leave_readers()
+
+    @property
+    def parting(self) -> bool:
+        return bool(self._parting)
+
+    def part(self) -> None:
+        """Nobody came who wanted what the last one left."""
+        if self._parting:
+            self._parting = {}
+            self.free()
 
     def hardware(self) -> Hardware:
         return find_hardware(self._device)
@@ -138,6 +160,7 @@ class Residents:
 
     def clear(self) -> None:
         self._painters.clear()
+        self._parting = {}
         self._upscalers.clear()
         self.free()
 
@@ -162,13 +185,26 @@ class Residents:
         """Off the card, and into the machine's own memory if that has room."""
         for key in [key for key in self._painters if key.model == model]:
             painter = self._painters.pop(key)
+            painter.loras.leave_readers()
             fits = _spare_gb() > painter.plan.peak_gb
             if fits and painter.plan.whole and painter.plan.device.startswith("cuda"):
                 with suppress(RuntimeError, MemoryError):  # then it is loaded anew
-                    painter.family.pipeline.to("cpu")
+                    self._move_off(painter)
                     self._resting[key] = painter
+            if key not in self._resting:
+                self._parting = painter.lends()
             del painter
         self.free()
+
+    def _move_off(self, painter: Painter) -> None:
+        """What another on the card has too stays there."""
+        held = {id(part) for other in self._painters.values() for part in other.modules()}
+        if held.isdisjoint(map(id, painter.modules())):
+            painter.family.pipeline.to("cpu")
+            return
+        for part in painter.modules():
+            if id(part) not in held:
+                part.to("cpu")
 
     def _woken(self, key: Key) -> Painter | None:
         painter = self._resting.pop(key, None)
@@ -210,12 +246,18 @@ class Residents:
             raise PaintError("model_missing", str(error)) from error
 
     def _load(self, card: ModelCard, key: Key, folder: Path, parts: Mapping[str, Path]) -> Painter:
+        there = [each.lends() for each in (*self._painters.values(), *self._resting.values())]
+        lent = alike(find_sources(folder, card, parts), [self._parting, *there])
+        del there
+        self._parting = {}
         if key not in self._lowered:
-            self._plans[key] = self._plan(card, key)
+            self._plans[key] = self._plan(card, key, lent)
         plan, name = self._plans[key], find_hardware(self._device).name
+        lent = {part: each for part, each in lent.items() if each.how == how(plan)}
         try:
             return Painter(
                 *(card, folder, parts, plan, name),
+                lent=lent,
                 compiled=self.compiled,
                 attention=self._attention,
             )
@@ -228,22 +270,23 @@ class Residents:
                 f"model: the files of {card.title} in {folder} cannot be loaded: {why}",
             ) from error
 
-    def _plan(self, card: ModelCard, key: Key) -> Plan:
+    def _plan(self, card: ModelCard, key: Key, lent: Mapping[str, Lent]) -> Plan:
         """What else lies here makes room rather than decide how a picture is painted."""
         try:
-            plan = self._decide(card, key)
+            plan = self._decide(card, key, lent)
         except PaintError as error:
             if error.code != "oom" or not self._painters:
                 raise
             plan = None
         if plan is None or (self._painters and not plan.first):
             self.clear()
-            plan = self._decide(card, key)
+            plan = self._decide(card, key, lent)
         return plan
 
-    def _decide(self, card: ModelCard, key: Key) -> Plan:
+    def _decide(self, card: ModelCard, key: Key, lent: Mapping[str, Lent]) -> Plan:
         self.free()  # what torch keeps at hand would look as if it were taken
         hardware, threads = find_hardware(self._device), torch.get_num_threads()
+        hardware = hardware.with_more(size_gb(lent.values(), hardware.device))
         return decide(hardware, card, key.precision, threads, find_libraries())
 
 

@@ -32,9 +32,14 @@ class Stock:
     options: ClassVar[dict[str, Any]] = {}  # of from_pretrained
 
     def __init__(
-        self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
+        self,
+        folder: Path,
+        card: ModelCard,
+        parts: Mapping[str, Path],
+        plan: Plan,
+        lent: Mapping[str, Any],
     ) -> None:
-        self.pipeline: Any = load(self.kind, folder, card, parts, plan, **self.options)
+        self.pipeline: Any = load(self.kind, folder, card, parts, plan, lent, **self.options)
         self.card = card
         self.quick = plan.device != "cpu" and plan.offload == "none"
 

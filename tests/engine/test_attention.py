@@ -30,6 +30,7 @@ PLAN = Plan("cpu", "fp32", "fp32", "none", False, "fp32 on a CPU")
 ONE_EACH = (
     *("sdxl", "flux-dev", "flux2-klein-4b", "chroma", "qwen-image", "z-image-turbo"),
     *("pixart-sigma", "sana-1.5", "hunyuan-dit", "lumina-next", "sd3.5-medium"),
+    "stable-cascade",
 )
 
 

@@ -274,6 +274,7 @@ def test_one_that_leaves_a_card_rests_in_memory_while_that_has_room(
     residents.leave(card.name)
     spare["gb"] = 0.05  # another is loaded, and there is no room for both
     residents.get(card.model_copy(update={"name": "other"}), key._replace(model="other"))
+    residents.drop("other")
     spare["gb"] = 100.0
     again, moves = on_a_card()
     assert again is not painter

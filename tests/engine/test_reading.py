@@ -6,11 +6,14 @@ from dataclasses import asdict
 from functools import partial
 from inspect import signature
 from itertools import chain
+from time import process_time
 from typing import Any
 
 import pytest
 from diffusers import SanaPipeline
+from transformers import CLIPTokenizer
 
+from studio.catalog import Catalog
 from studio.engine.family import FAMILIES
 from studio.engine.reading import (
     ENCODERS,
@@ -18,11 +21,13 @@ from studio.engine.reading import (
     QWEN_BEFORE,
     QWEN_UNSEEN,
     SANA_INSTRUCTION,
+    counter,
     plain,
     readings,
 )
 from studio.jobs.reader import Reader
 from studio.request import read_request
+from studio.settings import ROOT
 from tests.engine.test_families import CARDS, MODULES, Atelier, open_atelier
 from tests.engine.test_families import pytestmark as quiet
 
@@ -115,3 +120,36 @@ def test_frames_are_those_of_the_pipelines() -> None:
     qwen = CARDS["qwen-image"].build("qwen-image")
     assert qwen.prompt_template_encode == QWEN_BEFORE + "{}" + QWEN_AFTER
     assert qwen.prompt_template_encode_start_idx == QWEN_UNSEEN
+
+
+@pytest.fixture(scope="module")
+def clip() -> Any:
+    """The starter's: as CLIP's, with a vocabulary of its own."""
+    return CLIPTokenizer.from_pretrained(ROOT / "starter/weights/tokenizer")
+
+
+LONG = {
+    "words": "a red boat in the misty harbour, " * 1000,
+    "words that are all others": " ".join(chr(0x4E00 + number) for number in range(16_000)),
+    "one word": "x" * 32_000,
+    "chunks": "a BREAK " * 4000,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_32_kb_are_read_in_three_tenths_of_a_second(catalog: Catalog, clip: Any, kind: str) -> None:
+    """Of one core, however busy the others are."""
+    request = read_request({"prompt": LONG[kind][:32_000]})
+    start = process_time()
+    read = readings(catalog.cards["sdxl"], request, lambda component: clip)
+    assert process_time() - start <= 0.3
+    assert all(one.tokens for one in read["prompt"])
+
+
+def test_tokens_are_counted_as_transformers_counts_them(clip: Any) -> None:
+    """Whatever was asked of the tokenizer before."""
+    texts = ["", "a", "boat,", "C++", "日本", "naïve", "x" * 300, "it's 1.5!"]
+    expected = [len(ids) - 2 for ids in clip(texts).input_ids]
+    clip(texts, padding="max_length", truncation=True, max_length=77)
+    assert counter(clip)(texts) == expected
+    assert [len(ids) - 2 for ids in clip(texts).input_ids] == expected

@@ -60,13 +60,18 @@ class Cascade(Stock):
     kind = StableCascadeDecoderPipeline
 
     def __init__(
-        self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
+        self,
+        folder: Path,
+        card: ModelCard,
+        parts: Mapping[str, Path],
+        plan: Plan,
+        lent: Mapping[str, Any],
     ) -> None:
         dtype = read_as(folder, card, plan)
         prior = load_network(StableCascadeUNet, card, PRIOR, parts[PRIOR], dtype)
         # Its pipeline takes the number format of its first layer for the one that it computes in.
         prior._skip_layerwise_casting_patterns = ["clip_txt_pooled_mapper"]
-        self.pipeline: Any = load(Both, folder, card, {}, plan, prior=prior)
+        self.pipeline: Any = load(Both, folder, card, {}, plan, lent, prior=prior)
         self.card = card
         self.quick = plan.device != "cpu" and plan.offload == "none"
 

@@ -68,9 +68,14 @@ class Sdxl:
     """A loaded pipeline, placed as the plan says. `parts` replace components of the folder."""
 
     def __init__(
-        self, folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan
+        self,
+        folder: Path,
+        card: ModelCard,
+        parts: Mapping[str, Path],
+        plan: Plan,
+        lent: Mapping[str, Any],
     ) -> None:
-        self.pipeline: Any = _load(folder, card, parts, plan)
+        self.pipeline: Any = _load(folder, card, parts, plan, lent)
         self._refined = card.parts[REFINER].share if REFINER in parts else 0.0
         self._encoders = Encoders(self.pipeline, plan.device)
 
@@ -166,7 +171,13 @@ class Sdxl:
         return latents * _channels(spread, latents) + _channels(mean, latents)
 
 
-def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) -> Any:
+def _load(
+    folder: Path,
+    card: ModelCard,
+    parts: Mapping[str, Path],
+    plan: Plan,
+    lent: Mapping[str, Any],
+) -> Any:
     # compel asks an encoder for its device; one that is spread out has none.
     whole = ("text_encoder", "text_encoder_2")
     kind: Any = StableDiffusionXLPipeline
@@ -177,7 +188,7 @@ def _load(folder: Path, card: ModelCard, parts: Mapping[str, Path], plan: Plan) 
         refiner = load_network(UNet2DConditionModel, card, REFINER, parts.pop(REFINER), dtype)
         more[REFINER] = refiner.to(memory_format=torch.channels_last)
         kind = Refined
-    pipeline = load(kind, folder, card, parts, plan, whole, add_watermarker=False, **more)
+    pipeline = load(kind, folder, card, parts, plan, lent, whole, add_watermarker=False, **more)
     # The convolutions' favourite order: a sixth off a VAE on a CPU, and never slower.
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
