@@ -20,6 +20,7 @@ from studio.engine.paint import Stopped, paint
 from studio.engine.plan import Plan
 from studio.engine.residents import Residents
 from studio.errors import CannotStart
+from studio.memory import DENOISERS
 from studio.messages import Loading, Painted, Progress
 from studio.settings import Attention, load_settings
 from tests.engine.conftest import NUMPY_COPY, Job
@@ -67,8 +68,8 @@ def test_families_that_hide_padding_are_known(
     atelier = Atelier(catalog.cards[name], tmp_path_factory.mktemp(name), CARDS[name])
     residents, job = atelier.residents, atelier.job()
     painter = residents.get(atelier.card, residents.key(atelier.card, job.folder, "auto"))
-    denoiser = getattr(painter.family.pipeline, "transformer", None)
-    denoiser = denoiser or painter.family.pipeline.unet
+    components = painter.family.pipeline.components
+    denoisers = [part for name in DENOISERS if (part := components.get(name)) is not None]
 
     class Watching(torch.overrides.TorchFunctionMode):
         def __torch_function__(
@@ -80,8 +81,9 @@ def test_families_that_hide_padding_are_known(
             return call(*given, **named)
 
     watching = Watching()
-    denoiser.register_forward_pre_hook(lambda *_: watching.__enter__() and None)
-    denoiser.register_forward_hook(lambda *_: watching.__exit__(None, None, None))
+    for denoiser in denoisers:
+        denoiser.register_forward_pre_hook(lambda *_: watching.__enter__() and None)
+        denoiser.register_forward_hook(lambda *_: watching.__exit__(None, None, None))
     paint(job, residents, False, lambda word: None)
     assert (True in seen) == (atelier.card.family in MASKED)
 
