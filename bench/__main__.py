@@ -16,6 +16,7 @@ BENCHES = {
     "eye": "how far pictures are apart that look the same, and those that do not",
     "memory": "how each model would be placed on cards of 8 to 141 GB; nothing is loaded",
     "zip": "a ZIP of 10,000 pictures from the server: speed, memory, and when nobody takes it",
+    "read": "pictures of other tools: how soon each is read, and 100,000 of them mutated",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -6,10 +6,12 @@ It encodes what it is given; where a file is kept, or shown, is no business of t
 import io
 
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 
 from studio.engine.failures import PaintError
 from studio.engine.png import write_png
+from studio.formats.carried import EXIF
+from studio.formats.exif import write_exif
 from studio.formats.metadata import PARAMETERS, RECIPE
 from studio.request import OutputFormat
 
@@ -58,13 +60,8 @@ def _webp(image: Image.Image, side: int, quality: int) -> bytes:
 
 
 def _exif(parameters: str, recipe: str) -> bytes:
-    """A1111's place for its text, and our recipe as maker note, where viewers do not show it."""
-    exif = Image.Exif()
-    camera = exif.get_ifd(ExifTags.IFD.Exif)
-    camera[ExifTags.Base.UserComment] = b"UNICODE\0" + parameters.encode("utf-16-be")
-    if recipe:
-        camera[ExifTags.Base.MakerNote] = f"{RECIPE}\0{recipe}".encode()
-    return exif.tobytes()
+    """A1111's place for its text, and our recipe as the note of the maker."""
+    return EXIF + write_exif(parameters, f"{RECIPE}\0{recipe}" if recipe else "")
 
 
 def _fitting_exif(parameters: str, recipe: str) -> tuple[bytes, tuple[str, ...]]:

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from studio.formats.rewrite import chunk, text_chunk
+
 Bytes = NDArray[np.uint8]
 
 BAND = 128  # rows: enough for the beginning of a band to cost nothing
@@ -28,7 +30,7 @@ HEAD = b"\x78\x5e"
 
 
 def write_png(image: Image.Image, texts: Mapping[str, str]) -> bytes:
-    """`texts` by keyword; what is not Latin-1 becomes UTF-8 by itself."""
+    """`texts` by keyword."""
     size = struct.pack(">IIBBBBB", *image.size, 8, COLOURS[image.mode], 0, 0, 0)
     pixels = np.asarray(image)
     rows = pixels.reshape(pixels.shape[0], -1)
@@ -39,8 +41,8 @@ def write_png(image: Image.Image, texts: Mapping[str, str]) -> bytes:
     for _, own, length in found:
         check = _joined(check, own, length)
     data = HEAD + b"".join(part for part, _, _ in found) + struct.pack(">I", check)
-    chunks = [_chunk(b"IHDR", size), *(_text(*pair) for pair in texts.items())]
-    return SIGNATURE + b"".join([*chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
+    chunks = [chunk(b"IHDR", size), *(text_chunk(*pair) for pair in texts.items())]
+    return SIGNATURE + b"".join([*chunks, chunk(b"IDAT", data), chunk(b"IEND", b"")])
 
 
 def _band(rows: Bytes, top: int, step: int) -> tuple[bytes, int, int]:
@@ -83,15 +85,3 @@ def _joined(one: int, other: int, length: int) -> int:
     low_2, high_2 = other & 0xFFFF, other >> 16
     whole_low = (low + low_2 - 1) % base
     return (high + high_2 + length * (low - 1)) % base << 16 | whole_low
-
-
-def _text(keyword: str, text: str) -> bytes:
-    try:
-        return _chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1"))
-    except UnicodeEncodeError:
-        plain = b"\0\0\0\0\0"  # neither compressed, nor in a language, nor translated
-        return _chunk(b"iTXt", keyword.encode("latin-1") + plain + text.encode())
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

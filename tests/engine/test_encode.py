@@ -42,7 +42,7 @@ def test_a_png_holds_both_texts_and_the_very_pixels(image: Image.Image, text: st
     default = io.BytesIO()
     image.save(default, "PNG")
     assert np.array_equal(np.asarray(found), np.asarray(Image.open(default)))
-    assert (b"iTXtparameters" in data) == (text == WIDE)
+    assert b"iTXtparameters" in data  # whose letters no reader has to guess
 
 
 @pytest.mark.parametrize("output_format", ["jpeg", "webp"])

@@ -53,7 +53,7 @@ def test_the_text_is_a1111s() -> None:
         "a cat,\nsitting\n"
         "Negative prompt: blurry\n"
         "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 832x1216, "
-        "Model hash: 45dee52b12, Model: photo-xl, Version: Darkroom 0.1.0"
+        "Model hash: 45dee52b12, Model: photo-xl, RNG: CPU, Version: Darkroom 0.1.0"
     )
 
 
