@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     outbox = take_channel()
     die_with_parent()
     os.environ |= ENVIRONMENT
+    # Threads that wait for each other by spinning take the cores from the browser, the server and
+    # other slots, and then from each other: with two cores busy a picture took five times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format=f"{options.name}: %(levelname)s %(message)s")
     for library, unheard in UNHEARD.items():
         logging.getLogger(library).addFilter(partial(_is_news, unheard))
