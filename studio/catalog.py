@@ -38,6 +38,7 @@ Ability = Literal[
 NOT_YET = {
     "upload_urls": "sending pictures to upload URLs",
 }
+SPENT = {"aspect", "look"}  # by settling
 MAX_WEIGHTED = 100
 MOST_NAMED = 20  # models in a sentence
 MAX_FINISHED = 8192  # pixels a side of an enlarged picture
@@ -277,15 +278,13 @@ class Catalog:
         times = _upscale(wish, card, max(width, height))
         upscaler, said = _upscaler(wish, card, times, upscalers)
         warnings += said
-        whole = wish.model_dump() | {
+        whole = wish.model_dump(exclude=SPENT, exclude_defaults=True) | {
             "model": card.name,
-            "aspect": None,
             "width": width,
             "height": height,
             "prompt": prompt,
             "negative_prompt": negative,
             "loras": [use.model_dump() for use in worn],
-            "look": None,
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
             "steps": steps,
             "guidance": guidance,

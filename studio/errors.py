@@ -4,6 +4,7 @@ Rooms raise them; only the edge (`web`, `app.py`) shapes them into JSON, `gr.Err
 """
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
 class DarkroomError(Exception):
@@ -62,10 +63,18 @@ class InUse(CannotStart):
 
 def field_sentence(error: ValidationError) -> tuple[str, str]:
     """The first pydantic complaint as (field path, sentence with the value and the limit)."""
-    first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    kind, context = first["type"], first.get("ctx", {})
-    shown = _shown(first.get("input"))
+    return field_sentences(error)[0]
+
+
+def field_sentences(error: ValidationError) -> list[tuple[str, str]]:
+    """All of them."""
+    return [_sentence(one) for one in error.errors(include_url=False)]
+
+
+def _sentence(complaint: ErrorDetails) -> tuple[str, str]:
+    path = ".".join(str(part) for part in complaint["loc"])
+    kind, context = complaint["type"], complaint.get("ctx", {})
+    shown = _shown(complaint.get("input"))
     if kind == "extra_forbidden":
         return path, f"{path} is not known here."
     if kind == "missing":
@@ -89,7 +98,7 @@ def field_sentence(error: ValidationError) -> tuple[str, str]:
     }
     if kind in limits:
         return path, f"{path}: {shown} {limits[kind].format(**context)}."
-    return path, f"{path}: {shown} is not allowed here. {first['msg']}."
+    return path, f"{path}: {shown} is not allowed here. {complaint['msg']}."
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,7 @@ neither tokens nor models.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 UP, DOWN = 1.1, 1 / 1.1  # as A1111 has it
@@ -35,6 +36,7 @@ class Blend(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
+@lru_cache(maxsize=64)  # a wish that is settled asks three times
 def blends(text: str) -> tuple[Blend, ...]:
     """The prompts between AND: mostly one. One with no share, or less, is left out."""
     found = [

@@ -22,7 +22,7 @@ from studio.jobs.rerun import Recipe, again, compared
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.request import ImageRequest, Priority, canonical
-from studio.routing import settle_here
+from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.store.rows import FINAL, Job, Place, Room
 from studio.store.store import Store
@@ -53,9 +53,11 @@ class Line:
 
         `notes` are what there was to say of each before it was a wish.
         """
+        here = self.here()
         settled = [
             replace(one, warnings=(*said, *one.warnings))
-            for one, said in zip(map(self.settle, wishes), notes or repeat(()), strict=False)
+            for wish, said in zip(wishes, notes or repeat(()), strict=False)
+            for one in [self.settle(wish, here)]
         ]
         return self._write_down(settled, wishes, key=key, batch=batch, rerun_of=None)
 
@@ -96,18 +98,23 @@ class Line:
         self.inbox.put(Entered([job for job in jobs if job.state == "queued"]))
         return jobs
 
-    def settle(self, wish: ImageRequest) -> Settled:
+    def here(self) -> Here:
+        """For all wishes of one call."""
+        return Here(self.catalog, self.settings.model_folder)
+
+    def settle(self, wish: ImageRequest, here: Here | None = None) -> Settled:
         """The wish made whole, on this machine: what paints it must be here."""
-        settled = self.look_over(wish)
-        missing = absent(settled.card, self.settings.model_folder)
+        here = here or self.here()
+        settled = self.look_over(wish, here)
+        missing = here.absent(settled.card)
         if missing:
             raise Refused(f"model: {missing}", field="model")
         return settled
 
-    def look_over(self, wish: ImageRequest) -> Settled:
+    def look_over(self, wish: ImageRequest, here: Here | None = None) -> Settled:
         """The same for a model that may be elsewhere: all else is refused that would be."""
         inputs = {name: self._look(field, name) for field, name in wish.pictures()}
-        return settle_here(wish, self.catalog, self.settings.model_folder, inputs)
+        return settle_here(wish, here or self.here(), inputs)
 
     def _look(self, field: str, content_hash: str) -> Input:
         try:

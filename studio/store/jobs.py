@@ -7,7 +7,18 @@ nothing. Knows neither files nor who opened the transaction.
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from studio.catalog import Settled
 from studio.errors import Conflict, NotFound, TooMany
@@ -16,6 +27,13 @@ from studio.store.ids import new_id
 from studio.store.rows import Before, Event, Job, Place, Room, State
 from studio.store.tables import job, job_event
 
+AT_ONCE = 1000  # rows whose text is held in memory
+# What a job is before anything has happened to it, as the columns have it by default.
+NEW: dict[str, Any] = {
+    **dict.fromkeys(("attempts", "crashes", "token"), 0),
+    **dict.fromkeys(("slot", "error_code", "error", "started_at", "finished_at")),
+    "cancel_requested": False,
+}
 RANKS = {name: rank for rank, name in enumerate(reversed(get_args(Priority)))}  # low 0 … urgent 3
 
 
@@ -29,18 +47,45 @@ def enter(
 ) -> list[Job]:
     """All of them or none, and all of one owner."""
     _check(tx, room, settled[0].request.owner, len(settled))
-    rows = tx.execute(
-        insert(job).returning(job, sort_by_parameter_order=True),
-        [
+    entered: list[Job] = []
+    for begin in range(0, len(settled), AT_ONCE):
+        rows = [
             _new_row(one.request, one.wish.model_dump(mode="json"), one.warnings, batch, now)
             | {"rerun_of": rerun_of}
-            for one in settled
-        ],
+            for one in settled[begin : begin + AT_ONCE]
+        ]
+        entered += _insert(tx, rows)
+    return entered
+
+
+def copy(
+    rows: Sequence[RowMapping], tx: Connection, batch: str, room: Room, now: float
+) -> list[Job]:
+    """The same asked once more, all of them or none. They are of one owner."""
+    _check(tx, room, rows[0]["owner"], len(rows))
+    same = ("owner", "priority", "model", "wish", "request", "warnings")
+    asked = {"batch": batch, "state": "queued", "created_at": now, "rerun_of": None}
+    return _insert(
+        tx, [{name: row[name] for name in same} | asked | {"id": new_id()} for row in rows]
     )
-    jobs = [_as_job(row) for row in rows]
-    events = [{"n": 1, **_event(one, None, now, one.owner, "")} for one in jobs]
+
+
+def _insert(tx: Connection, rows: list[dict[str, Any]]) -> list[Job]:
+    """There is one writer, so what has a higher number now are these, in their order; asking for
+    each row back takes as long as all else."""
+    last = tx.scalar(select(func.max(job.c.seq))) or 0
+    tx.execute(insert(job), rows)
+    seqs = tx.scalars(select(job.c.seq).where(job.c.seq > last).order_by(job.c.seq)).all()
+    jobs = [
+        Job(**NEW | row | _fresh(seq, row["warnings"])) for seq, row in zip(seqs, rows, strict=True)
+    ]
+    events = [{"n": 1, **_event(one, None, one.created_at, one.owner, "")} for one in jobs]
     tx.execute(insert(job_event), events)
     return jobs
+
+
+def _fresh(seq: int, warnings: Sequence[str]) -> dict[str, Any]:
+    return {"seq": seq, "turn": seq, "warnings": tuple(warnings), "timings": {}}
 
 
 def _check(tx: Connection, room: Room, owner: str, more: int) -> None:
@@ -116,6 +161,27 @@ def stop(tx: Connection, job_id: str, now: float) -> Job:
         change = {"cancel_requested_at": now}
         moved = _move(tx, found, now, change, actor=found.owner, note="asked to stop")
     return moved or found
+
+
+def stop_waiting(tx: Connection, job_ids: Select[tuple[str]], now: float) -> list[str]:
+    """All of these that wait are cancelled, in two statements however many they are."""
+    its = (job.c.state == "queued", job.c.id.in_(job_ids))
+    names = list(tx.scalars(select(job.c.id).where(*its)))
+    last = select(func.max(job_event.c.n)).where(job_event.c.job_seq == job.c.seq)
+    event = {
+        "job_seq": job.c.seq,
+        "n": last.scalar_subquery() + 1,
+        "at": literal(now),
+        "from_state": job.c.state,
+        "to_state": literal("cancelled"),
+        "token": job.c.token,
+        "actor": job.c.owner,
+        "note": literal(""),
+    }
+    rows = select(*event.values()).where(*its)
+    tx.execute(insert(job_event).from_select(list(event), rows))
+    tx.execute(update(job).where(*its).values(state="cancelled", finished_at=now))
+    return names
 
 
 def reprioritise(tx: Connection, job_id: str, priority: Priority, now: float) -> Job:

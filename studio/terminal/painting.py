@@ -18,7 +18,7 @@ from studio.jobs.view import View
 from studio.loras import use_of
 from studio.presets import load_catalog
 from studio.request import ImageRequest, read_request
-from studio.routing import settle_here
+from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.store.rows import Job
 
@@ -72,7 +72,8 @@ def rerun(settings: Settings, asked: argparse.Namespace) -> int:
 
 def truth(settings: Settings, asked: argparse.Namespace) -> int:
     catalog = load_catalog(settings.presets, settings.default_model, settings.model_folder)
-    settled = settle_here(read_request(_wished(asked)), catalog, settings.model_folder)
+    here = Here(catalog, settings.model_folder)
+    settled = settle_here(read_request(_wished(asked)), here)
     reader = Reader()
     try:
         told = tell_truth(settled, catalog.looks, settings, reader)

@@ -12,7 +12,7 @@ from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.presets import load_catalog
 from studio.request import read_request
-from studio.routing import settle_here
+from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.weights import absent
 from tests.conftest import OpenStudio
@@ -298,4 +298,4 @@ def test_a_quality_whose_model_is_not_there_is_refused(catalog: Catalog, models:
     unfold(models, {"cards/mine.toml": own})
     wish = read_request({"prompt": "a", "model": "mine", "quality": "draft"})
     with pytest.raises(Refused, match="there is no model 'nowhere'"):
-        settle_here(wish, catalog, models)
+        settle_here(wish, Here(catalog, models))
