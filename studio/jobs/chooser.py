@@ -169,7 +169,7 @@ class Chooser:
         }
         gpus, residents = self._seats.gpus(now), self._seats.residents()
         state = self._turns.copied(now, gpus, residents, 0 if paused else MOST)
-        return Now(state, painting, self._estimates.passes.paid)
+        return Now(state, painting, self._estimates.passes.paid, self._turns.gpu_seconds())
 
     def begin(self, jobs: Sequence[Job], start: Start, slot: str, at_once: int) -> float | None:
         """Charges the owners for what is given to them; says how long it should take."""

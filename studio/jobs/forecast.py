@@ -41,6 +41,7 @@ class Now:
     state: State
     painting: Mapping[str, tuple[str, Times]]
     paid: Paid = Paid()
+    waits: float | None = 0.0  # GPU seconds of all that waits; None where some are not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,19 @@ class Forecaster:
                 self._look()
             return self._known.get(job)
 
-    def _look(self) -> None:
+    def now(self) -> Now | None:
+        """How things stand; None while the pool is too busy to say."""
         look = Look()
         self._inbox.put(look)
-        began = time.monotonic()
         try:
-            seen = look.answer.result(ANSWER_SECONDS)
+            return look.answer.result(ANSWER_SECONDS)
         except TimeoutError:
+            return None
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        seen = self.now()
+        if seen is None:
             self._known, self._due = {}, time.monotonic() + FRESH_SECONDS
             return
         try:

@@ -21,6 +21,13 @@ class StopJob:
 
 
 @dataclass(frozen=True, slots=True)
+class StopJobs:
+    """All of these were taken out of the line; none was being painted."""
+
+    jobs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Rearranged:
     """This job has another place, or the line was paused, or it goes on: how it is now, the store
     says, so that of two who say it at once the last one counts."""

@@ -21,7 +21,7 @@ from studio.jobs.errand import errand
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
-from studio.jobs.inbox import Close, Entered, Kept, Machines, Rearranged, StopJob
+from studio.jobs.inbox import Close, Entered, Kept, Machines, Rearranged, StopJob, StopJobs
 from studio.jobs.keeping import Keeper
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
@@ -122,6 +122,9 @@ class Pool:
                 self._chooser.enter(jobs)
             case StopJob(job):
                 self._stop(job)
+            case StopJobs(jobs):
+                for name in jobs:
+                    self._chooser.leave(name)
             case Rearranged(job):
                 self._paused = self.store.paused
                 self._chooser.move(job)

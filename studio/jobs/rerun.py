@@ -48,7 +48,7 @@ def again(
 ) -> Settled:
     """One picture of this recipe as a wish of its own. What an older recipe does not say yet is as
     it is usual now."""
-    request = _request(recipe, seed)
+    request = request_of(recipe, seed)
     settled = settle(request)
     for field in recipe["request"]:
         was, now = getattr(request, field), getattr(settled.request, field)
@@ -80,7 +80,7 @@ def compare_with(store: Store, now: Picture, of: str) -> Comparison:
         return Comparison(_distance(file, store.file(now)), changed)
 
 
-def _request(recipe: Recipe, seed: int) -> ImageRequest:
+def request_of(recipe: Recipe, seed: int) -> ImageRequest:
     """Sent nowhere a second time."""
     alone = {"seed": seed, "count": 1, "upload_urls": []}
     return read_request({**dict(recipe.get("request", {})), **alone})

@@ -66,6 +66,15 @@ class Turns:
             found[model] += len(jobs)
         return found
 
+    def gpu_seconds(self) -> float | None:
+        """Of painting all that waits; None where one of them is of a length that nobody knows."""
+        total = 0.0
+        for waiting in self._jobs.values():
+            if waiting.seconds is None:
+                return None
+            total += waiting.seconds * self._needs[waiting.model].gpus
+        return total
+
     def leave(self, job: str) -> Waiting | None:
         waiting = self._jobs.pop(job, None)
         if waiting is None:

@@ -1,20 +1,19 @@
 """Idempotency keys: a submission that is sent twice enters the line once.
 
-A key belongs to the owner of the jobs and is remembered for a day.
+A key belongs to the owner of the jobs and is remembered for a day. It stands for jobs, or for one
+bulk file.
 """
 
 from sqlalchemy import Connection, delete, insert, select
 
 from studio.errors import Refused
-from studio.store import jobs
-from studio.store.rows import Job
 from studio.store.tables import idempotency
 
 KEY_SECONDS = 24 * 3600
 
 
-def recall(tx: Connection, owner: str, key: str, body_hash: str, now: float) -> list[Job]:
-    """The jobs this key stands for; none if it is new. Another body under it is refused."""
+def recall(tx: Connection, owner: str, key: str, body_hash: str, now: float) -> list[str]:
+    """The ids it stands for; none if it is new. Another body under it is refused."""
     tx.execute(delete(idempotency).where(idempotency.c.created_at < now - KEY_SECONDS))
     mine = (idempotency.c.owner == owner, idempotency.c.key == key)
     row = tx.execute(select(idempotency).where(*mine)).first()
@@ -26,11 +25,11 @@ def recall(tx: Connection, owner: str, key: str, body_hash: str, now: float) -> 
             "Take a new key for a new wish.",
             field="Idempotency-Key",
         )
-    return [jobs.find(tx, job_id) for job_id in row.jobs]
+    return list(row.jobs)
 
 
 def remember(
-    tx: Connection, owner: str, key: str, body_hash: str, entered: list[Job], now: float
+    tx: Connection, owner: str, key: str, body_hash: str, ids: list[str], now: float
 ) -> None:
     values = {"owner": owner, "key": key, "body_hash": body_hash, "created_at": now}
-    tx.execute(insert(idempotency).values(jobs=[job.id for job in entered], **values))
+    tx.execute(insert(idempotency).values(jobs=ids, **values))

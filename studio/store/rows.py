@@ -84,6 +84,34 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Bulk:
+    """A file of many pictures that entered the line."""
+
+    id: str
+    owner: str
+    name: str
+    form: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPicture:
+    """One of its pictures and how it stands with its job. `skipped` is one that was painted, or
+    waited, before the file came."""
+
+    n: int
+    line: int
+    groups: tuple[str, ...]
+    skipped: bool
+    job: str
+    state: State
+    error_code: str | None
+    error: str | None
+    request: dict[str, Any]
+    picture: str | None  # the first of the job
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One change of a job, written in the same transaction as the change itself."""
 

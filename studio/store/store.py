@@ -126,10 +126,11 @@ class Store:
         with self.database.write() as tx:
             earlier = keys.recall(tx, owner, key, body_hash, now) if key else []
             if earlier:
-                return earlier
+                return [jobs.find(tx, name) for name in earlier]
             entered = jobs.enter(tx, settled, batch, rerun_of, room, now)
             if key:
-                keys.remember(tx, owner, key, body_hash, entered, now)
+                ids = [job.id for job in entered]
+                keys.remember(tx, owner, key, body_hash, ids, now)
             return entered
 
     def recover(self) -> list[str]:

@@ -6,6 +6,7 @@ A test holds the two together on both databases.
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -126,6 +127,29 @@ idempotency = Table(
     Column("body_hash", Words, nullable=False),
     Column("jobs", JSON, nullable=False),
     Column("created_at", Double, nullable=False, index=True),
+)
+
+# A file of many pictures, and which of its lines became which job.
+bulk = Table(
+    "bulk",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("form", Words, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+bulk_picture = Table(
+    "bulk_picture",
+    metadata,
+    Column("bulk", Words, ForeignKey(bulk.c.id), primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("line", Integer, nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("mark", Words, nullable=False, index=True),
+    Column("job", Words, ForeignKey(job.c.id), nullable=False, index=True),
+    Column("skipped", Boolean, nullable=False),
 )
 
 # One row: the server that opened this database last.

@@ -101,8 +101,7 @@ def wish_of(entry: Entry) -> ImageRequest | list[Remark]:
         return ImageRequest.model_validate(fields)
     except ValidationError as error:
         return [
-            Remark(*entry.place(path), begun(sentence))
-            for path, sentence in field_sentences(error)
+            Remark(*entry.place(path), begun(sentence)) for path, sentence in field_sentences(error)
         ]
 
 

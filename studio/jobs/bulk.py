@@ -1,0 +1,281 @@
+"""A file of many pictures: checked whole, forecast, written down at once, and followed by line.
+
+Each picture is settled as any other wish is; what would be refused is said with its line. It knows
+how files are read, and neither pages nor the database.
+"""
+
+import gc
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+from studio.catalog import Settled
+from studio.errors import Refused
+from studio.formats.bulk.read import read
+from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
+from studio.formats.expand import Template
+from studio.formats.template import plain
+from studio.formats.wildcards import Wildcard
+from studio.jobs.inbox import Entered, StopJobs
+from studio.jobs.line import Line
+from studio.request import MAX_SEED, ImageRequest
+from studio.routing import Here
+from studio.store.bulks import Ask, Bulks
+from studio.store.rows import Bulk, BulkPicture, Room, State
+
+MOST_OF_ONE = 10_000  # pictures that one line becomes
+MOST_SLIPS = 8  # that are looked for in one picture
+Wildcards = Mapping[str, Wildcard]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A picture that may enter the line. `job` is where it waits or was painted already."""
+
+    ask: Ask
+    column: int
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    form: str
+    why: str
+    pictures: Sequence[Planned]
+    remarks: Sequence[Remark]
+
+    @property
+    def problems(self) -> list[Remark]:
+        return [one for one in self.remarks if one.stops]
+
+    @property
+    def new(self) -> list[Planned]:
+        return [one for one in self.pictures if not one.job]
+
+
+class Unsound(Refused):
+    """A file that cannot be painted as it stands; `plan` says all that is wrong with it."""
+
+    code = "unsound"
+
+    def __init__(self, plan: Plan) -> None:
+        first, *others = plan.problems
+        more = f" There are {len(others)} more." if others else ""
+        super().__init__(f"{said(first)}{more} Nothing was written down.", field="file")
+        self.plan = plan
+
+
+def said(remark: Remark) -> str:
+    """A remark in one line."""
+    hint = f" {remark.hint}" if remark.hint else ""
+    return f"Line {remark.line}, column {remark.column}: {remark.sentence}{hint}"
+
+
+def check(
+    line: Line, text: str, name: str = "", form: str | None = None, *, again: bool = False
+) -> Plan:
+    """The whole file, and all that is wrong with it. Nothing is written down.
+
+    `again` means also what is painted or waits already.
+    """
+    with _uncollected():
+        sheet = read(text, name, form)
+        asks = _asks(line, sheet)
+    there = {} if again else Bulks(line.store.database).there([ask.mark for ask, _ in asks])
+    pictures = [Planned(ask, column, there.get(ask.mark, "")) for ask, column in asks]
+    _look_for_room(line, pictures, sheet)
+    remarks = sorted(sheet.remarks, key=lambda one: (one.line, one.column, not one.stops))
+    return Plan(sheet.form, sheet.why, pictures, remarks)
+
+
+def run(
+    line: Line,
+    text: str,
+    name: str = "",
+    form: str | None = None,
+    *,
+    key: str | None = None,
+    again: bool = False,
+) -> tuple[Bulk, Plan]:
+    """All of the file or nothing of it. The same key with the same file gives the same again."""
+    plan = check(line, text, name, form, again=again)
+    if plan.problems:
+        raise Unsound(plan)
+    body = hashlib.sha256("\n".join((name, plan.form, str(again), text)).encode()).hexdigest()
+    with _uncollected():
+        bulk, entered = Bulks(line.store.database).begin(
+            [one.ask for one in plan.pictures],
+            name=name,
+            form=plan.form,
+            key=key,
+            body_hash=body,
+            room=_room(line),
+            again=again,
+        )
+    line.inbox.put(Entered(entered))
+    return bulk, plan
+
+
+def stop_rest(line: Line, bulk_id: str) -> int:
+    """What waits of it leaves the line; what is being painted is finished."""
+    stopped = Bulks(line.store.database).stop(bulk_id)
+    line.inbox.put(StopJobs(stopped))
+    for name in stopped:
+        line.feed.tell(name, None)
+    return len(stopped)
+
+
+def once_more(line: Line, bulk_id: str, states: Sequence[State] = ("failed",)) -> int:
+    """What ended so is asked for again, and nothing else of the file."""
+    entered = Bulks(line.store.database).again(bulk_id, states, _room(line))
+    line.inbox.put(Entered(entered))
+    return len(entered)
+
+
+def words_of(line: Line, one: BulkPicture) -> str:
+    """How a picture of a file stands, as a person would say it."""
+    match one.state:
+        case "queued":
+            return "waiting"
+        case "running":
+            return line.feed.live(one.job).doing or "starting"
+        case "failed":
+            return one.error or "failed"
+        case "cancelled":
+            return "stopped"
+    return "was painted before" if one.skipped else "done"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Of 10,000 pictures the collector of garbage takes a quarter of the time, and finds none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _room(line: Line) -> Room:
+    return Room(line.settings.max_waiting, line.settings.max_waiting_each)
+
+
+def _look_for_room(line: Line, pictures: Sequence[Planned], sheet: Sheet) -> None:
+    """Said before anybody presses Run."""
+    new = sum(not one.job for one in pictures)
+    free = line.settings.max_waiting - line.store.counts().get("queued", 0)
+    if new > free:
+        sentence = f"These are {new} pictures; the line has room for {max(free, 0)}."
+        sheet.say(1, 1, sentence, "Cut the file, or set DARKROOM_MAX_WAITING higher.")
+
+
+def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
+    """Settled, with the column each begins in."""
+    here, wildcards = line.here(), dict[str, Wildcard]()
+    alike = Counter[str]()
+    found: list[tuple[Ask, int]] = []
+    for entry in sheet.entries:
+        wish = wish_of(entry)
+        if isinstance(wish, list):
+            sheet.remarks += wish
+            continue
+        try:
+            for one, template in _expanded(wish, entry, wildcards):
+                settled = _settled(line, one, entry, here, sheet)
+                if settled:
+                    alike[base := _base(settled, template)] += 1
+                    mark = f"{base}-{alike[base]}"
+                    found.append((Ask(entry.line, entry.groups, mark, settled), entry.column))
+        except Refused as error:
+            sheet.remarks.append(_remark(error, entry))
+    return found
+
+
+def _settled(
+    line: Line, wish: ImageRequest, entry: Entry, here: Here, sheet: Sheet
+) -> Settled | None:
+    """None where it is refused. Then it is settled again without what was refused, for there may
+    be more."""
+    try:
+        return line.settle(wish, here)
+    except Refused as error:
+        sheet.remarks.append(_remark(error, entry))
+        first = error.field
+    refused = {first}
+    while first and len(refused) < MOST_SLIPS:
+        name = first.partition(".")[0]
+        if name not in ImageRequest.model_fields or name == "prompt":
+            break
+        default = ImageRequest.model_fields[name].get_default()
+        wish = wish.model_copy(update={name: default})
+        try:
+            line.settle(wish, here)
+            break
+        except Refused as error:
+            if error.field in refused or error.field is None:
+                break
+            first = error.field
+            refused.add(first)
+            sheet.remarks.append(_remark(error, entry))
+    return None
+
+
+def _remark(error: Refused, entry: Entry) -> Remark:
+    return Remark(*entry.place(error.field or ""), begun(str(error)))
+
+
+def _expanded(
+    wish: ImageRequest, entry: Entry, wildcards: Wildcards
+) -> Iterator[tuple[ImageRequest, ImageRequest | None]]:
+    """The wishes that a template becomes. Beside each that was drawn without a seed stands the
+    template, by which it is known again."""
+    way = str(entry.fields.get("expand", "random"))
+    texts = {"prompt": wish.prompt, "negative_prompt": wish.negative_prompt}
+    if way == "no" or all(map(plain, texts.values())):
+        yield wish, None
+        return
+    templates = {name: Template(text, wildcards, name) for name, text in texts.items()}
+    if not any(template.dynamic for template in templates.values()):
+        yield wish.model_copy(update={n: t.nth(0) for n, t in templates.items()}), None
+    elif way == "random":
+        first = secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed
+        for number in range(wish.count):
+            seed = (first + number) % (MAX_SEED + 1)
+            drawn = {name: template.drawn(seed) for name, template in templates.items()}
+            one = wish.model_copy(update={**drawn, "seed": seed, "count": 1})
+            yield one, wish if wish.seed is None else None
+    elif way == "cycle":
+        for number in range(wish.count):
+            turned = {name: template.turn(number) for name, template in templates.items()}
+            yield wish.model_copy(update={**turned, "count": 1}), None
+    else:
+        against = templates["negative_prompt"].drawn(wish.seed or 0)
+        prompts = list(islice(templates["prompt"].all(), MOST_OF_ONE + 1))
+        if len(prompts) > MOST_OF_ONE:
+            raise Refused(
+                f"prompt: all of its choices are more than {MOST_OF_ONE} pictures. "
+                "Leave some out, or let them be drawn: expand: random.",
+                field="prompt",
+            )
+        for prompt in prompts:
+            yield wish.model_copy(update={"prompt": prompt, "negative_prompt": against}), None
+
+
+def _base(settled: Settled, template: ImageRequest | None) -> str:
+    """What the picture is, whatever its place in the line; without a seed nobody asked for. What
+    has its default is left out, so that a new field makes no old picture another."""
+    request = settled.request
+    left_out = {"priority"}
+    if template or settled.wish.seed is None:
+        left_out.add("seed")
+    if template:
+        texts = {"prompt": template.prompt, "negative_prompt": template.negative_prompt}
+        request = request.model_copy(update=texts)
+    told = request.model_dump_json(exclude=left_out, exclude_defaults=True)
+    return hashlib.sha256(f"{request.owner}\n{told}".encode()).hexdigest()

@@ -1,0 +1,226 @@
+"""A file of many pictures: checked whole, written down at once, resumed, followed by its lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from studio.errors import Refused
+from studio.formats.bulk.read import read
+from studio.formats.bulk.sheet import wish_of
+from studio.jobs.bulk import Unsound, check, once_more, run, said, stop_rest, words_of
+from studio.jobs.bulk_cost import ahead_of, cost
+from studio.jobs.bulk_export import export, export_bulk
+from studio.jobs.estimate import Estimates
+from studio.jobs.fake import FakeSlot
+from studio.jobs.studio import Studio
+from studio.request import ImageRequest
+from studio.store.bulks import Bulks
+from studio.store.rows import Job
+from tests.conftest import OpenStudio, slow_slot
+from tests.web.conftest import paint
+
+HEAD = "---\nmodel: test-pattern\nsize: 64x64\nsteps: 2\n---\n"
+FILE = (
+    HEAD
+    + "# Walk\n- a red car {seed: 7}\n- a boat {filename: hero, count: 2}\n- a boat\n- a boat\n"
+)
+
+
+@pytest.fixture
+def studio(open_studio: OpenStudio) -> Studio:
+    return open_studio()
+
+
+@pytest.fixture
+def paused(open_studio: OpenStudio) -> Studio:
+    """Nothing is begun, so that all of it waits."""
+    studio = open_studio()
+    studio.line.pause(True)
+    return studio
+
+
+def bulks(studio: Studio) -> Bulks:
+    return Bulks(studio.store.database)
+
+
+def jobs_of(studio: Studio, bulk_id: str) -> list[Job]:
+    return [studio.store.job(one.job) for one in bulks(studio).pictures(bulk_id)]
+
+
+def finish(studio: Studio, bulk_id: str) -> list[Job]:
+    for job in jobs_of(studio, bulk_id):
+        studio.line.wait(job.id, 10)
+    return jobs_of(studio, bulk_id)
+
+
+def test_every_picture_of_a_file_is_painted_and_knows_its_line(studio: Studio) -> None:
+    bulk, plan = run(studio.line, FILE, "walk.md")
+    assert (plan.form, len(plan.new)) == ("markdown", 4)
+    jobs = finish(studio, bulk.id)
+    assert [job.state for job in jobs] == ["done"] * 4
+    assert {job.batch for job in jobs} == {bulk.id}
+    first = jobs[0].request
+    assert (first["seed"], first["width"], first["tags"]) == (7, 64, ["Walk"])
+    told = bulks(studio).pictures(bulk.id)
+    assert [one.line for one in told] == [7, 8, 9, 10]
+    assert {one.groups for one in told} == {("Walk",)}
+    assert [words_of(studio.line, one) for one in told] == ["done"] * 4
+    assert all(one.picture for one in told)
+    assert len(studio.store.pictures(job=jobs[1].id)) == 2
+
+
+def test_one_bad_line_keeps_all_of_them_out_of_the_line(studio: Studio) -> None:
+    with pytest.raises(Unsound, match="Line 11, column 10: steps: 500 is too large") as refused:
+        run(studio.line, FILE + "- a cat {steps: 500}\n- a dog {model: flx}\n", "walk.md")
+    assert [said(one) for one in refused.value.plan.problems][1].startswith(
+        "Line 12, column 10: model: there is no model 'flx'. Did you mean"
+    )
+    assert "There are 1 more" in str(refused.value)
+    assert not studio.store.counts() and not bulks(studio).newest(9)
+
+
+def test_all_that_is_wrong_with_one_picture_is_said_at_once(studio: Studio) -> None:
+    plan = check(studio.line, HEAD + "- x {sampler: eulr, size: 60x64, lora: nobody, look: filmy}")
+    assert [(one.column, one.sentence.partition(":")[0]) for one in plan.problems] == [
+        (6, "sampler"), (21, "width"), (34, "loras"), (48, "look"),
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_given_again_is_not_painted_again(paused: Studio) -> None:
+    first, _ = run(paused.line, FILE, "walk.md")
+    moved = FILE.replace("- a red", "- a new one\n\nJust prose.\n\n- a red") + "- a boat\n"
+    plan = check(paused.line, moved, "walk.md")
+    assert [one.ask.line for one in plan.new] == [7, 15]  # the third boat was never asked for
+    second, _ = run(paused.line, moved, "walk.md")
+    assert paused.store.counts() == {"queued": 6}
+    told = bulks(paused).pictures(second.id)
+    assert [one.skipped for one in told] == [False, True, True, True, True, False]
+    assert {one.job for one in told} >= {job.id for job in jobs_of(paused, first.id)}
+    run(paused.line, FILE, "walk.md", again=True)
+    assert paused.store.counts() == {"queued": 10}
+
+
+def test_what_was_stopped_or_failed_is_painted_when_the_file_comes_again(paused: Studio) -> None:
+    bulk, _ = run(paused.line, FILE)
+    assert stop_rest(paused.line, bulk.id) == 4
+    assert {job.state for job in jobs_of(paused, bulk.id)} == {"cancelled"}
+    events = paused.store.events(jobs_of(paused, bulk.id)[0].id)
+    assert [(one.n, one.to_state) for one in events] == [(1, "queued"), (2, "cancelled")]
+    assert len(check(paused.line, FILE).new) == 4
+    paused.line.pause(False)
+    assert [job.state for job in finish(paused, run(paused.line, FILE)[0].id)] == ["done"] * 4
+
+
+def test_what_differs_in_one_setting_is_another_picture(paused: Studio) -> None:
+    run(paused.line, HEAD + "- a car {seed: 1}\n- a car\n- a hat {priority: low}")
+    same = HEAD + "- a car\n- a hat {priority: high}\n- a car {seed: 1}"
+    assert not check(paused.line, same).new
+    others = HEAD + "- a car {seed: 2}\n- a car {seed: 1, steps: 3}\n# Hats\n- a hat"
+    assert len(check(paused.line, others).new) == 3
+
+
+def test_the_same_key_gives_the_same_file_and_another_file_under_it_is_refused(
+    paused: Studio,
+) -> None:
+    first, _ = run(paused.line, FILE, key="k", again=True)
+    again, _ = run(paused.line, FILE, key="k", again=True)
+    assert first == again and paused.store.counts() == {"queued": 4}
+    with pytest.raises(Refused, match="came with another wish"):
+        run(paused.line, FILE + "- more\n", key="k")
+
+
+def test_the_failed_alone_are_tried_again(open_studio: OpenStudio) -> None:
+    studio = open_studio(FakeSlot("fake0", paint))
+    bulk, _ = run(studio.line, HEAD + "- a car {seed: 3}\n- boom {seed: 4}\n")
+    before = finish(studio, bulk.id)
+    assert [job.state for job in before] == ["done", "failed"]
+    told = bulks(studio).pictures(bulk.id)
+    assert words_of(studio.line, told[1]) == "The memory is full. Pick a smaller shape."
+    assert once_more(studio.line, bulk.id) == 1
+    after = finish(studio, bulk.id)
+    assert after[0] == before[0] and after[1].id != before[1].id
+    assert after[1].request == before[1].request
+    assert once_more(studio.line, bulk.id, ("cancelled",)) == 0
+
+
+def test_a_file_that_the_line_has_no_room_for_says_so_before_it_is_run(
+    open_studio: OpenStudio,
+) -> None:
+    studio = open_studio(max_waiting=3)
+    studio.line.pause(True)
+    (problem,) = check(studio.line, FILE).problems
+    assert said(problem).startswith(
+        "Line 1, column 1: These are 4 pictures; the line has room for 3"
+    )
+
+
+def test_a_template_becomes_pictures_and_is_known_again(paused: Studio) -> None:
+    drawn = HEAD + "- a {red|blue|green} {car|boat} {count: 3}\n"
+    bulk, _ = run(paused.line, drawn)
+    jobs = jobs_of(paused, bulk.id)
+    assert len({job.request["seed"] for job in jobs}) == 3
+    assert all("{" not in job.request["prompt"] and job.request["count"] == 1 for job in jobs)
+    assert not check(paused.line, drawn).new
+    everything = check(paused.line, HEAD + "- a {red|blue} {car|boat} {expand: all, seed: 1}\n")
+    prompts = [one.ask.settled.request.prompt for one in everything.new]
+    assert prompts == ["a red car", "a red boat", "a blue car", "a blue boat"]
+    (literal,) = check(paused.line, HEAD + "- a {red|blue} car {expand: no}\n").new
+    assert literal.ask.settled.request.prompt == "a {red|blue} car"
+    (problem,) = check(paused.line, HEAD + "- a car\n- a __colours__ car\n").problems
+    assert problem.line == 7 and "colours" in problem.sentence
+
+
+def test_what_it_would_cost_is_reckoned_from_what_its_like_took(studio: Studio) -> None:
+    plan = check(studio.line, FILE)
+    now = ahead_of(studio.line.forecaster.now(), paused=False)
+    unknown = cost(plan, Estimates(), now)
+    assert unknown.ends is None and "has not painted here yet" in unknown.why
+    finish(studio, run(studio.line, FILE)[0].id)
+    estimates = Estimates()
+    for _ in range(3):
+        request = plan.pictures[0].ask.settled.request.model_dump(mode="json")
+        estimates.learn("test-pattern", request, {"steps": 4.0, "total": 4.0})
+    plan = check(studio.line, FILE, again=True)
+    told = cost(plan, estimates, now)
+    (of_one,) = told.models
+    assert (of_one.jobs, of_one.pictures, of_one.seconds) == (4, 5, pytest.approx(20.0))
+    assert told.gpu_seconds == pytest.approx(20.0) and told.ends
+    assert cost(plan, estimates, ahead_of(None, paused=False)).why == "No slot is there to paint."
+
+
+def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported_to(
+    studio: Studio,
+) -> None:
+    text = (
+        HEAD
+        + "# Walk\n## Winter: light\n- a (red:1.2) car {tags: [x], count: 2}\n# Sea\n- a boat\n"
+    )
+    bulk, _ = run(studio.line, text)
+    finish(studio, bulk.id)
+    pictures = studio.store.pictures(limit=9)
+    asked = [
+        ImageRequest.model_validate(
+            one.recipe["request"] | {"seed": one.seed, "count": 1}, strict=False
+        )
+        for one in pictures
+    ]
+    file = export(studio.store, [one.id for one in pictures])
+    assert [wish_of(entry) for entry in read(file, "x.md").entries] == asked
+    again, _ = run(studio.line, file, "history.md")
+    assert [job.request for job in finish(studio, again.id)] == [
+        json.loads(one.model_dump_json()) for one in asked
+    ]
+    assert export_bulk(studio.store, again.id) == file
+    with pytest.raises(Refused, match="name at least one"):
+        export(studio.store, [])
+
+
+def test_stopping_leaves_what_is_painted_alone(open_studio: OpenStudio, tmp_path: Path) -> None:
+    studio = open_studio(slow_slot())
+    bulk, _ = run(studio.line, HEAD.replace("steps: 2", "steps: 20") + "- a\n- b\n- c\n")
+    first = jobs_of(studio, bulk.id)[0]
+    while studio.store.job(first.id).state == "queued":
+        studio.line.wait(first.id, 0.02)
+    assert stop_rest(studio.line, bulk.id) == 2
+    assert [job.state for job in finish(studio, bulk.id)] == ["done", "cancelled", "cancelled"]
