@@ -8,9 +8,10 @@ import gc
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from studio.catalog import Settled
@@ -26,10 +27,10 @@ from studio.request import MAX_SEED, ImageRequest
 from studio.routing import Here
 from studio.store.bulks import Ask, Bulks
 from studio.store.rows import Bulk, BulkPicture, Room, State
+from studio.wildcards import wildcards
 
 MOST_OF_ONE = 10_000  # pictures that one line becomes
 MOST_SLIPS = 8  # that are looked for in one picture
-Wildcards = Mapping[str, Wildcard]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _look_for_room(line: Line, pictures: Sequence[Planned], sheet: Sheet) -> Non
 
 def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
     """Settled, with the column each begins in."""
-    here, wildcards = line.here(), dict[str, Wildcard]()
+    here, lists = line.here(), cache(lambda: wildcards(line.settings))
     alike = Counter[str]()
     found: list[tuple[Ask, int]] = []
     for entry in sheet.entries:
@@ -186,7 +187,7 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
             sheet.remarks += wish
             continue
         try:
-            for one, template in _expanded(wish, entry, wildcards):
+            for one, template in _expanded(wish, entry, lists):
                 settled = _settled(line, one, entry, here, sheet)
                 if settled:
                     alike[base := _base(settled, template)] += 1
@@ -231,7 +232,7 @@ def _remark(error: Refused, entry: Entry) -> Remark:
 
 
 def _expanded(
-    wish: ImageRequest, entry: Entry, wildcards: Wildcards
+    wish: ImageRequest, entry: Entry, lists: Callable[[], Mapping[str, Wildcard]]
 ) -> Iterator[tuple[ImageRequest, ImageRequest | None]]:
     """The wishes that a template becomes. Beside each that was drawn without a seed stands the
     template, by which it is known again."""
@@ -240,7 +241,7 @@ def _expanded(
     if way == "no" or all(map(plain, texts.values())):
         yield wish, None
         return
-    templates = {name: Template(text, wildcards, name) for name, text in texts.items()}
+    templates = {name: Template(text, lists(), name) for name, text in texts.items()}
     if not any(template.dynamic for template in templates.values()):
         yield wish.model_copy(update={n: t.nth(0) for n, t in templates.items()}), None
     elif way == "random":

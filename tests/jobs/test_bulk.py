@@ -167,8 +167,8 @@ def test_a_template_becomes_pictures_and_is_known_again(paused: Studio) -> None:
     assert prompts == ["a red car", "a red boat", "a blue car", "a blue boat"]
     (literal,) = check(paused.line, HEAD + "- a {red|blue} car {expand: no}\n").new
     assert literal.ask.settled.request.prompt == "a {red|blue} car"
-    (problem,) = check(paused.line, HEAD + "- a car\n- a __colours__ car\n").problems
-    assert problem.line == 7 and "colours" in problem.sentence
+    (problem,) = check(paused.line, HEAD + "- a car\n- a __nosuch__ car\n").problems
+    assert problem.line == 7 and "nosuch" in problem.sentence
 
 
 def test_what_it_would_cost_is_reckoned_from_what_its_like_took(studio: Studio) -> None:
