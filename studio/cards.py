@@ -17,7 +17,7 @@ from studio.errors import CannotStart, field_sentence
 # What says which model it is, and no card takes over from another.
 ITS_OWN = {
     *("name", "title", "about", "aliases", "default", "licence", "homepage", "examples", "words"),
-    *("repo", "revision", "variant", "variants", "parts", "beside", "architecture"),
+    *("repo", "revision", "variant", "variants", "files", "parts", "beside", "architecture"),
 }
 
 

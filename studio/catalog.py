@@ -70,6 +70,7 @@ class ModelCard(Part):
         "", description="The checkpoints that are painted as this card says, in ModelSpec's word."
     )
     aliases: tuple[str, ...] = Field((), strict=False)
+    files: tuple[str, ...] = Field((), strict=False, description="Its names where it is one file.")
     default: bool = False
     can: frozenset[Ability] = Field(strict=False)
     steps: int = Field(ge=1, le=200)
