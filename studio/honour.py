@@ -13,11 +13,9 @@ from studio.catalog import Catalog, ModelCard, Settled
 from studio.errors import Refused
 from studio.formats.foreign.notes import Reading, Unread
 from studio.formats.foreign.samplers import meant
-from studio.loras import find_loras
 from studio.matching import Match, find_lora, find_model, reader
 from studio.request import ImageRequest, read_request
-from studio.routing import settle_here
-from studio.upscalers import find_upscalers
+from studio.routing import Here, settle_here
 
 NUMBERS = ("seed", "steps", "guidance", "width", "height")
 MOST_TRIES = 12  # fields that may be given up, one after the other
@@ -49,14 +47,15 @@ def honour(
     deep: bool = False,
 ) -> Honoured:
     """`instead` names a model that is to paint it; `deep` reads large files for their hashes."""
-    made = _Wish(reading, catalog, models, instead, deep)
+    here = Here(catalog, models)
+    made = _Wish(reading, here, models, instead, deep)
     if not reading.tool:
         made.lost.append(NOTHING)
     elif reading.own is not None:
         made.fields |= dict(reading.fields)
     else:
         made.build()
-        made.try_it(settle or (lambda wish: settle_here(wish, catalog, models)))
+        made.try_it(settle or (lambda wish: settle_here(wish, here)))
     return Honoured(
         reading.tool,
         reading.version,
@@ -72,7 +71,7 @@ def honour(
 @dataclass(slots=True)
 class _Wish:
     reading: Reading
-    catalog: Catalog
+    here: Here
     models: Path
     instead: str
     deep: bool
@@ -149,17 +148,17 @@ class _Wish:
     def _card(self) -> ModelCard | None:
         if self.reading.model:
             self.model = find_model(
-                self.reading.model, self.catalog, self.models, reader(self.deep)
+                self.reading.model, self.here.catalog, self.models, reader(self.deep)
             )
             self.lost += [self.model.said] if self.model.said else []
         else:
             self.lost.append("It does not say which model painted it.")
         if self.instead:
-            card = self.catalog.find(self.instead)
+            card = self.here.catalog.find(self.instead)
             if not (self.model and self.model.here == card.name):
                 self.lost.append(f"{card.title} paints it in place of its own model.")
             return card
-        return self.catalog.find(self.model.here) if self.model and self.model.here else None
+        return self.here.catalog.find(self.model.here) if self.model and self.model.here else None
 
     def _sampler(self, card: ModelCard | None) -> None:
         theirs, schedule = self.reading.sampler, self.reading.schedule
@@ -204,7 +203,7 @@ class _Wish:
 
     def _worn(self, card: ModelCard | None) -> None:
         read, uses = reader(self.deep), list[dict[str, object]]()
-        there = {lora.name: lora for lora in find_loras(self.models) if not lora.refused}
+        there = {lora.name: lora for lora in self.here.loras if not lora.refused}
         for named in self.reading.loras:
             match = find_lora(named, self.models, read)
             self.loras.append(match)
@@ -226,8 +225,7 @@ class _Wish:
         self.fields["upscale"] = times
         if times == 1:
             return
-        known = find_upscalers(self.catalog.upscalers, self.models)
-        if any(name.lower() in one.names for one in known if one.usable):
+        if any(name.lower() in one.names for one in self.here.upscalers if one.usable):
             self.fields["upscaler"] = name
         else:
             self.lost.append(f"The upscaler {name[:60]!r} is not here; another one enlarges it.")
