@@ -50,7 +50,7 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             return doctor(settings, asked)
         case "recover":
             return recover(settings)
-        case "backup" | "export":
+        case "backup" | "export" | "fsck":
             from studio.terminal import files
 
             return int(getattr(files, asked.verb)(settings, asked))

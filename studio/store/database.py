@@ -109,13 +109,14 @@ class Database:
         self._met = True
 
     def _engine(self, url: URL, **options: Any) -> Engine:
-        if self.reading:
+        if self.reading and self.sqlite:
             file = Path(url.database or "")
             options["creator"] = lambda: connect(file, BUSY_SECONDS)
         elif self.sqlite:
             options["connect_args"] = {"timeout": BUSY_SECONDS}
         else:
-            options |= {"pool_pre_ping": True, "connect_args": ALIVE}
+            only = {"options": "-c default_transaction_read_only=on"} if self.reading else {}
+            options |= {"pool_pre_ping": True, "connect_args": ALIVE | only}
         return create_engine(url, hide_parameters=True, **options)
 
     @contextmanager

@@ -22,8 +22,9 @@ def only_reading(settings: Settings) -> str:
 
 
 def connect(file: Path, timeout: float) -> sqlite3.Connection:
-    """Without a log beside it the file is whole, and SQLite need not make one to read it."""
+    """Without a log beside it the file is whole, and SQLite need not make one to read it. That is
+    for where it could not: elsewhere a server may be about to write."""
     log = file.with_name(f"{file.name}-wal")
-    whole = not log.exists() or log.stat().st_size == 0
+    whole = not os.access(file.parent, os.W_OK) and (not log.exists() or log.stat().st_size == 0)
     address = f"{file.absolute().as_uri()}?mode=ro" + whole * "&immutable=1"
     return sqlite3.connect(address, uri=True, timeout=timeout, check_same_thread=False)

@@ -64,7 +64,10 @@ def _migrate(database: Database, file: Path | None, migrations: Path) -> None:
             f"up to {head}). Update Darkroom, or choose another data folder."
         )
     if database.reading:
-        raise CannotStart(f"{database.reading} But it must be brought up to date first.")
+        raise CannotStart(
+            f"{database.reading} But the database must be brought up to date first: its form is "
+            f"{now}, this version needs {head}. A studio that may write does that when it starts."
+        )
     if now and file:
         _copy(file, file.with_name(f"{file.name}.before-{head}-{time.time():.0f}"))
     with database.write() as tx:

@@ -111,7 +111,7 @@ class Shelf:
         of a job that is over.
         """
         strangers: set[str] = set()
-        for path in self._files_in("pictures", "thumbs", "inputs"):
+        for path in files_in(self._root, "pictures", "thumbs", "inputs"):
             name = path.relative_to(self._root).as_posix()
             stem = name.partition("/")[2].rpartition(".")[0]
             if path.name.startswith(PART):
@@ -131,11 +131,6 @@ class Shelf:
                 "%d pictures are not in the history; python app.py recover finds them again",
                 len(strangers),
             )
-
-    def _files_in(self, *folders: str) -> Iterator[Path]:
-        for folder in folders:
-            for parent, _, names in os.walk(self._root / folder):
-                yield from (Path(parent, name) for name in names)
 
     def _lose(self, path: Path, name: str) -> None:
         target = self._root / "lost+found" / f"{new_id()}-{path.name}"
@@ -167,6 +162,12 @@ class Shelf:
         thumb = f"thumbs/{stem}.webp"
         paths = (self._root / thumb, self._root / f"pictures/{stem}{ending}")
         return not any(path.exists() for path in paths) and not taken(thumb)
+
+
+def files_in(root: Path, *folders: str) -> Iterator[Path]:
+    for folder in folders:
+        for parent, _, names in os.walk(root / folder):
+            yield from (Path(parent, name) for name in names)
 
 
 def _numbered(stem: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         verb="serve", host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
     verbs = root.add_subparsers(
-        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,backup,export,models,loras}"
+        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,fsck,backup,export,models,loras}"
     )
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
@@ -77,6 +77,11 @@ def parser() -> argparse.ArgumentParser:
 def _file_verbs(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser
 ) -> None:
+    check = verbs.add_parser("fsck", parents=[common], help="whether history and files agree")
+    check.add_argument("--deep", action="store_true", help="read every file, too")
+    check.add_argument("--repair", action="store_true", help="mend what loses nothing")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(verb="fsck")
     out = verbs.add_parser("export", parents=[common], help="pictures as one ZIP, while it runs")
     out.add_argument("--zip", type=Path, required=True, metavar="FILE")
     out.add_argument("--id", action="append", metavar="ID", help="of a picture; may be repeated")

@@ -4,13 +4,16 @@ None of them paints, and none needs the studio to be stopped unless it says so.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from studio.errors import Refused
 from studio.formats.filename import check_template
 from studio.settings import Settings
 from studio.store.backup import backup as copy
+from studio.store.fsck import fsck as check
 from studio.store.packing import pack
 from studio.store.selecting import every, selected
 from studio.store.store import Store
@@ -40,6 +43,23 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
         store.close()
     print(f"{asked.zip}: {len(ids)} pictures; manifest.json in it names what was missing.")
     return 0
+
+
+def fsck(settings: Settings, asked: argparse.Namespace) -> int:
+    report = check(settings, deep=asked.deep, repair=asked.repair)
+    if asked.json:
+        told = asdict(report) | {"clean": not report.findings, "found": report.kinds}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return 1 if report.findings else 0
+    if report.running:
+        print(f"{report.running.removesuffix(' Stop that server first.')} It goes on; this looks.")
+    for title, found in (("mended", report.mended), ("found", report.findings)):
+        for one in found:
+            print(f"{title}: {one.kind}: {one.name}: {one.said}")
+    print(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counts.items()))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report.kinds.items())
+    print(f"Not well: {kinds}." if kinds else "All is well.")
+    return 1 if report.findings else 0
 
 
 def _write(file: Path, pieces: Iterator[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from studio.store.files import Files
 from studio.store.ids import new_id
 from studio.store.rows import Job, Room
 from studio.store.rows import Picture as KeptPicture
+from studio.store.schema import MIGRATIONS
 from studio.store.store import Store
 
 CATALOG = load_catalog(Settings().presets, "test-pattern")
@@ -79,6 +81,16 @@ def files_in(data: Path) -> list[str]:
     folders = ("pictures", "thumbs", "inputs")
     found = (path for name in folders for path in (data / name).rglob("*") if path.is_file())
     return sorted(path.relative_to(data).as_posix() for path in found)
+
+
+def first_migration(folder: Path) -> Path:
+    """The migrations as the first version had them."""
+    old = folder / "migrations"
+    shutil.copytree(MIGRATIONS, old)
+    for later in old.glob("versions/0*.py"):
+        if not later.name.startswith("0001"):
+            later.unlink()
+    return old
 
 
 class WatchedFiles(Files):

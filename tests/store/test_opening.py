@@ -22,7 +22,7 @@ from studio.store.database import OUR_LOCK, Database, database_url
 from studio.store.schema import MIGRATIONS, prepare
 from studio.store.tables import metadata
 from tests.store.conftest import OpenStore
-from tests.store.kit import claimed, files_in, painted, submit, wish
+from tests.store.kit import claimed, files_in, first_migration, painted, submit, wish
 
 HOLDER = """
 import sys, time
@@ -189,11 +189,7 @@ def test_the_migrations_make_the_tables_the_code_knows(
 def test_a_line_of_the_first_version_is_painted_in_its_order(
     both: Settings, open_store: OpenStore, tmp_path: Path
 ) -> None:
-    old = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, old)
-    for later in old.glob("versions/0*.py"):
-        if not later.name.startswith("0001"):
-            later.unlink()
+    old = first_migration(tmp_path)
     both.data.mkdir()
     database = Database(database_url(both))
     prepare(database, old)
