@@ -28,10 +28,11 @@ from sqlalchemy import (
 from studio.errors import sayable
 from studio.request import ImageRequest
 from studio.store.database import Database
+from studio.store.entries import GONE, wordless
 from studio.store.files import PART
 from studio.store.rows import FINAL
 from studio.store.shelf import CLOCK_SECONDS, files_in
-from studio.store.tables import input_picture, job, job_event, picture
+from studio.store.tables import entry, input_picture, job, job_event, leaving, picture
 
 PAGE = 500
 # By which column a file is looked up, and which names it as it lies there.
@@ -54,6 +55,7 @@ KINDS = {
     "changed_input": "with `--deep`: one that was handed in has other bytes than its name says",
     "needed_input": "a job that waits lacks a picture that it begins from",
     "job": "a job in a state that cannot be",
+    "unsearched": "a picture that no search finds; taken up",
     "orphan": "a row of the history that belongs to nothing",
 }
 
@@ -82,6 +84,7 @@ class Check:
         with self.database.read() as connection:
             yield from _jobs(connection)
             yield from _orphans(connection)
+            yield from _unsearched(connection)
             yield from self._needed(connection)
 
     def counts(self) -> dict[str, int]:
@@ -128,6 +131,8 @@ class Check:
             with self.database.read() as connection:
                 rows = connection.execute(select(column, TOLD[kind]).where(column.in_(asked)))
                 known = {row[1] for row in rows}
+                going = connection.scalars(select(leaving.c.name).where(leaving.c.name.in_(names)))
+                known |= set(going)  # they are deleted, and go with the next start
             for name, path in names.items():
                 if self.running and _is_young(path):
                     continue
@@ -225,10 +230,25 @@ def _jobs(connection: Connection) -> Iterator[Finding]:
         yield Finding("job", row.id, said)
 
 
+def _unsearched(connection: Connection) -> Iterator[Finding]:
+    lone = select(picture.c.id).where(
+        ~exists().where(entry.c.picture == picture.c.id, entry.c.state < GONE)
+    )
+    for key in connection.scalars(lone.order_by(picture.c.id)):
+        yield Finding("unsearched", key, "it has no entry in the search")
+    for key in connection.scalars(select(entry.c.picture).where(wordless(connection))):
+        yield Finding("unsearched", key, "the search does not know its words")
+
+
 def _orphans(connection: Connection) -> Iterator[Finding]:
     lost = select(picture.c.id).where(~exists().where(job.c.id == picture.c.job))
     for key in connection.scalars(lost.order_by(picture.c.id)):
         yield Finding("orphan", key, "a picture of a job that is not there")
+    entries = select(entry.c.picture).where(
+        entry.c.state < GONE, ~exists().where(picture.c.id == entry.c.picture)
+    )
+    for key in connection.scalars(entries.order_by(entry.c.seq)):
+        yield Finding("orphan", key, "an entry in the search of a picture that is not there")
     events = select(job_event.c.job_seq, func.count().label("of")).group_by(job_event.c.job_seq)
     strays = events.where(~exists().where(job.c.seq == job_event.c.job_seq))
     for seq, count in connection.execute(strays.order_by(job_event.c.job_seq)):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, TextClause, delete, func, insert, select, text, update
 
 from studio.enlarging import alone
 from studio.formats.words import tokens
@@ -84,6 +84,20 @@ def catch_up(tx: Connection, after: str) -> str:
     found = [Picture(*row) for row in tx.execute(lone.limit(AT_ONCE))]
     add(tx, found)
     return found[-1].id if found else ""
+
+
+def wordless(tx: Connection) -> TextClause:
+    """Of entries whose words are not in the index; only a database that was mended has such."""
+    number = "rowid" if tx.dialect.name == "sqlite" else "seq"
+    there = f"EXISTS (SELECT 1 FROM find WHERE find.{number} = entry.seq)"
+    return text(f"entry.state < {GONE} AND NOT {there}")
+
+
+def index_again(tx: Connection) -> None:
+    query = select(entry.c.seq, picture.c.prompt).join(picture, picture.c.id == entry.c.picture)
+    found = [(seq, prompt) for seq, prompt in tx.execute(query.where(wordless(tx)))]
+    if found:
+        _index(tx, found)
 
 
 def next_version(tx: Connection) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from studio.errors import CannotStart, InUse, NotFound, Refused
 from studio.settings import Settings
+from studio.store import entries
 from studio.store.checking import Check, Finding
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
@@ -110,6 +111,8 @@ def _mend(settings: Settings) -> None:
             content = (settings.data / name).read_bytes()
             if f"inputs/{sha256(content).hexdigest()}" == name:
                 store.keep_input(content)
+        with store.database.write() as tx:
+            entries.index_again(tx)
         with glances() as looking:
             for name in names.get("no_thumb", ()):
                 with suppress(Refused, NotFound):  # then it is still missing, and said again

@@ -87,6 +87,7 @@ def _file_verbs(
     out.add_argument("--id", action="append", metavar="ID", help="of a picture; may be repeated")
     out.add_argument("--job", default="", help="all pictures of a job")
     out.add_argument("--batch", default="", help="all pictures of a batch")
+    out.add_argument("--q", metavar="SEARCH", help="all that a search finds: docs/search.md")
     out.add_argument("--name", default="", help="template of the file names in it: docs/files.md")
     out.set_defaults(verb="export")
 

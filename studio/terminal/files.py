@@ -15,7 +15,7 @@ from studio.settings import Settings
 from studio.store.backup import backup as copy
 from studio.store.fsck import fsck as check
 from studio.store.packing import pack
-from studio.store.selecting import every, selected
+from studio.store.selecting import selected
 from studio.store.store import Store
 
 ONLY_LOOKS = "This command only reads."
@@ -34,10 +34,8 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
         check_template(asked.name, "name")
     store = Store.open_to_read(settings, ONLY_LOOKS)
     try:
-        if asked.id or asked.job or asked.batch:
-            ids = selected(store.database, ids=asked.id, job_id=asked.job, batch=asked.batch)
-        else:
-            ids = every(store.database)
+        q = asked.q if asked.id or asked.job or asked.batch or asked.q else ""
+        ids = selected(store, ids=asked.id, job_id=asked.job, batch=asked.batch, q=q)
         _write(asked.zip, pack(store, ids, asked.name))
     finally:
         store.close()

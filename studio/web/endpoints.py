@@ -148,15 +148,19 @@ def _truth(studio: Studio) -> Callable[..., Told]:
 
 def _zip(studio: Studio) -> Callable[..., gr.FileData]:
     def zip(  # noqa: A001 - the name that callers see
-        ids: list[str] | None = None, job: str = "", batch: str = "", name: str = ""
+        ids: list[str] | None = None,
+        job: str = "",
+        batch: str = "",
+        name: str = "",
+        q: str | None = None,
     ) -> gr.FileData:
-        """Pictures as one ZIP with their recipes in a manifest: of ids, a job or a batch.
+        """Pictures as one ZIP with their recipes in a manifest: ids, a job, a batch or a search.
 
         `name` is a template for the files in it. Large ones come leaner from /api/pictures/zip.
         """
         with _spoken():
             template = template_of(name)
-            found = selected(studio.store.database, ids=ids, job_id=job, batch=batch)
+            found = selected(studio.store, ids=ids, job_id=job, batch=batch, q=q)
             folder = cache_folder(studio.settings) / secrets.token_hex(16)
             folder.mkdir(parents=True)
             file = folder / "darkroom.zip"

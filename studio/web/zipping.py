@@ -25,7 +25,7 @@ from studio.web.pictures import attachment, template_of
 
 ENOUGH = 1 << 18  # bytes that are worth a turn of the loop
 READERS = 2  # a slow client holds none: each is asked for one piece at a time
-FIELDS = ("ids", "job", "batch", "name")
+FIELDS = ("ids", "job", "batch", "q", "name")
 
 
 def zip_routes(studio: Studio) -> list[Route]:
@@ -33,11 +33,11 @@ def zip_routes(studio: Studio) -> list[Route]:
 
     @speaks(error_response)
     async def zip_of(request: Request) -> Response:
-        """Pictures as one ZIP with their recipes in a manifest: of `ids`, a `job` or a `batch`;
-        `name` is a template for the files in it."""
+        """Pictures as one ZIP with their recipes in a manifest: of `ids`, a `job`, a `batch`, or
+        all that `q` finds; `name` is a template for the files in it."""
         asked = await _asked(request)
         name = template_of(asked.pop("name", ""))
-        ids = await asyncio.to_thread(lambda: selected(studio.store.database, **asked))
+        ids = await asyncio.to_thread(lambda: selected(studio.store, **asked))
         stem = f"darkroom-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
         return Stream(pack(studio.store, ids, name), readers, attachment(stem, ".zip"))
 
@@ -98,7 +98,7 @@ async def _asked(request: Request) -> dict[str, Any]:
             found["ids"] = _ids(value)
         elif not isinstance(value, str):
             raise Refused(f"{field}: give text.", field=field)
-        elif value:
+        elif value or field == "q":
             found["job_id" if field == "job" else field] = value
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, select, text, update
 
 import app
 from studio.errors import CannotStart, InUse
@@ -22,7 +22,7 @@ from studio.store.fsck import fsck
 from studio.store.rows import Picture
 from studio.store.schema import prepare
 from studio.store.store import Store
-from studio.store.tables import job
+from studio.store.tables import entry, entry_term, job
 from tests.formats.test_picture import drawn, saved
 from tests.store.conftest import OpenStore
 from tests.store.kit import CATALOG, claimed, first_migration, submit, wish
@@ -47,8 +47,10 @@ def filled(store: Store) -> list[Picture]:
     return rows
 
 
-def test_a_healthy_folder_is_well_with_a_studio_and_without(both: Settings) -> None:
-    store = Store.open(both)
+def test_a_healthy_folder_is_well_with_a_studio_and_without(
+    both: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(both)
     filled(store)
     try:
         report = fsck(both, deep=True)
@@ -62,8 +64,10 @@ def test_a_healthy_folder_is_well_with_a_studio_and_without(both: Settings) -> N
     assert report.counts == {"pictures": 3, "jobs": 6, "inputs": 1, "lost_and_found": 0}
 
 
-def test_what_was_done_to_the_files_is_said_by_kind_and_name(both: Settings) -> None:
-    store = Store.open(both)
+def test_what_was_done_to_the_files_is_said_by_kind_and_name(
+    both: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(both)
     rows = filled(store)
     store.close()
     data, (gone, cut, other) = both.data, rows
@@ -94,8 +98,10 @@ def test_what_was_done_to_the_files_is_said_by_kind_and_name(both: Settings) -> 
     assert sorted(set(found(both, deep=True)) - set(expected)) == [("changed", other.path)]
 
 
-def test_what_loses_nothing_is_mended_and_the_rest_is_left(both: Settings) -> None:
-    store = Store.open(both)
+def test_what_loses_nothing_is_mended_and_the_rest_is_left(
+    both: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(both)
     rows = filled(store)
     store.close()
     data = both.data
@@ -133,9 +139,9 @@ def test_what_loses_nothing_is_mended_and_the_rest_is_left(both: Settings) -> No
     ],
 )
 def test_a_job_that_cannot_be_so_is_named(
-    both: Settings, state: Any, change: dict[str, object], said: str
+    both: Settings, state: Any, change: dict[str, object], said: str, open_store: OpenStore
 ) -> None:
-    store = Store.open(both)
+    store = open_store(both)
     filled(store)
     wrong = store.jobs(states=[state])[-1]
     with store.database.write() as tx:
@@ -146,8 +152,30 @@ def test_a_job_that_cannot_be_so_is_named(
     assert said in [one.said for one in findings]
 
 
-def test_a_folder_that_moved_is_well(settings: Settings, tmp_path: Path) -> None:
-    store = Store.open(settings)
+def test_what_no_search_finds_is_named_and_taken_up_again(
+    both: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(both)
+    rows = filled(store)
+    words = "INSERT INTO find(find) VALUES ('delete-all')" if store.database.sqlite else None
+    with store.database.write() as tx:
+        (seq,) = tx.scalars(select(entry.c.seq).where(entry.c.picture == rows[0].id))
+        tx.execute(delete(entry_term).where(entry_term.c.seq == seq))
+        tx.execute(delete(entry).where(entry.c.seq == seq))
+        tx.execute(text(words or "DELETE FROM find"))
+    store.close()
+    assert sorted(found(both)) == sorted(("unsearched", row.id) for row in rows)
+    assert len(fsck(both, repair=True).mended) == 3
+    store = open_store(both)
+    assert store.history.search("boat").total == 1
+    assert store.history.search("").total == 3
+    store.close()
+
+
+def test_a_folder_that_moved_is_well(
+    settings: Settings, tmp_path: Path, open_store: OpenStore
+) -> None:
+    store = open_store(settings)
     filled(store)
     store.close()
     elsewhere = tmp_path / "an other" / "place"
@@ -186,9 +214,9 @@ def _age(settings: Settings) -> None:
     ],
 )
 def test_a_database_that_cannot_be_used_is_the_only_thing_said(
-    settings: Settings, how: Callable[[Settings], object], said: str
+    settings: Settings, how: Callable[[Settings], object], said: str, open_store: OpenStore
 ) -> None:
-    store = Store.open(settings)
+    store = open_store(settings)
     filled(store)
     store.close()
     how(settings)
@@ -198,9 +226,9 @@ def test_a_database_that_cannot_be_used_is_the_only_thing_said(
 
 
 def test_an_older_database_is_brought_up_to_date_and_its_pictures_are_taken_up(
-    settings: Settings,
+    settings: Settings, open_store: OpenStore
 ) -> None:
-    store = Store.open(settings)
+    store = open_store(settings)
     paint(store, wish(count=2))
     store.close()
     _age(settings)

@@ -13,8 +13,9 @@ import pytest
 import app
 from studio.errors import NotFound, Refused
 from studio.settings import Settings
+from studio.store.marks import read_marks
 from studio.store.packing import pack
-from studio.store.selecting import every, selected
+from studio.store.selecting import selected
 from studio.store.store import Store
 from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, painted, submit, wish
@@ -91,19 +92,23 @@ def test_a_selection_is_ids_a_job_or_a_batch_and_one_alone(store: Store) -> None
         ready = store.claim(job.id, "slot0")
         assert ready and store.keep(job.id, painted(ready))
     of_batch = [one.id for job in jobs for one in store.pictures(job=job.id)]
-    database = store.database
-    assert selected(database, ids=[*ids, *ids]) == ids
-    assert selected(database, job_id=store.picture(ids[0]).job) == ids
-    assert selected(database, batch="b1") == of_batch
-    assert sorted(every(database)) == sorted(ids + of_batch)
+    assert selected(store, ids=[*ids, *ids]) == ids
+    assert selected(store, job_id=store.picture(ids[0]).job) == ids
+    assert selected(store, batch="b1") == of_batch
+    assert sorted(selected(store, q="")) == sorted(ids + of_batch)
+    assert sorted(selected(store, q="red seed:8")) == sorted([ids[1], of_batch[2]])
+    store.history.mark([ids[0]], read_marks({"trash": True}))
+    assert selected(store, job_id=store.picture(ids[0]).job) == ids[1:]
+    assert selected(store, ids=ids) == ids
+    assert ids[0] not in selected(store, q="")
     for nothing in ({"ids": ["x"]}, {"job_id": "x"}, {"batch": "x"}):
         with pytest.raises(NotFound, match="'x'"):
-            selected(database, **nothing)  # type: ignore[arg-type]
+            selected(store, **nothing)  # type: ignore[arg-type]
     for unclear in ({}, {"ids": ids, "batch": "b1"}):
         with pytest.raises(Refused, match="one of these alone"):
-            selected(database, **unclear)  # type: ignore[arg-type]
+            selected(store, **unclear)  # type: ignore[arg-type]
     with pytest.raises(Refused, match="at least one"):
-        selected(database, ids=[])
+        selected(store, ids=[])
 
 
 def test_it_holds_a_piece_and_not_the_pictures(settings: Settings, open_store: OpenStore) -> None:
@@ -133,7 +138,7 @@ def test_the_front_door_packs_while_a_studio_runs(
     more = ["--zip", str(out), "--data", str(settings.data)]
     assert app.main(["export", *more]) == 0
     with zipfile.ZipFile(out) as read:
-        assert [one["id"] for one in told(read)["pictures"]] == ids
+        assert [one["id"] for one in told(read)["pictures"]] == ids[::-1]  # the newest first
     assert app.main(["export", "--id", ids[1], "--name", "{index}", *more]) == 0
     with zipfile.ZipFile(out) as read:
         assert read.namelist()[0] == "1.png"

@@ -21,7 +21,7 @@ PROMISED = {
     "/submit": WISH,
     "/upscale": ["picture", "times", "upscaler"],
     "/truth": WISH,
-    "/zip": ["ids", "job", "batch", "name"],
+    "/zip": ["ids", "job", "batch", "name", "q"],
     "/job": ["job_id"],
     "/cancel": ["job_id"],
     "/rerun": ["picture_id"],

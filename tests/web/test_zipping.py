@@ -48,6 +48,15 @@ def test_a_job_comes_as_a_zip_and_so_do_ids_in_every_form(
             assert told["pictures"][0]["recipe"]["request"]["prompt"] == "a red car"
 
 
+def test_all_that_a_search_finds_comes_as_a_zip(house: House) -> None:
+    told = house.http.post("/api/generate", json=WISH | {"prompt": "zebra crossing"}).json()
+    for asked in ({"q": "zebra"}, {"q": "zebra seed:<9999999999"}):
+        answer = house.http.get("/api/pictures/zip", params=asked)
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as read:
+            manifest = json.loads(read.read("manifest.json"))
+        assert [one["id"] for one in manifest["pictures"]] == [told["images"][0]["id"]]
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "words"),
     [
@@ -57,7 +66,8 @@ def test_a_job_comes_as_a_zip_and_so_do_ids_in_every_form(
         ({"job": 7}, 422, "job: give text."),
         ({"colour": "red"}, 422, "colour is not known here."),
         ({"job": "x", "name": "{artist}"}, 422, "name: {artist} is not known; there are date"),
-        ({}, 422, "Say which pictures: ids, a job or a batch"),
+        ({"q": "modle:x"}, 422, "q, character 1: there is no field 'modle'."),
+        ({}, 422, "Say which pictures: ids, a job, a batch or q"),
     ],
 )
 def test_what_cannot_be_packed_is_said_before_anything_is_sent(
