@@ -3,6 +3,7 @@
 python app.py                                            serve the page and the APIs
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py upscale FILE | rerun FILE                  enlarge it; paint it again: the same?
+python app.py read FILE ...                              what pictures of any tool say
 python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
 python app.py doctor | recover | backup FOLDER           what is wrong; the history again; a copy
 python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; also loras
@@ -46,6 +47,10 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             from studio.terminal import models
 
             return int(getattr(models, asked.verb)(settings, asked))
+        case "read":
+            from studio.terminal import reading
+
+            return reading.read(settings, asked)
         case "doctor":
             return doctor(settings, asked)
         case "recover":

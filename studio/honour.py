@@ -5,7 +5,7 @@ painted in place of a model that is missing, unless one is named.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from studio.canvas import nearest
@@ -35,6 +35,19 @@ class Honoured:
     translated: tuple[str, ...]
     not_understood: tuple[Unread, ...]
     not_honoured: tuple[str, ...]
+
+    def told(self) -> dict[str, object]:
+        """JSON-shaped."""
+        return {
+            "tool": self.tool or None,
+            "version": self.version or None,
+            "wish": self.wish,
+            "model": self.model and asdict(self.model),
+            "loras": [asdict(match) for match in self.loras],
+            "translated": list(self.translated),
+            "not_understood": [one._asdict() for one in self.not_understood],
+            "not_honoured": list(self.not_honoured),
+        }
 
 
 def honour(

@@ -107,7 +107,8 @@ def changes(was: Recipe, now: Recipe, seeds: tuple[int, int]) -> tuple[Change, .
     before, after = (
         dict(_marks(recipe, seed)) for recipe, seed in zip((was, now), seeds, strict=True)
     )
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    known = before if "foreign" in was else {**before, **after}  # another tool says less
+    names = [name for name in known if before.get(name) != after.get(name)]
     names.sort(key=lambda name: (not name.startswith(FIRST), name))
     return tuple(Change(name, before.get(name), after.get(name)) for name in names)
 

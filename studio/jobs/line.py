@@ -14,9 +14,11 @@ from time import monotonic
 from studio.canvas import Input
 from studio.catalog import Catalog, Settled
 from studio.errors import NotFound, Refused, Unavailable
-from studio.formats.read import own_recipe
+from studio.formats.read import read_picture
+from studio.honour import Honoured
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
+from studio.jobs.foreign import painted_again, read_file
 from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
 from studio.jobs.rerun import Recipe, again, compared
 from studio.jobs.slot import Inbox
@@ -66,10 +68,28 @@ class Line:
         picture = self.store.picture(picture_id)
         return self._again(picture.recipe, picture.seed, picture.id, key)
 
-    def rerun_file(self, data: bytes) -> Job:
-        """The same for a file that this or another studio painted. It is kept, to compare with."""
-        recipe = own_recipe(data)
-        return self._again(recipe, int(recipe["seed"]), self.store.keep_input(data), None)
+    def rerun_file(
+        self, data: bytes, *, model: str = "", key: str | None = None, trusted: bool = False
+    ) -> Job:
+        """The same for a file that this studio or any other tool painted; `model` is to paint it
+        where its own is not here. It is kept, to compare with: its pixels and what was read of it,
+        or as it is if it is ours and from somebody who is trusted."""
+        reading, store = read_picture(data), self.store
+        if (recipe := reading.own) is not None:
+            if model:
+                sentence = "model: it is a picture of this studio; it is painted by its own."
+                raise Refused(sentence, field="model")
+            kept = store.keep_input(data) if trusted else store.keep_read(data, recipe)
+            return self._again(recipe, int(recipe["seed"]), kept, key)
+        models = self.settings.model_folder
+        settled, recipe = painted_again(reading, self.catalog, models, self.settle, model)
+        kept = store.keep_read(data, recipe)
+        return self._write_down([settled], [settled.wish], key=key, batch=None, rerun_of=kept)[0]
+
+    def read(self, data: bytes, *, deep: bool = False) -> Honoured:
+        """What a picture from anywhere says, and what becomes of that here. No job is made."""
+        models = self.settings.model_folder
+        return read_file(data, self.catalog, models, self.look_over, deep=deep)
 
     def _again(self, recipe: Recipe, seed: int, of: str, key: str | None) -> Job:
         upscalers, folder = self.catalog.upscalers, self.settings.model_folder

@@ -32,11 +32,12 @@ _measuring = Lock()  # the largest pictures take a gigabyte, and everybody who l
 @dataclass(frozen=True, slots=True)
 class Rerun:
     """`of` is the id of a picture, or the hash of a file that was given. Without a comparison
-    there is a reason in words."""
+    there is a reason in words. `not_honoured` is what of another tool's recipe is not done here."""
 
     of: str
     comparison: Comparison | None
     words: str
+    not_honoured: tuple[str, ...] = ()
 
 
 def again(
@@ -66,15 +67,24 @@ def again(
 def compared(store: Store, now: Picture, of: str) -> Rerun:
     """What came of painting it again."""
     try:
-        comparison = compare_with(store, now, of)
+        file, recipe, seed = _original(store, of)
+        comparison = _compare(store, now, file, recipe, seed)
     except (NotFound, Refused) as error:
         return Rerun(of, None, f"There is nothing left to compare it with. {error}")
-    return Rerun(of, comparison, comparison.words)
+    lost = tuple(recipe.get("foreign", {}).get("not_honoured", ()))
+    words = comparison.words
+    if lost:
+        things = "one thing" if len(lost) == 1 else f"{len(lost)} things"
+        words += f"; {things} of its recipe could not be honoured"
+    return Rerun(of, comparison, words, lost)
 
 
 def compare_with(store: Store, now: Picture, of: str) -> Comparison:
     """`of` is what it was before: the id of a picture, or the hash of a file that was given."""
-    file, recipe, seed = _original(store, of)
+    return _compare(store, now, *_original(store, of))
+
+
+def _compare(store: Store, now: Picture, file: Path, recipe: Recipe, seed: int) -> Comparison:
     changed = compare.changes(recipe, now.recipe, (seed, now.seed))
     with _measuring:
         return Comparison(_distance(file, store.file(now)), changed)

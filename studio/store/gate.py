@@ -9,9 +9,13 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from studio.errors import Refused, TooMany
+from studio.formats.metadata import RECIPE, recipe_text
 from studio.formats.picture import HOLES, Clean, Unfit, form_of
+from studio.formats.rewrite import with_text
 from studio.settings import ROOT
 
 SECONDS = 120  # of the clock: the machine may be busy painting
@@ -39,6 +43,13 @@ def admit(data: bytes, field: str, *, holes: bool = False) -> Clean:
     if "unfit" in found:
         raise Refused(f"{field}: {found['unfit']}", field=field)
     return Clean(png, found["width"], found["height"], tuple(found["notes"]))
+
+
+def admit_with(data: bytes, recipe: Mapping[str, Any]) -> bytes:
+    """Its plain pixels beside the recipe that was read from it: to compare with, not to paint from,
+    for `canvas.read_head` takes nothing but pixels."""
+    png = admit(data, "image").png
+    return with_text(png, RECIPE, recipe_text(dict(recipe)))
 
 
 def _read(data: bytes, field: str, holes: bool) -> bytes:

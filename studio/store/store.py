@@ -26,7 +26,7 @@ from studio.settings import Settings
 from studio.store import jobs, keys, pictures
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
-from studio.store.gate import admit
+from studio.store.gate import admit, admit_with
 from studio.store.history import History
 from studio.store.ids import new_id, not_before
 from studio.store.lock import Lock
@@ -310,6 +310,12 @@ class Store:
             raise Unavailable(self.reading)
         clean = admit(data, field, holes=holes)
         return read_head(self.keep_input(clean.png), clean.png), clean.notes
+
+    def keep_read(self, data: bytes, recipe: Mapping[str, Any]) -> str:
+        """A picture from outside and the recipe that was read from it, to compare with."""
+        if self.reading:
+            raise Unavailable(self.reading)
+        return self.keep_input(admit_with(data, recipe))
 
     def input(self, content_hash: str) -> bytes:
         return self.input_file(content_hash).read_bytes()

@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
         verb="serve", host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
     verbs = root.add_subparsers(
-        metavar="{serve,paint,truth,upscale,rerun,doctor,recover,fsck,backup,export,models,loras}"
+        metavar="{serve,paint,truth,upscale,rerun,read,doctor,recover,fsck,backup,export,models,"
+        "loras}"
     )
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
@@ -49,9 +50,15 @@ def parser() -> argparse.ArgumentParser:
     larger.add_argument("--out", "-o", help="png, jpg or webp by its ending")
     larger.set_defaults(verb="upscale")
     once_more = verbs.add_parser("rerun", parents=[common], help="paint a picture again exactly")
-    once_more.add_argument("file", type=Path, help="a PNG, JPEG or WebP of this studio")
+    once_more.add_argument("file", type=Path, help="a PNG, JPEG or WebP, also of another tool")
+    once_more.add_argument("--model", default="", help="to paint it, where its own is not here")
     once_more.add_argument("--out", type=Path, help="where to put the new one too")
     once_more.set_defaults(verb="rerun")
+    says = verbs.add_parser("read", parents=[common], help="what pictures of any tool say")
+    says.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    says.add_argument("--json", action="store_true", help="for programs, a line each")
+    says.add_argument("--hashes", action="store_true", help="read large models for theirs, too")
+    says.set_defaults(verb="read")
     check = verbs.add_parser("doctor", parents=[common], help="check this machine")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(verb="doctor")

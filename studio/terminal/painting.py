@@ -54,12 +54,13 @@ def upscale(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def rerun(settings: Settings, asked: argparse.Namespace) -> int:
-    data = _read(asked.file)
+    data = read_bytes(asked.file)
     studio = Studio.open(settings)
     try:
         if studio.store.paused:
             raise Unavailable(PAUSED)
-        view = _painted(studio.line, studio.line.rerun_file(data))
+        job = studio.line.rerun_file(data, model=asked.model, trusted=True)
+        view = _painted(studio.line, job)
         if asked.out:
             shutil.copyfile(studio.store.file(view.pictures[0]), asked.out)
         assert view.rerun
@@ -115,7 +116,7 @@ def _painted(line: Line, job: Job) -> View:
     return view
 
 
-def _read(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
@@ -147,7 +148,7 @@ def _handed_in(studio: Studio, asked: argparse.Namespace) -> dict[str, object]:
 
 
 def _taken(studio: Studio, file: Path, field: str) -> str:
-    kept, notes = studio.store.take(_read(file), field)
+    kept, notes = studio.store.take(read_bytes(file), field)
     for note in notes:
         print(f"note: {field}: {note}", file=sys.stderr)
     return kept.id

@@ -41,9 +41,10 @@ def tell_rerun(view: View) -> Told | None:
     told = view.rerun
     comparison = told and told.comparison
     return {
+        **(tell_comparison(comparison) if comparison else {"answer": None}),
         "of": view.job.rerun_of,
         "words": told and told.words,
-        **(tell_comparison(comparison) if comparison else {"answer": None}),
+        "not_honoured": list(told.not_honoured) if told else [],
     }
 
 

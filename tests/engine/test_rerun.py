@@ -247,10 +247,13 @@ def test_a_file_of_another_studio_is_painted_again_here(
     picture = painted(there, output_format=form)[0]
     data = there.store.file(picture).read_bytes()
     here = open_studio(slot(residents), models=models)
-    view = ended(here, here.line.rerun_file(data).id)
-    assert view.rerun and view.rerun.comparison
-    assert view.rerun.of == picture.sha256
-    assert (view.rerun.comparison.answer, view.rerun.comparison.changed) == ("identical", ())
+    for trusted in (True, False):
+        view = ended(here, here.line.rerun_file(data, trusted=trusted).id)
+        assert view.rerun and view.rerun.comparison
+        assert (view.rerun.of == picture.sha256) == trusted
+        assert (view.rerun.comparison.answer, view.rerun.comparison.changed) == ("identical", ())
+    with pytest.raises(Refused, match="painted by its own"):
+        here.line.rerun_file(data, model="sdxl")
 
 
 def test_without_the_picture_there_is_a_reason_instead_of_an_answer(

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LONGEST_SHOWN = 300  # letters of what could not be understood
 LONGEST_NAME = 200
@@ -52,7 +52,7 @@ class Reading:
     unread: tuple[Unread, ...] = ()
     beyond: tuple[str, ...] = ()
     translated: tuple[str, ...] = ()
-    own: Values | None = None
+    own: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
