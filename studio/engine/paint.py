@@ -17,7 +17,7 @@ from PIL import Image
 
 from studio import enlarging
 from studio.catalog import ModelCard
-from studio.engine.encode import encode, thumbnail, to_image
+from studio.engine.encode import to_image
 from studio.engine.failures import PaintError
 from studio.engine.fingerprint import basics
 from studio.engine.inputs import Inputs
@@ -26,6 +26,7 @@ from studio.engine.preview import Previews
 from studio.engine.reading import in_short, readings, unread
 from studio.engine.residents import Residents
 from studio.engine.safety import Checker, blurred
+from studio.engine.saving import File, Saver, make_file
 from studio.engine.upscale import Upscaler
 from studio.formats.metadata import parameters_text, recipe_text
 from studio.messages import Cancelled, Failed, Loading, Paint, Painted, Picture, Progress
@@ -87,8 +88,9 @@ def paint_together(
         job.progress(0, 0)  # nothing is done yet, but a cancel is heard here
         with _timed("encode", [job]):
             job.prepare(painter, fingerprint, [*partial, *painter.plan.warnings, *notes])
-    for shots in _passes(jobs, first.at_once):
-        _expose(painter, upscaler, checker, shots)
+    with Saver(beside=painter.plan.device != "cpu") as saver:
+        for shots in _passes(jobs, first.at_once):
+            _expose(painter, upscaler, checker, saver, shots)
 
 
 def _only_enlarge(
@@ -108,7 +110,9 @@ def _only_enlarge(
     fingerprint |= checker.marks if checker else {}
     job.begin(fingerprint, [*notes, *(inputs.notes if clear else ())])
     if not job.stopped:
-        _finish(card, upscaler, checker, _Shot(job, 0, job.request.seed or 0), image, 1)
+        with Saver(beside=False) as saver:
+            shot = _Shot(job, 0, job.request.seed or 0)
+            _finish(card, upscaler, checker, saver, shot, image, 1)
 
 
 class _Job:
@@ -233,14 +237,18 @@ def _passes(jobs: Sequence[_Job], at_once: int) -> Iterator[list[_Shot]]:
 
 
 def _expose(
-    painter: Painter, upscaler: Upscaler | None, checker: Checker | None, shots: list[_Shot]
+    painter: Painter,
+    upscaler: Upscaler | None,
+    checker: Checker | None,
+    saver: Saver,
+    shots: list[_Shot],
 ) -> None:
     """One pass, and what follows for each of its pictures, one after another."""
     family, first = painter.family, shots[0].job
     request = first.request
     if not request.steps_taken():
         for shot in shots:
-            _develop(painter, upscaler, checker, shot, None, 1)
+            _develop(painter, upscaler, checker, saver, shot, None, 1)
         return
     jobs = list(dict.fromkeys(shot.job for shot in shots))
     for job in jobs:
@@ -273,13 +281,14 @@ def _expose(
     for place, shot in enumerate(shots):
         if not shot.job.stopped:
             own = latents[place : place + 1]
-            _develop(painter, upscaler, checker, shot, own, len(shots))
+            _develop(painter, upscaler, checker, saver, shot, own, len(shots))
 
 
 def _develop(
     painter: Painter,
     upscaler: Upscaler | None,
     checker: Checker | None,
+    saver: Saver,
     shot: _Shot,
     latents: torch.Tensor | None,
     together: int,
@@ -291,13 +300,14 @@ def _develop(
             image = inputs.begin((request.width or 0, request.height or 0))
         else:
             image = inputs.keep(to_image(painter.family.decode(latents, request)))
-    _finish(painter.card, upscaler, checker, shot, image, together)
+    _finish(painter.card, upscaler, checker, saver, shot, image, together)
 
 
 def _finish(
     card: ModelCard,
     upscaler: Upscaler | None,
     checker: Checker | None,
+    saver: Saver,
     shot: _Shot,
     image: Image.Image,
     together: int,
@@ -327,18 +337,23 @@ def _finish(
     if found and found.withhold:
         job.withhold(f"{shot.name} was withheld: {found.words}")
         return
-    with _timed("save", [job]):
-        # With the last bit of a rounding it may be told apart from one that was painted alone.
-        own: dict[str, Any] = {"together": together} if together > 1 else {}
-        if found:
-            image, own["blurred"] = blurred(image), found.score
-        recipe = {**job.recipe, **own, "seed": shot.seed, "index": shot.index}
-        parameters = parameters_text(request, card, recipe["fingerprint"], shot.seed)
-        data, lost = encode(image, request.output_format, parameters, recipe_text(recipe))
-        thumb = thumbnail(image)
-        said = [*lost, f"{shot.name} was blurred: {found.words}"] if found else lost
-    form = request.output_format
-    job.keep(Picture(shot.index, shot.seed, *image.size, form, data, thumb, own), said)
+    # With the last bit of a rounding it may be told apart from one that was painted alone.
+    own: dict[str, Any] = {"together": together} if together > 1 else {}
+    if found:
+        image, own["blurred"] = blurred(image), found.score
+    recipe = {**job.recipe, **own, "seed": shot.seed, "index": shot.index}
+    parameters = parameters_text(request, card, recipe["fingerprint"], shot.seed)
+    form, text = request.output_format, recipe_text(recipe)
+
+    def keep(file: File) -> None:
+        if job.stopped:
+            return
+        job.seconds["save"] += file.seconds
+        blur = (f"{shot.name} was blurred: {found.words}",) if found else ()
+        picture = Picture(shot.index, shot.seed, *image.size, form, file.data, file.thumb, own)
+        job.keep(picture, (*file.lost, *blur))
+
+    saver.save(partial(make_file, image, form, parameters, text), keep)
 
 
 def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) -> dict[str, Any]:
