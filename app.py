@@ -54,7 +54,7 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             return doctor(settings, asked)
         case "recover":
             return recover(settings)
-        case "backup" | "export" | "fsck":
+        case "backup" | "restore" | "export" | "fsck":
             from studio.terminal import files
 
             return int(getattr(files, asked.verb)(settings, asked))

@@ -55,7 +55,7 @@ def recover(settings: Settings) -> Recovery:
     try:
         store = Store.open(settings)
     except Damaged as damaged:
-        recovery.aside = _set_aside(damaged.file)
+        recovery.aside = set_aside(damaged.file)
         store = Store.open(settings)
     try:
         for group in _jobs(_unknown(settings.data, store.names(), recovery)):
@@ -73,7 +73,7 @@ def recover(settings: Settings) -> Recovery:
     return recovery
 
 
-def _set_aside(file: Path) -> list[Path]:
+def set_aside(file: Path) -> list[Path]:
     stamp = f"damaged-{time.time():.0f}"
     parts = [file.with_name(file.name + ending) for ending in ("", "-wal", "-shm")]
     return [part.rename(part.with_name(f"{part.name}.{stamp}")) for part in parts if part.exists()]

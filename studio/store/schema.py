@@ -33,6 +33,10 @@ class Damaged(CannotStart):
         self.file = file
 
 
+class Older(CannotStart):
+    """It must be brought up to date, and may not be written."""
+
+
 def prepare(database: Database, migrations: Path = MIGRATIONS) -> None:
     file = Path(database.writer.url.database or "") if database.sqlite else None
     try:
@@ -64,7 +68,7 @@ def _migrate(database: Database, file: Path | None, migrations: Path) -> None:
             f"up to {head}). Update Darkroom, or choose another data folder."
         )
     if database.reading:
-        raise CannotStart(
+        raise Older(
             f"{database.reading} But the database must be brought up to date first: its form is "
             f"{now}, this version needs {head}. A studio that may write does that when it starts."
         )

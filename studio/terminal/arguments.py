@@ -26,10 +26,7 @@ def parser() -> argparse.ArgumentParser:
     root.set_defaults(
         verb="serve", host=None, port=None, gpus=None, data=None, share=False, insecure=False
     )
-    verbs = root.add_subparsers(
-        metavar="{serve,paint,truth,upscale,rerun,read,doctor,recover,fsck,backup,export,models,"
-        "loras}"
-    )
+    verbs = root.add_subparsers()
     verbs.add_parser("serve", parents=[common], help="serve (the default)")
     paints = verbs.add_parser("paint", parents=[common], help="paint without a server")
     paints.add_argument("--out", default="picture.png", help="png, jpg or webp by its ending")
@@ -64,9 +61,6 @@ def parser() -> argparse.ArgumentParser:
     check.set_defaults(verb="doctor")
     again = verbs.add_parser("recover", parents=[common], help="find the history in the pictures")
     again.set_defaults(verb="recover")
-    copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
-    copy.add_argument("to", type=Path)
-    copy.set_defaults(verb="backup")
     _file_verbs(verbs, common)
     those = verbs.add_parser("models", parents=[common], help="list, add, pull, check, remove")
     those.add_argument("what", choices=("list", "add", "pull", "check", "remove"))
@@ -89,6 +83,15 @@ def _file_verbs(
     check.add_argument("--repair", action="store_true", help="mend what loses nothing")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(verb="fsck")
+    copy = verbs.add_parser("backup", parents=[common], help="copy the data folder, while it runs")
+    copy.add_argument("to", type=Path)
+    copy.add_argument("--link", type=Path, metavar="EARLIER", help="a copy to share files with")
+    copy.add_argument("--loras", action="store_true", help="copy the LoRAs, too")
+    copy.add_argument("--verify", action="store_true", help="then read every file of the copy")
+    copy.set_defaults(verb="backup")
+    back = verbs.add_parser("restore", parents=[common], help="put a copy back; nothing is lost")
+    back.add_argument("copy", type=Path)
+    back.set_defaults(verb="restore")
     out = verbs.add_parser("export", parents=[common], help="pictures as one ZIP, while it runs")
     out.add_argument("--zip", type=Path, required=True, metavar="FILE")
     out.add_argument("--id", action="append", metavar="ID", help="of a picture; may be repeated")

@@ -13,8 +13,10 @@ from studio.errors import Refused
 from studio.formats.filename import check_template
 from studio.settings import Settings
 from studio.store.backup import backup as copy
+from studio.store.fsck import Report
 from studio.store.fsck import fsck as check
 from studio.store.packing import pack
+from studio.store.restore import restore as put_back
 from studio.store.selecting import selected
 from studio.store.store import Store
 
@@ -22,11 +24,28 @@ ONLY_LOOKS = "This command only reads."
 
 
 def backup(settings: Settings, asked: argparse.Namespace) -> int:
-    done = copy(settings, asked.to)
+    done = copy(settings, asked.to, link=asked.link, loras=asked.loras)
     for name in done.missing:
         print(f"not there any more: {name}")
-    print(f"{asked.to}: {done.copied} files copied, {done.there} were there.")
-    return 0
+    told = [f"{done.copied} files copied", f"{done.there} were there"]
+    told += [f"{done.linked} linked"] if asked.link else []
+    told += [f"{done.removed} removed that left the history"] if done.removed else []
+    print(f"{asked.to}: {', '.join(told)}.")
+    if not asked.verify:
+        return 0
+    return _tell(check(settings.model_copy(update={"data": asked.to}), deep=True))
+
+
+def restore(settings: Settings, asked: argparse.Namespace) -> int:
+    done = put_back(settings, asked.copy)
+    for path in done.aside:
+        print(f"set aside: {path}")
+    for name in done.missing:
+        print(f"the copy has it not: {name}")
+    for name in done.kept:
+        print(f"left as it is, for it is another than in the copy: {name}")
+    print(f"{settings.data}: {done.copied} files copied, {done.there} were there.")
+    return _tell(check(settings))
 
 
 def export(settings: Settings, asked: argparse.Namespace) -> int:
@@ -45,10 +64,14 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
 
 def fsck(settings: Settings, asked: argparse.Namespace) -> int:
     report = check(settings, deep=asked.deep, repair=asked.repair)
-    if asked.json:
-        told = asdict(report) | {"clean": not report.findings, "found": report.kinds}
-        print(json.dumps(told, indent=2, ensure_ascii=False))
-        return 1 if report.findings else 0
+    if not asked.json:
+        return _tell(report)
+    told = asdict(report) | {"clean": not report.findings, "found": report.kinds}
+    print(json.dumps(told, indent=2, ensure_ascii=False))
+    return 1 if report.findings else 0
+
+
+def _tell(report: Report) -> int:
     if report.running:
         print(f"{report.running.removesuffix(' Stop that server first.')} It goes on; this looks.")
     for title, found in (("mended", report.mended), ("found", report.findings)):
