@@ -4,7 +4,8 @@ python app.py                                            serve the page and the 
 python app.py paint "a red car" --seed 7 --out car.png   paint without a server
 python app.py upscale FILE | rerun FILE | read FILE      enlarge it; paint it again; what it says
 python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
-python app.py doctor | recover | backup FOLDER           what is wrong; the history again; a copy
+python app.py doctor | fsck | recover | export --zip F  what is wrong; the history again; a ZIP
+python app.py backup TO | restore COPY                   all of it in another place, and back
 python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; also loras
 """
 

@@ -19,7 +19,7 @@ from studio.store.marks import read_marks
 from studio.store.restore import restore
 from studio.store.store import Store
 from tests.store.conftest import OpenStore
-from tests.store.kit import submit, wish
+from tests.store.kit import files_in, submit, wish
 from tests.store.test_fsck import spoil
 from tests.store.test_recover import paint
 
@@ -185,8 +185,11 @@ def test_copies_taken_while_servers_are_killed_are_whole(
     pictures = 0
     for number in range(rounds):
         server = Server(settings.data, "")
+        there = files_in(settings.data)
         server.ask({"submit": 12})
-        time.sleep(dice.random() * 0.6)
+        while files_in(settings.data) == there:  # something is painted in each round
+            time.sleep(0.01)
+        time.sleep(dice.random() * 0.3)
         copier = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         if dice.random() < 0.5:
             time.sleep(dice.random())
