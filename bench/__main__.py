@@ -17,6 +17,7 @@ BENCHES = {
     "memory": "how each model would be placed on cards of 8 to 141 GB; nothing is loaded",
     "zip": "a ZIP of 10,000 pictures from the server: speed, memory, and when nobody takes it",
     "read": "pictures of other tools: how soon each is read, and 100,000 of them mutated",
+    "history": "searches, pages and facets among up to a million pictures, with a plot",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -125,7 +125,7 @@ class Progress:
 class Picture:
     """A finished file, whole: the store only has to write the bytes.
 
-    `own` is what its recipe says beyond that of its job.
+    `own` is what its recipe says beyond that of its job; `likeness` is how it looks, in 64 bits.
     """
 
     index: int
@@ -136,6 +136,7 @@ class Picture:
     data: bytes
     thumb: bytes
     own: dict[str, Any] = field(default_factory=dict)
+    likeness: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,7 +350,8 @@ def _finish(
             return
         job.seconds["save"] += file.seconds
         blur = (f"{shot.name} was blurred: {found.words}",) if found else ()
-        picture = Picture(shot.index, shot.seed, *image.size, form, file.data, file.thumb, own)
+        size, looks = image.size, file.likeness
+        picture = Picture(shot.index, shot.seed, *size, form, file.data, file.thumb, own, looks)
         job.keep(picture, (*file.lost, *blur))
 
     saver.save(partial(make_file, image, form, parameters, text), keep)

@@ -14,15 +14,17 @@ from typing import NamedTuple, Self
 from PIL import Image
 
 from studio.engine.encode import encode, thumbnail
+from studio.formats.likeness import likeness
 from studio.request import OutputFormat
 
 
 class File(NamedTuple):
-    """`lost` says what did not fit into it."""
+    """`lost` says what did not fit into it; `likeness` how the picture looks, in 64 bits."""
 
     data: bytes
     thumb: bytes
     lost: tuple[str, ...]
+    likeness: int | None
     seconds: float
 
 
@@ -33,7 +35,8 @@ Then = Callable[[File], None]
 def make_file(image: Image.Image, form: OutputFormat, parameters: str, recipe: str) -> File:
     start = time.perf_counter()
     data, lost = encode(image, form, parameters, recipe)
-    return File(data, thumbnail(image), lost, time.perf_counter() - start)
+    thumb, looks = thumbnail(image), likeness(image)
+    return File(data, thumb, lost, looks, time.perf_counter() - start)
 
 
 class Saver:

@@ -15,6 +15,7 @@ from typing import cast
 
 from PIL import Image
 
+from studio.formats.likeness import likeness
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.messages import (
     Cancel,
@@ -67,7 +68,8 @@ def _flat(request: ImageRequest, index: int, seed: int) -> Picture:
     file, thumb = io.BytesIO(), io.BytesIO()
     image.save(file, "PNG")
     image.resize((32, 32)).save(thumb, "WEBP")
-    return Picture(index, seed, *size, "png", file.getvalue(), thumb.getvalue())
+    looks = likeness(image)
+    return Picture(index, seed, *size, "png", file.getvalue(), thumb.getvalue(), {}, looks)
 
 
 class FakeSlot:

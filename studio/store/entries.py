@@ -24,7 +24,10 @@ APART = {"seed", "count", "owner", "priority", "filename", "tags", "upload_urls"
 Terms = dict[tuple[str, str], int]
 
 
-def add(tx: Connection, pictures: Sequence[Picture]) -> None:
+def add(
+    tx: Connection, pictures: Sequence[Picture], near: Mapping[int, int | None] | None = None
+) -> None:
+    """`near` is how they look, by their index in the job; of older pictures nobody knows."""
     if not pictures:
         return
     asked = _jobs(tx, {one.job for one in pictures})
@@ -32,7 +35,8 @@ def add(tx: Connection, pictures: Sequence[Picture]) -> None:
     known = ensure(tx, {pair for pairs in names.values() for pair in pairs})
     version = next_version(tx)
     rows = [
-        _row(one, asked[one.job][0], names[one.id], known) | {"changed": version}
+        _row(one, asked[one.job][0], names[one.id], known)
+        | {"changed": version, "near": (near or {}).get(one.index)}
         for one in pictures
     ]
     statement = insert(entry).returning(entry.c.seq, sort_by_parameter_order=True)
@@ -189,7 +193,7 @@ def _sources(
     found = [
         ("rerun_of", rerun_of),
         ("enlarged_from", request.get("enlarged_from")),
-        ("start_image", request.get("start_image")),
+        ("start_image", None if request.get("enlarged_from") else request.get("start_image")),
         ("mask", request.get("mask")),
         *(("reference", one["id"]) for one in request.get("references") or ()),
     ]

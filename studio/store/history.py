@@ -12,33 +12,23 @@ from sqlalchemy import Connection, delete, select
 
 from studio.errors import Refused
 from studio.formats.query import Node, parse
-from studio.store import entries, facets, marks
+from studio.store import alike, entries, facets, marks, wins
 from studio.store.database import Database
-from studio.store.entries import TRASHED
 from studio.store.facets import Facet
+from studio.store.kept import Kept, kept
+from studio.store.lineage import Lineage, lineage
 from studio.store.marks import Marks
 from studio.store.pages import Sort, page
-from studio.store.rows import Picture
 from studio.store.search import Found, Search
 from studio.store.shelf import Shelf
-from studio.store.tables import entry, entry_term, leaving, picture, term
+from studio.store.tables import entry, leaving, picture
+from studio.store.wins import Standing
 
 MOST = 200  # pictures of a page
 MOST_MARKED = 10_000  # at once, by their ids; by a search any number
 DAY = 86_400
 
 log = logging.getLogger("darkroom.store")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A picture of the history and what was said of it."""
-
-    picture: Picture
-    star: bool
-    rating: int
-    tags: tuple[str, ...]
-    trashed_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,7 @@ class History:
             seqs, following = page(
                 found, query, sort, after, limit, lambda some: _prompts(connection, some)
             )
-            shown = tuple(_kept(connection, seqs))
+            shown = tuple(kept(connection, seqs))
         return Page(shown, following, len(found), found.notes)
 
     def facets(self, q: str = "", *, owner: str | None = None) -> Counted:
@@ -96,7 +86,14 @@ class History:
         """Also one that lies in the trash."""
         with self.database.read() as connection:
             seqs = marks.numbers(connection, [picture_id], owner)
-            return _kept(connection, seqs)[0]
+            return kept(connection, seqs)[0]
+
+    def those(self, ids: Sequence[str]) -> list[Kept]:
+        """Those of them that are here, in their order."""
+        with self.database.read() as connection:
+            query = select(entry.c.picture, entry.c.seq).where(entry.c.picture.in_(ids))
+            seqs = {name: seq for name, seq in connection.execute(query)}
+            return kept(connection, [seqs[one] for one in ids if one in seqs])
 
     def ids(self, q: str, *, owner: str | None = None) -> list[str]:
         """Of all that are found, the newest first: for who takes a whole search at once."""
@@ -143,6 +140,45 @@ class History:
             if not some:
                 return ended
 
+    # What hangs together
+
+    def lineage(self, picture_id: str, *, owner: str | None = None) -> Lineage:
+        with self.database.read() as connection:
+            marks.numbers(connection, [picture_id], owner)
+            return lineage(connection, picture_id)
+
+    def variants(self, picture_id: str, *, owner: str | None = None, limit: int = 50) -> Page:
+        """Of the same words and settings but the seed, the newest first; itself among them."""
+        found = self.found("", owner=owner)
+        with self.database.read() as connection:
+            seqs = alike.variants(found, marks.numbers(connection, [picture_id], owner)[0])
+            return Page(tuple(kept(connection, seqs[:limit])), None, len(seqs))
+
+    def near(self, picture_id: str, *, owner: str | None = None, limit: int = 50) -> Page:
+        """What looks nearly like it, the nearest first."""
+        found = self.found("", owner=owner)
+        with self.database.read() as connection:
+            seq = marks.numbers(connection, [picture_id], owner)[0]
+            seqs = alike.near(connection, found, seq)
+            return Page(tuple(kept(connection, seqs[:limit])), None, len(seqs))
+
+    def duplicates(self, *, owner: str | None = None) -> list[tuple[str, list[Kept]]]:
+        """Groups of pictures that are the same file, or look the same; and why."""
+        with self.database.read() as connection:
+            groups = alike.duplicates(connection, owner)
+            return [(group.why, kept(connection, group.seqs)) for group in groups]
+
+    def choose(self, winner: str, loser: str, *, owner: str | None = None) -> None:
+        """Of two pictures, this one rather than that."""
+        with self.database.write() as tx:
+            wins.choose(tx, winner, loser, owner, self._clock())
+
+    def wins(self, q: str = "", *, owner: str | None = None) -> dict[str, list[Standing]]:
+        """Which settings win, among what a search finds."""
+        found = self.found(q, owner=owner)
+        with self.database.read() as connection:
+            return wins.standings(connection, found, owner)
+
     # At opening
 
     def catch_up(self) -> None:
@@ -188,23 +224,6 @@ class History:
 def _prompts(connection: Connection, seqs: Sequence[int]) -> dict[int, str]:
     query = select(entry.c.seq, picture.c.prompt).join(picture, picture.c.id == entry.c.picture)
     return {seq: prompt for seq, prompt in connection.execute(query.where(entry.c.seq.in_(seqs)))}
-
-
-def _kept(connection: Connection, seqs: Sequence[int]) -> list[Kept]:
-    """In the order given. Who left since is passed over."""
-    query = select(entry.c.seq, entry.c.star, entry.c.rating, entry.c.trashed_at, picture)
-    query = query.join(picture, picture.c.id == entry.c.picture).where(entry.c.seq.in_(seqs))
-    rows = {row[0]: row for row in connection.execute(query.where(entry.c.state <= TRASHED))}
-    tags: dict[int, list[str]] = {seq: [] for seq in seqs}
-    its = select(entry_term.c.seq, term.c.text).join(term, term.c.id == entry_term.c.term)
-    its = its.where(term.c.kind == "tag", entry_term.c.seq.in_(seqs)).order_by(term.c.text)
-    for seq, tag in connection.execute(its):
-        tags[seq].append(tag)
-    return [
-        Kept(Picture(*row[4:]), bool(row[1]), row[2], tuple(tags[seq]), row[3])
-        for seq in seqs
-        if (row := rows.get(seq))
-    ]
 
 
 def _ids(connection: Connection, seqs: Sequence[int]) -> list[str]:

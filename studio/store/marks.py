@@ -48,7 +48,7 @@ def read_marks(fields: Mapping[str, object]) -> Marks:
 def numbers(tx: Connection, ids: Sequence[str], owner: str | None) -> list[int]:
     """Of their entries, in their order; all must be there."""
     found: dict[str, int] = {}
-    for some in _parts(ids):
+    for some in parts(ids):
         query = select(entry.c.picture, entry.c.seq).where(
             entry.c.picture.in_(some), entry.c.state <= TRASHED
         )
@@ -64,12 +64,12 @@ def numbers(tx: Connection, ids: Sequence[str], owner: str | None) -> list[int]:
 def mark(tx: Connection, seqs: Sequence[int], marks: Marks, now: float) -> int:
     """How many are otherwise than before."""
     changed: set[int] = set()
-    for some in _parts(seqs):
+    for some in parts(seqs):
         changed |= _flags(tx, some, marks, now)
         changed |= _untag(tx, some, marks.remove_tags)
         changed |= _tag(tx, some, marks.add_tags)
     version = entries.next_version(tx)
-    for some in _parts(sorted(changed)):
+    for some in parts(sorted(changed)):
         tx.execute(update(entry).where(entry.c.seq.in_(some)).values(changed=version))
     return len(changed)
 
@@ -131,5 +131,5 @@ def discard(tx: Connection, before: float, seqs: Sequence[int] | None, owner: st
     return len(found)
 
 
-def _parts(many: Sequence[One]) -> list[Sequence[One]]:
+def parts(many: Sequence[One]) -> list[Sequence[One]]:
     return [many[at : at + AT_ONCE] for at in range(0, len(many), AT_ONCE)]

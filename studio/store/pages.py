@@ -15,7 +15,8 @@ import numpy as np
 from studio.errors import Refused
 from studio.formats.query import All, Node, Some, Words
 from studio.formats.words import tokens
-from studio.store.columns import Numbers, Sight
+from studio.store.columns import Mask, Numbers, Sight
+from studio.store.marks import MAX_RATING
 from studio.store.search import Found
 
 Sort = Literal["newest", "oldest", "rating", "relevance"]
@@ -39,63 +40,51 @@ def page(
     if sort == "relevance":
         return _by_relevance(found, query, cursor, limit, prompts)
     rows = np.flatnonzero(found.mask)
-    keys, bound = _keys(found.sight, rows, sort, cursor)
-    if bound is not None:
-        behind = keys < bound
-        rows, keys = rows[behind], keys[behind]
-    best = _best(rows, keys, limit + 1, _rising(found.sight, sort))
-    more = len(best) > limit
-    best = best[:limit]
-    seqs = [int(seq) for seq in found.sight["seq"][best]]
-    return seqs, _cursor(found.sight, int(best[-1]), sort) if more else None
-
-
-def _keys(
-    sight: Sight, rows: Numbers, sort: Sort, cursor: Cursor | None
-) -> tuple[Numbers, int | None]:
-    """What each is ordered by, the largest first, and the least that is too large."""
-    age = _age(sight)
-    sign = -1 if sort == "oldest" else 1
-    keys = sign * age[rows]
     if sort == "rating":
-        keys = keys + (sight["rating"][rows].astype(np.int64) << 40)
-    if cursor is None:
-        return keys, None
-    rating, kept_at, seq = cursor
-    bound = _place(sight, kept_at, seq, past=sort == "oldest")
-    return keys, sign * bound + (rating << 40 if sort == "rating" else 0)
+        best = _by_rating(found.sight, rows, cursor, limit + 1)
+    else:
+        best = _by_age(found.sight, rows, cursor, limit + 1, oldest=sort == "oldest")
+    more = len(best) > limit
+    seqs = [int(seq) for seq in found.sight["seq"][best[:limit]]]
+    return seqs, _cursor(found.sight, int(best[limit - 1]), sort) if more else None
 
 
-def _age(sight: Sight) -> Numbers:
-    """The place of each among all in the order in which they were kept."""
+def _by_rating(sight: Sight, rows: Numbers, cursor: Cursor | None, count: int) -> Numbers:
+    """The best rated first, and of those the newest."""
+    ratings = sight["rating"][rows]
+    found: Numbers = np.empty(0, np.int64)
+    for rating in range(cursor[0] if cursor else MAX_RATING, -1, -1):
+        its = cursor if cursor and rating == cursor[0] else None
+        more = _by_age(sight, rows[ratings == rating], its, count - len(found), oldest=False)
+        found = np.concatenate((found, more))
+        if len(found) == count:
+            break
+    return found
+
+
+def _by_age(
+    sight: Sight, rows: Numbers, cursor: Cursor | None, count: int, *, oldest: bool
+) -> Numbers:
+    """By when they were kept, and among those of one moment by their number."""
+    if cursor:
+        rows = rows[_behind(sight, rows, cursor, oldest)]
     if sight.in_order:
-        return np.arange(sight.count, dtype=np.int64)
-    age = np.empty(sight.count, np.int64)
-    age[np.argsort(sight["kept_at"], kind="stable")] = np.arange(sight.count)
-    return age
+        return rows[:count] if oldest else rows[-count:][::-1]
+    kept_at = sight["kept_at"][rows]
+    if len(rows) > count:  # no need to sort those that come later
+        edge = count - 1 if oldest else len(rows) - count
+        last = np.partition(kept_at, edge)[edge]
+        rows = rows[kept_at <= last if oldest else kept_at >= last]
+    order = np.lexsort((sight["seq"][rows], sight["kept_at"][rows]))
+    return rows[order[:count] if oldest else order[::-1][:count]]
 
 
-def _place(sight: Sight, kept_at: int, seq: int, *, past: bool) -> int:
-    """Before how many of all a picture of that moment stands, whether it is still here or not.
-    With `past` it is the last place that is not behind it."""
-    earlier = sight["kept_at"] < kept_at
-    same = (sight["kept_at"] == kept_at) & (sight["seq"] < seq + past)
-    return int(np.count_nonzero(earlier | same)) - past
-
-
-def _rising(sight: Sight, sort: Sort) -> int:
-    """Whether keys rise with the rows, fall, or neither."""
-    return {"newest": 1, "oldest": -1}.get(sort, 0) if sight.in_order else 0
-
-
-def _best(rows: Numbers, keys: Numbers, count: int, rising: int) -> Numbers:
-    """Those of the largest keys, the largest first."""
-    if rising:
-        return rows[-count:][::-1] if rising > 0 else rows[:count]
-    if len(keys) > count:
-        some = np.argpartition(keys, len(keys) - count)[-count:]
-        rows, keys = rows[some], keys[some]
-    return rows[np.argsort(keys)[::-1]]
+def _behind(sight: Sight, rows: Numbers, cursor: Cursor, oldest: bool) -> Mask:
+    _, moment, number = cursor
+    kept_at, seq = sight["kept_at"][rows], sight["seq"][rows]
+    if oldest:
+        return np.asarray((kept_at > moment) | ((kept_at == moment) & (seq > number)))
+    return np.asarray((kept_at < moment) | ((kept_at == moment) & (seq < number)))
 
 
 def _by_relevance(

@@ -1,5 +1,6 @@
 """Rows of kept pictures: adding them with their job, and finding them again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from sqlalchemy import Connection, func, insert, select
@@ -10,10 +11,13 @@ from studio.store.rows import Picture
 from studio.store.tables import entry, picture
 
 
-def add(tx: Connection, pictures: tuple[Picture, ...]) -> None:
+def add(
+    tx: Connection, pictures: tuple[Picture, ...], near: Mapping[int, int | None] | None = None
+) -> None:
+    """`near` is how they look, by their index in the job."""
     if pictures:
         tx.execute(insert(picture), [asdict(one) for one in pictures])
-        entries.add(tx, pictures)
+        entries.add(tx, pictures, near)
 
 
 def find(tx: Connection, picture_id: str) -> Picture:

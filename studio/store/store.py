@@ -23,7 +23,8 @@ from studio.errors import CannotStart, DarkroomError, NotFound, Unavailable
 from studio.formats.read import own_recipe
 from studio.request import HASH, ImageRequest, Priority
 from studio.settings import Settings
-from studio.store import jobs, keys, pictures
+from studio.store import jobs, keys, lineage, pictures
+from studio.store.albums import Albums
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.gate import admit, admit_with
@@ -46,6 +47,7 @@ class Store:
         self._clock = clock
         self._closing = closing
         self.history = History(database, shelf, clock)
+        self.albums = Albums(database, clock)
 
     @classmethod
     def open(
@@ -302,14 +304,19 @@ class Store:
         return name
 
     def take(
-        self, data: bytes, field: str, *, holes: bool = False
+        self, data: bytes, field: str, *, holes: bool = False, of: str | None = None
     ) -> tuple[Input, tuple[str, ...]]:
         """A picture from outside, read at the gate and kept as plain PNG; with what there is to say
-        about it. `holes` asks for a mask that is white where the picture is transparent."""
+        about it. `holes` asks for a mask that is white where the picture is transparent. `of` is
+        the picture of the history that it is."""
         if self.reading:
             raise Unavailable(self.reading)
         clean = admit(data, field, holes=holes)
-        return read_head(self.keep_input(clean.png), clean.png), clean.notes
+        kept = self.keep_input(clean.png)
+        if of:
+            with self.database.write() as tx:
+                lineage.remember(tx, kept, of)
+        return read_head(kept, clean.png), clean.notes
 
     def keep_read(self, data: bytes, recipe: Mapping[str, Any]) -> str:
         """A picture from outside and the recipe that was read from it, to compare with."""
@@ -354,7 +361,8 @@ class Store:
             with self.database.write() as tx:
                 won = jobs.end(tx, job.id, painted.token, self._clock(), change)
                 if won:
-                    pictures.add(tx, kept)
+                    looks = {one.index: one.likeness for one in painted.pictures}
+                    pictures.add(tx, kept, looks)
         except Exception:
             # Only the database knows whether a COMMIT that failed took hold after all. If it does
             # not answer, the files stay: better a file without a row than a row without its file.

@@ -164,7 +164,8 @@ class Desk:
             return [frame.note(sentence, "warn"), *_skip(4)]
         try:
             picture = store.picture(str(getattr(event, "id", "")))
-            kept, notes = store.take(store.file(picture).read_bytes(), "start_image")
+            data = store.file(picture).read_bytes()
+            kept, notes = store.take(data, "start_image", of=picture.id)
         except (DarkroomError, OSError) as error:
             return [frame.note(_spoken(str(error)), "warn"), *_skip(4)]
         now = sources.change(given, "start", kept.id)

@@ -79,7 +79,8 @@ class Hands:
             if len(self._taken) == MOST_HANDED:
                 sentence = f"more than {MOST_HANDED} pictures in one call; hand them in first."
                 raise Refused(f"{name}: {sentence}", field=name)
-            taken = self.store.take(self._raw(said, name), name, holes=holes)
+            of = said if re.fullmatch(PICTURE_ID, said) else None
+            taken = self.store.take(self._raw(said, name), name, holes=holes, of=of)
             self._taken[said, holes] = taken
         kept, about = self._taken[said, holes]
         notes += [f"{name}: {sentence}" for sentence in about]

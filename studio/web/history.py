@@ -4,7 +4,8 @@ Thin: `store.history` does it, and here it is read and told. Each docstring is w
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,8 @@ from starlette.routing import Route
 
 from studio.errors import Refused
 from studio.jobs.studio import Studio
-from studio.store.history import Counted, Kept, Page
+from studio.store.history import Counted, Page
+from studio.store.kept import Kept
 from studio.store.marks import read_marks
 from studio.store.pages import sort_of
 from studio.web.answers import error_response, number, read_object, speaks
@@ -28,9 +30,15 @@ def history_routes(studio: Studio) -> list[Route]:
         Route("/api/pictures/facets", faced(here.facets), methods=["GET"]),
         Route("/api/pictures/mark", faced(here.mark), methods=["POST"]),
         Route("/api/pictures/trash/empty", faced(here.empty_trash), methods=["POST"]),
+        Route("/api/pictures/duplicates", faced(here.duplicates), methods=["GET"]),
         Route("/api/pictures/{id}", faced(here.one), methods=["GET"]),
         Route("/api/pictures/{id}", faced(here.change), methods=["PATCH"]),
         Route("/api/pictures/{id}", faced(here.throw_away), methods=["DELETE"]),
+        Route("/api/pictures/{id}/lineage", faced(here.lineage), methods=["GET"]),
+        Route("/api/pictures/{id}/variants", faced(here.variants), methods=["GET"]),
+        Route("/api/pictures/{id}/near", faced(here.near), methods=["GET"]),
+        Route("/api/choices", faced(here.choose), methods=["POST"]),
+        Route("/api/wins", faced(here.wins), methods=["GET"]),
     ]
 
 
@@ -85,6 +93,51 @@ class Rest:
         ended = await asyncio.to_thread(self.history.empty_trash, ids_of(fields))
         return JSONResponse({"ended": ended})
 
+    async def lineage(self, request: Request) -> Response:
+        """From what a picture was painted and what was painted from it: `pictures`, and `links`
+        from each to its source by its role. A source that is no picture is an input's hash."""
+        told = await asyncio.to_thread(self._lineage, request.path_params["id"])
+        return JSONResponse(told)
+
+    async def variants(self, request: Request) -> Response:
+        """Pictures of the same words and settings but the seed, the newest first."""
+        return await self._alike(request, self.history.variants)
+
+    async def near(self, request: Request) -> Response:
+        """Pictures that look nearly like this one, the nearest first."""
+        return await self._alike(request, self.history.near)
+
+    async def duplicates(self, request: Request) -> Response:
+        """Groups of pictures that are the same file, or look the same."""
+        groups = await asyncio.to_thread(self.history.duplicates)
+        told = [{"why": why, "pictures": [tell_kept(one) for one in its]} for why, its in groups]
+        return JSONResponse({"groups": told})
+
+    async def choose(self, request: Request) -> Response:
+        """Of two pictures one is better: `winner` and `loser`, by their ids. See /api/wins."""
+        fields = await read_object(request)
+        known_only(fields, ("winner", "loser"))
+        winner, loser = (needed(fields, name) for name in ("winner", "loser"))
+        await asyncio.to_thread(self.history.choose, winner, loser)
+        return JSONResponse({"winner": winner, "loser": loser}, 201)
+
+    async def wins(self, request: Request) -> Response:
+        """Which settings win for you, among what `q` finds: of each model, sampler, look, LoRA,
+        size, steps and guidance how many were liked or chosen, and between what that share lies."""
+        told = await asyncio.to_thread(self.history.wins, request.query_params.get("q", ""))
+        return JSONResponse({name: [asdict(one) for one in its] for name, its in told.items()})
+
+    def _lineage(self, picture: str) -> Told:
+        found = self.history.lineage(picture)
+        there = self.history.those(found.pictures)
+        links = [asdict(link) for link in found.links]
+        return {"pictures": [tell_kept(one) for one in there], "links": links, "more": found.more}
+
+    async def _alike(self, request: Request, which: Callable[..., Page]) -> Response:
+        limit = number(request.query_params, "limit", 50, 1, 200)
+        page = await asyncio.to_thread(which, request.path_params["id"], limit=limit)
+        return JSONResponse(tell_page(page))
+
     async def _mark_one(self, request: Request, fields: Mapping[str, object]) -> Response:
         picture, what = request.path_params["id"], read_marks(fields)
         await asyncio.to_thread(self.history.mark, [picture], what)
@@ -116,12 +169,12 @@ def tell_counted(counted: Counted) -> Told:
     return {"total": counted.total, "facets": told, "notes": list(counted.notes)}
 
 
-def ids_of(fields: Mapping[str, object]) -> Sequence[str] | None:
-    ids = fields.get("ids")
+def ids_of(fields: Mapping[str, object], name: str = "ids") -> Sequence[str] | None:
+    ids = fields.get(name)
     if ids is None:
         return None
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-        raise Refused("ids: give a list of the ids of pictures.", field="ids")
+        raise Refused(f"{name}: give a list of the ids of pictures.", field=name)
     return ids
 
 
@@ -129,6 +182,13 @@ def text_of(fields: Mapping[str, object], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
         raise Refused(f"{name}: {str(value)[:40]!r} is not text.", field=name)
+    return value
+
+
+def needed(fields: Mapping[str, object], name: str) -> str:
+    value = text_of(fields, name)
+    if value is None:
+        raise Refused(f"{name} is missing.", field=name)
     return value
 
 

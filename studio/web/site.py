@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from studio.errors import CannotStart
 from studio.jobs.studio import Studio
+from studio.web.albums import album_routes
 from studio.web.docs import docs_route
 from studio.web.guard import Guard, Welcome
 from studio.web.handed import input_routes
@@ -55,7 +56,7 @@ async def _open(studio: Studio) -> Site:
     settings = studio.settings
     page = build_page(studio)
     routes = [*input_routes(studio), *listed_routes(studio), *zip_routes(studio)]
-    routes += [*history_routes(studio), *api_routes(studio)]
+    routes += [*history_routes(studio), *album_routes(studio), *api_routes(studio)]
     routes += [*openai_routes(studio), *picture_routes(studio)]
     try:
         _, url, share_url = page.queue(api_open=False, max_size=MOST_EVENTS).launch(

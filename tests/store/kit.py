@@ -2,8 +2,9 @@
 
 import errno
 import os
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from studio.catalog import Settled
@@ -46,11 +47,19 @@ def painted(job: Job, *, token: int | None = None, warnings: tuple[str, ...] = (
 
 
 def kept(
-    store: Store, prompt: str = "a red car", *, at: float = 1.8e9, **fields: object
+    store: Store,
+    prompt: str = "a red car",
+    *,
+    at: float = 1.8e9,
+    became: Mapping[str, object] | None = None,
+    content: str = "",
+    **fields: object,
 ) -> list[str]:
-    """Ids of pictures in the history, without files: for what looks at rows alone."""
+    """Ids of pictures in the history, without files: for what looks at rows alone. `became` is what
+    else stands in the settled request."""
     settled = wish(prompt, **fields)
-    request, width = settled.request, settled.request.width or 0
+    request = settled.request.model_copy(update=dict(became or {}))
+    width = request.width or 0
     rows = [
         KeptPicture(
             id=new_id(at + index / 1000),
@@ -58,7 +67,7 @@ def kept(
             index=index,
             path=f"pictures/{new_id()}.png",
             thumb=f"thumbs/{new_id()}.webp",
-            sha256=f"{seed:064x}",
+            sha256=content or f"{secrets.randbits(256):064x}",
             bytes=1000,
             width=width,
             height=request.height or 0,

@@ -1,6 +1,5 @@
 """Stars, ratings, tags and the trash: for many at once, undone again, and files that follow."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ from studio.settings import Settings
 from studio.store.database import Database, database_url
 from studio.store.history import History
 from studio.store.marks import Marks, read_marks
-from studio.store.schema import MIGRATIONS, prepare
+from studio.store.schema import prepare
 from studio.store.store import Store
 from studio.store.tables import entry, entry_term
 from tests.store.conftest import OpenStore
-from tests.store.kit import FailsAt, WatchedFiles, claimed, files_in, kept, painted
+from tests.store.kit import FailsAt, WatchedFiles, claimed, files_in, first_migration, kept, painted
 
 
 def painted_ones(store: Store, prompt: str = "a red car", count: int = 2) -> list[str]:
@@ -148,15 +147,12 @@ def test_pictures_of_an_older_version_are_searched(
     assert found.search(limit=1).pictures[0].picture.id == ids[-1]
 
 
-def test_the_first_searchable_version_opens_what_the_one_before_wrote(
+def test_what_the_first_version_kept_is_searched(
     both: Settings, open_store: OpenStore, tmp_path: Path
 ) -> None:
-    old = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, old)
-    (old / "versions" / "0004_history_is_searched.py").unlink()
     both.data.mkdir()
     database = Database(database_url(both))
-    prepare(database, old)
+    prepare(database, first_migration(tmp_path))
     with database.write() as tx:
         tx.exec_driver_sql(
             "INSERT INTO job (id, owner, state, priority, model, attempts, crashes, token, wish, "

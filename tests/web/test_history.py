@@ -104,3 +104,61 @@ def test_a_call_that_is_repeated_after_its_picture_was_deleted_is_told_so(house:
 
 def test_the_addresses_are_in_the_docs(house: House) -> None:
     assert "GET /api/pictures/facets" in house.http.get("/docs").text
+
+
+def test_what_hangs_together_is_told(house: House, cars: list[str]) -> None:
+    body = WISH | {"prompt": "a vermilion car", "seed": 5, "tags": ["mine"], "priority": "high"}
+    again = house.http.post("/api/generate", json=body).json()["images"][0]["id"]
+    told = house.http.get(f"/api/pictures/{cars[0]}/variants").json()
+    assert [one["id"] for one in told["pictures"]] == [again, cars[0]]
+    rerun = house.http.post(f"/api/pictures/{cars[0]}/rerun").json()["id"]
+    assert house.studio.line.wait(rerun, 20).final
+    told = house.http.get(f"/api/pictures/{cars[0]}/lineage").json()
+    (link,) = told["links"]
+    assert (link["source"], link["role"]) == (cars[0], "rerun_of")
+    assert [one["id"] for one in told["pictures"]] == [cars[0], link["picture"]]
+    assert [one["id"] for one in found(house, "vermilion kind:rerun")] == [link["picture"]]
+    assert house.http.get(f"/api/pictures/{cars[0]}/near").json()["pictures"] == []  # it is flat
+    assert "groups" in house.http.get("/api/pictures/duplicates").json()
+    assert house.http.get("/api/pictures/zebra/lineage").status_code == 404
+
+
+def test_a_choice_of_two_counts_for_what_they_differ_in(house: House, cars: list[str]) -> None:
+    choice = {"winner": cars[0], "loser": cars[1]}
+    assert house.http.post("/api/choices", json=choice).status_code == 201
+    (model,) = house.http.get("/api/wins", params={"q": "vermilion"}).json()["model"]
+    assert (model["value"], model["liked"]["of"], model["chosen"]["of"]) == ("test-pattern", 3, 0)
+    wrong = house.http.post("/api/choices", json={"winner": cars[0]})
+    assert wrong.status_code == 422 and wrong.json()["error"]["field"] == "loser"
+
+
+def test_collections_searches_and_sets_come_and_go(house: House, cars: list[str]) -> None:
+    made = house.http.post("/api/collections", json={"name": "reds", "ids": cars[:2]})
+    its = made.headers["location"]
+    assert made.status_code == 201 and made.json()["count"] == 2
+    assert house.http.post("/api/collections", json={"name": "reds"}).status_code == 409
+    assert house.http.patch(its, json={"add": [cars[2]], "order": cars[::-1]}).json()["count"] == 3
+    page = house.http.get(its, params={"limit": 2}).json()
+    assert [one["id"] for one in page["pictures"]] == cars[:0:-1] and page["name"] == "reds"
+    rest = house.http.get(its, params={"limit": 2, "after": page["next"]}).json()
+    assert [one["id"] for one in rest["pictures"]] == cars[:1] and rest["next"] is None
+    assert house.http.delete(its).status_code == 204 and house.http.get(its).status_code == 404
+
+    body = {"name": "reds", "q": "vermilion", "sort": "oldest"}
+    its = house.http.post("/api/searches", json=body).headers["location"]
+    assert house.http.patch(its, json={"q": "vermilion car"}).json()["q"] == "vermilion car"
+    assert house.http.patch(its, json={"q": "modle:x"}).json()["error"]["code"] == "bad_query"
+    assert [one["name"] for one in house.http.get("/api/searches").json()["searches"]] == ["reds"]
+    assert house.http.delete(its).status_code == 204
+
+    body = {"name": "style", "references": [{"picture": cars[1], "weight": 0.5}, cars[0]]}
+    made = house.http.post("/api/reference-sets", json=body)
+    its = made.headers["location"]
+    assert [one["weight"] for one in made.json()["references"]] == [0.5, 1.0]
+    assert house.http.get(made.json()["urls"][0]).headers["content-type"] == "image/png"
+    wish = {"prompt": "x", "references": house.http.get(its).json()["references"]}
+    answer = house.http.post("/api/truth", json=wish | {"model": "test-pattern"}).json()
+    assert answer["error"]["message"].startswith("references: ")  # read, and none that it takes
+    wrong = house.http.patch(its, json={"references": [{"picture": cars[1], "weight": 9}]})
+    assert wrong.status_code == 422 and "weight" in wrong.json()["error"]["field"]
+    assert house.http.delete(its).status_code == 204

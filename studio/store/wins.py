@@ -1,0 +1,143 @@
+"""Which settings win for whom: how often pictures of a model, sampler, look… were liked or chosen.
+
+Liked is starred or rated 4 or 5. A choice between two counts for a setting only where they differ
+in it. Each share has the interval it may truly lie in (Wilson's, 95 %): few prove little.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+
+from studio.errors import Refused
+from studio.store import marks
+from studio.store.columns import Mask, Numbers, Sight
+from studio.store.entries import GONE
+from studio.store.ids import new_id
+from studio.store.search import Found
+from studio.store.tables import choice, entry
+
+LIKED = 4  # and above
+SURE = 1.96  # standard deviations that 95 of 100 lie within
+NAMED = ("model", "sampler", "look", "size")
+NUMBERS = ("steps", "guidance")
+MOST = 50  # values of one setting
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many; in truth probably from `low` to `high`."""
+
+    wins: int
+    of: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`rating` is the mean of those that have one."""
+
+    value: str
+    liked: Share
+    chosen: Share
+    rated: int
+    rating: float | None
+
+
+def share(wins: int, of: int) -> Share:
+    if not of:
+        return Share(0, 0, 0.0, 1.0)
+    rate, square = wins / of, SURE**2
+    middle = (rate + square / (2 * of)) / (1 + square / of)
+    half = SURE / (1 + square / of) * math.sqrt(rate * (1 - rate) / of + square / (4 * of**2))
+    return Share(wins, of, round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4))
+
+
+def choose(tx: Connection, winner: str, loser: str, owner: str | None, now: float) -> None:
+    if winner == loser:
+        raise Refused("loser: a picture does not win against itself.", field="loser")
+    marks.numbers(tx, [winner, loser], owner)
+    row = {"id": new_id(), "owner": owner or "local", "winner": winner, "loser": loser}
+    tx.execute(insert(choice).values(row | {"created_at": now}))
+
+
+def standings(connection: Connection, found: Found, owner: str | None) -> dict[str, list[Standing]]:
+    """For each setting its values, the best first: by the least they may truly be liked."""
+    sight, mask = found.sight, found.mask
+    pairs = _choices(connection, sight, owner)
+    columns = {name: sight[name] for name in (*NAMED, *NUMBERS)}
+    told = {name: _column(sight, mask, name, numbers, pairs) for name, numbers in columns.items()}
+    return told | {"lora": _loras(sight, mask, pairs)}
+
+
+Pairs = tuple[Numbers, Numbers]  # rows of winners and of losers
+
+
+def _choices(connection: Connection, sight: Sight, owner: str | None) -> Pairs:
+    won, lost = entry.alias(), entry.alias()
+    query = select(won.c.seq, lost.c.seq).select_from(choice)
+    query = query.join(won, won.c.picture == choice.c.winner)
+    query = query.join(lost, lost.c.picture == choice.c.loser)
+    query = query.where(won.c.state < GONE, lost.c.state < GONE)
+    if owner is not None:
+        query = query.where(choice.c.owner == owner)
+    rows = [tuple(row) for row in connection.execute(query)]
+    seqs = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    places = np.searchsorted(sight["seq"], seqs)
+    there = (places < sight.count).all(axis=1)
+    return places[there, 0], places[there, 1]
+
+
+def _column(sight: Sight, mask: Mask, name: str, numbers: Numbers, pairs: Pairs) -> list[Standing]:
+    rows = np.flatnonzero(mask)
+    values, at = np.unique(numbers[rows], return_inverse=True)
+    won, lost = numbers[pairs[0]], numbers[pairs[1]]
+    differs = won != lost
+    told = []
+    for number, its in enumerate(values):
+        if name in NAMED and not its:
+            continue  # it has none
+        said = _said(sight, name, int(its))
+        wins = int(np.count_nonzero(differs & (won == its)))
+        losses = int(np.count_nonzero(differs & (lost == its)))
+        told.append(_standing(said, sight, rows[at == number], wins, losses))
+    return _best(told)
+
+
+def _loras(sight: Sight, mask: Mask, pairs: Pairs) -> list[Standing]:
+    told = []
+    for number, (kind, said) in enumerate(sight.terms):
+        if kind != "lora":
+            continue
+        has = np.zeros(sight.count, np.bool_)
+        has[sight.pair_rows[sight.pair_terms == number]] = True
+        won, lost = has[pairs[0]], has[pairs[1]]
+        wins, losses = np.count_nonzero(won & ~lost), np.count_nonzero(lost & ~won)
+        told.append(_standing(said, sight, np.flatnonzero(has & mask), int(wins), int(losses)))
+    return _best([one for one in told if one.liked.of or one.chosen.of])
+
+
+def _standing(said: str, sight: Sight, rows: Numbers, wins: int, losses: int) -> Standing:
+    ratings = sight["rating"][rows]
+    liked = (sight["star"][rows] != 0) | (ratings >= LIKED)
+    rated = ratings[ratings > 0]
+    return Standing(
+        value=said,
+        liked=share(int(np.count_nonzero(liked)), len(rows)),
+        chosen=share(wins, wins + losses),
+        rated=len(rated),
+        rating=round(float(rated.mean()), 2) if len(rated) else None,
+    )
+
+
+def _said(sight: Sight, name: str, number: int) -> str:
+    if name in NAMED:
+        return sight.terms[number][1]
+    return f"{number / 1000:g}" if name == "guidance" else str(number)
+
+
+def _best(told: Sequence[Standing]) -> list[Standing]:
+    return sorted(told, key=lambda one: (-one.liked.low, -one.chosen.low, one.value))[:MOST]
