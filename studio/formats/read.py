@@ -63,12 +63,35 @@ def read_picture(data: bytes) -> Reading:
     return Reading("", unread=(*left, *(Unread(name, shown(text)) for name, text in texts)))
 
 
+def read_ours(recipe: Mapping[str, Any]) -> Reading:
+    """One picture of it: a count of one with its own seed, and the words as they were typed."""
+    marks = mapping_of(recipe.get("fingerprint"))
+    request = {**recipe["request"], **mapping_of(recipe.get("wish"))}
+    fields = {k: v for k, v in request.items() if k not in BESIDE and v not in (None, "", [])}
+    hashes = {text_of(mark.get("name")): mark for mark in _marks(marks.get("loras"))}
+    loras = tuple(
+        Named(name, text_of(hashes.get(name, {}).get("sha256")), use.get("weight", 1.0))
+        for use in _marks(recipe["request"].get("loras"))
+        if (name := text_of(use.get("name")))
+    )
+    model = Named(text_of(request.get("model")), text_of(marks.get("model_hash")))
+    return Reading(
+        "Darkroom",
+        text_of(marks.get("darkroom")),
+        fields | {"seed": recipe["seed"]},
+        model,
+        loras,
+        text_of(request.get("sampler")),
+        own=recipe,
+    )
+
+
 def _readings(found: Carried, left: list[Unread]) -> Iterator[Reading | None]:
     """Those who may have written it, the surest sign first."""
     texts = found.texts
     if own := _own_text(found):
         try:
-            yield _ours(_sound_recipe(own))
+            yield read_ours(_sound_recipe(own))
         except Refused as why:
             left.append(Unread(RECIPE, str(why)))
     yield read_invoke(texts.get("invokeai_metadata", ""))
@@ -131,29 +154,6 @@ def _sound_recipe(text: str) -> dict[str, Any]:
         if not isinstance(recipe.get(name), kind):
             raise Refused(f"The recipe in this picture is not whole: its {name} was changed.")
     return recipe
-
-
-def _ours(recipe: Mapping[str, Any]) -> Reading:
-    """One picture of it: a count of one with its own seed, and the words as they were typed."""
-    marks = recipe["fingerprint"]
-    request = {**recipe["request"], **mapping_of(recipe.get("wish"))}
-    fields = {k: v for k, v in request.items() if k not in BESIDE and v not in (None, "", [])}
-    hashes = {text_of(mark.get("name")): mark for mark in _marks(marks.get("loras"))}
-    loras = tuple(
-        Named(name, text_of(hashes.get(name, {}).get("sha256")), use.get("weight", 1.0))
-        for use in _marks(recipe["request"].get("loras"))
-        if (name := text_of(use.get("name")))
-    )
-    model = Named(text_of(request.get("model")), text_of(marks.get("model_hash")))
-    return Reading(
-        "Darkroom",
-        text_of(marks.get("darkroom")),
-        fields | {"seed": recipe["seed"]},
-        model,
-        loras,
-        text_of(request.get("sampler")),
-        own=recipe,
-    )
 
 
 def _marks(given: object) -> list[Mapping[str, Any]]:

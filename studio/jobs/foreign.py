@@ -14,7 +14,6 @@ from studio.errors import Refused
 from studio.formats.foreign.notes import Reading
 from studio.formats.foreign.samplers import meant
 from studio.formats.metadata import RECIPE
-from studio.formats.read import read_picture
 from studio.honour import NOTHING, Honoured, honour
 from studio.jobs.rerun import Settle, again
 from studio.matching import Match
@@ -23,11 +22,10 @@ from studio.request import read_request
 WHICH = "Name the model that is to paint it instead."
 
 
-def read_file(
-    data: bytes, catalog: Catalog, models: Path, settle: Settle, *, deep: bool = False
+def understood(
+    reading: Reading, catalog: Catalog, models: Path, settle: Settle, *, deep: bool = False
 ) -> Honoured:
     """What it says, as a wish for this studio. `settle` need not ask whether the model is here."""
-    reading = read_picture(data)
     found = honour(reading, catalog, models, settle=settle, deep=deep)
     if reading.own is None:
         return found

@@ -14,11 +14,11 @@ from time import monotonic
 from studio.canvas import Input
 from studio.catalog import Catalog, Settled
 from studio.errors import NotFound, Refused, Unavailable
-from studio.formats.read import read_picture
+from studio.formats.read import read_ours, read_picture
 from studio.honour import Honoured
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
-from studio.jobs.foreign import painted_again, read_file
+from studio.jobs.foreign import painted_again, understood
 from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
 from studio.jobs.rerun import Recipe, again, compared
 from studio.jobs.slot import Inbox
@@ -26,7 +26,7 @@ from studio.jobs.view import View
 from studio.request import ImageRequest, Priority, canonical
 from studio.routing import Here, settle_here
 from studio.settings import Settings
-from studio.store.rows import FINAL, Job, Place, Room
+from studio.store.rows import FINAL, Job, Picture, Place, Room
 from studio.store.store import Store
 from studio.weights import absent
 
@@ -86,10 +86,15 @@ class Line:
         kept = store.keep_read(data, recipe)
         return self._write_down([settled], [settled.wish], key=key, batch=None, rerun_of=kept)[0]
 
-    def read(self, data: bytes, *, deep: bool = False) -> Honoured:
-        """What a picture from anywhere says, and what becomes of that here. No job is made."""
+    def read(self, given: bytes | Picture, *, deep: bool = False) -> Honoured:
+        """What a picture from anywhere says, or one of the history, and what becomes of that here.
+        No job is made."""
+        if isinstance(given, bytes):
+            reading = read_picture(given)
+        else:
+            reading = read_ours({**given.recipe, "seed": given.seed})
         models = self.settings.model_folder
-        return read_file(data, self.catalog, models, self.look_over, deep=deep)
+        return understood(reading, self.catalog, models, self.look_over, deep=deep)
 
     def _again(self, recipe: Recipe, seed: int, of: str, key: str | None) -> Job:
         upscalers, folder = self.catalog.upscalers, self.settings.model_folder

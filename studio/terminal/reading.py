@@ -6,8 +6,9 @@ It opens no studio, so it answers while a server runs.
 import argparse
 import json
 
+from studio.formats.read import read_picture
 from studio.honour import Honoured
-from studio.jobs.foreign import read_file
+from studio.jobs.foreign import understood
 from studio.presets import load_catalog
 from studio.routing import Here, settle_here
 from studio.settings import Settings
@@ -21,9 +22,9 @@ def read(settings: Settings, asked: argparse.Namespace) -> int:
     here = Here(catalog, models)
     silent = 0
     for file in asked.files:
-        data = read_bytes(file)
-        found = read_file(
-            data, catalog, models, lambda wish: settle_here(wish, here), deep=asked.hashes
+        reading = read_picture(read_bytes(file))
+        found = understood(
+            reading, catalog, models, lambda wish: settle_here(wish, here), deep=asked.hashes
         )
         silent += not found.tool
         if asked.json:

@@ -25,6 +25,7 @@ from studio.store.packing import pack
 from studio.store.selecting import selected
 from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
+from studio.web.foreign import read_told, rerun_of
 from studio.web.pictures import template_of
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
@@ -82,7 +83,7 @@ def endpoints(studio: Studio) -> Dependency:
         concurrency_limit=studio.pool.size,
     )
     one_by_one = (_submit(studio), _upscale(studio), _truth(studio), _zip(studio))
-    for endpoint in (*one_by_one, *_looking(studio)):
+    for endpoint in (*one_by_one, *_reading(studio), *_looking(studio)):
         api(endpoint, api_name=endpoint.__name__, queue=False)
     return painting
 
@@ -171,6 +172,25 @@ def _zip(studio: Studio) -> Callable[..., gr.FileData]:
     return zip
 
 
+def _reading(studio: Studio) -> tuple[Callable[..., Told], ...]:
+    def read(picture: str, hashes: bool = False) -> Told:
+        """What a picture of any tool says, and what becomes of that here: the id of one of the
+        history, or a data URL. With hashes, large models are read for theirs."""
+        with _spoken():
+            return read_told(studio, picture, hashes)
+
+    def rerun(picture_id: str, model: str = "") -> Told:
+        """Paint a picture again; `rerun` of /job says what came of it.
+
+        One of the history by its id, exactly; one of any tool, as a data URL, as near as can be,
+        by `model` where its own is not here.
+        """
+        with _spoken():
+            return tell_job(studio.line.view(rerun_of(studio, picture_id, model, None).id))
+
+    return read, rerun
+
+
 def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
     def job(job_id: str) -> Told:
         """One job: state, place in the line, step, pictures with their addresses, or its error."""
@@ -182,11 +202,6 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
         with _spoken():
             studio.line.cancel(job_id)
             return tell_job(studio.line.view(job_id))
-
-    def rerun(picture_id: str) -> Told:
-        """Paint a picture again exactly, by its id; `rerun` of /job says what came of it."""
-        with _spoken():
-            return tell_job(studio.line.view(studio.line.rerun(picture_id).id))
 
     def models() -> list[Told]:
         """Every model: what it can do, its sizes, and whether it is on this machine."""
@@ -202,7 +217,7 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
             pictures = studio.store.pictures(limit=max(1, min(limit, 200)), before=before or None)
             return [tell_picture(picture) for picture in pictures]
 
-    return job, cancel, rerun, models, loras, history
+    return job, cancel, models, loras, history
 
 
 def _files(studio: Studio, view: View) -> tuple[list[Told], int]:

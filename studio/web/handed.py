@@ -94,7 +94,7 @@ class Hands:
                 return self.store.file(self.store.picture(given)).read_bytes()
         except NotFound as error:
             raise Refused(f"{name}: {error}", field=name) from None
-        return _bytes(given, name)
+        return bytes_of(given, name)
 
 
 def _said(given: object, name: str) -> str:
@@ -107,7 +107,7 @@ def _said(given: object, name: str) -> str:
     return given
 
 
-def _bytes(text: str, name: str) -> bytes:
+def bytes_of(text: str, name: str) -> bytes:
     head = DATA_URL.match(text)
     try:
         data = base64.b64decode(text[head.end() if head else 0 :], validate=True)
@@ -119,14 +119,19 @@ def _bytes(text: str, name: str) -> bytes:
     return data
 
 
+def is_picture(request: Request) -> bool:
+    """Whether the body is the file itself."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind.startswith("image/") or kind == "application/octet-stream"
+
+
 def input_routes(studio: Studio) -> list[Route]:
     readers = ThreadPoolExecutor(AT_ONCE, "gate")  # here any number may wait and hold up nobody
 
     @speaks(error_response)
     async def hand_in(request: Request) -> Response:
         """Hand a picture in: its file as the body, or {"image": a data URL}. Wishes name its id."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind.startswith("image/") or kind == "application/octet-stream":
+        if is_picture(request):
             data = await request.body()
         else:
             data = _of_json(await read_object(request))
@@ -152,7 +157,7 @@ def _of_json(body: Mapping[str, object]) -> bytes:
     image = body.get("image")
     if set(body) != {"image"} or not isinstance(image, str):
         raise Refused("image: give the picture as a data URL, and nothing else.", field="image")
-    return _bytes(image, "image")
+    return bytes_of(image, "image")
 
 
 def tell_input(kept: Input, notes: tuple[str, ...]) -> Told:
