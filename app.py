@@ -1,7 +1,6 @@
 """The front door: opens the studio and serves it, paints from it, or checks the machine.
 
-python app.py                                            serve the page and the APIs
-python app.py paint "a red car" --seed 7 --out car.png   paint without a server
+python app.py | app.py paint "a red car" --out car.png   serve page and APIs; paint without
 python app.py upscale FILE | rerun FILE | read FILE      enlarge it; paint it again; what it says
 python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
 python app.py doctor | fsck | recover | export --zip F  what is wrong; the history again; a ZIP
