@@ -127,6 +127,15 @@ class Settings(BaseSettings):
         description="File names, from date, time, model, seed and others: docs/files.md.",
     )
     previews: bool = Field(True, description="Show the picture while it develops.")
+    input_days: float = Field(
+        30,
+        ge=0,
+        description="Pictures that were handed in and that nothing names go after so many days; "
+        "0: never.",
+    )
+    input_gb: float = Field(
+        20, gt=0, description="Pictures that were handed in may take so much; more are refused."
+    )
     load_seconds: float = Field(900, gt=0, description="A worker may take this long to load.")
     step_seconds: float = Field(300, gt=0, description="A worker may take this long for one step.")
     drain_seconds: float = Field(20, ge=0, description="Running jobs get this long at shutdown.")

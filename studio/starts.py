@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ANEW = 1.0  # the strength of what is painted inside a mask or around a picture, if none says
 LEAST_REFERENCE = 64  # pixels a side; what is smaller tells a model nothing
 LONGEST_REFERENCE = 8  # times as long as it is wide
+MOST_PIXELS = 100_000_000  # together: two of the largest that are read, or sixteen of 6 megapixels
 Found = Mapping[str, Input]
 
 
@@ -33,6 +34,7 @@ def begin(
 ) -> tuple[dict[str, object], list[str]]:
     """The fields of the settled request, and what there is to say."""
     said = _look_at_references(wish, card, found)
+    _refuse_too_many_pixels(wish, found)
     if wish.start_image is None:
         for field in ("mask", "strength", "fit"):
             if getattr(wish, field) is not None:
@@ -50,6 +52,16 @@ def begin(
         *weak,
         *_fit_said(wish, card, start, size, cut),
     ]
+
+
+def _refuse_too_many_pixels(wish: ImageRequest, found: Found) -> None:
+    """They go to the worker in one message, and it has them in memory at once."""
+    seen = {id_: found[id_] for _, id_ in wish.pictures()}
+    pixels = sum(one.width * one.height for one in seen.values())
+    if pixels > MOST_PIXELS:
+        given = f"the {len(seen)} pictures have {pixels / 1e6:.0f} megapixels together"
+        limit = f"the most is {MOST_PIXELS // 10**6}. Hand them in smaller."
+        _refuse("references" if wish.references else "start_image", f"{given}; {limit}")
 
 
 def _look_at_references(wish: ImageRequest, card: "ModelCard", found: Found) -> list[str]:

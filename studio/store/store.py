@@ -5,7 +5,6 @@ whole on disk before its row is, and its row before anybody hears of it.
 """
 
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,15 +18,16 @@ from sqlalchemy import Connection, delete, insert, select
 from studio import messages
 from studio.canvas import HEAD, Input, read_head
 from studio.catalog import Settled
-from studio.errors import CannotStart, DarkroomError, NotFound, Unavailable
+from studio.errors import CannotStart, DarkroomError, Unavailable
 from studio.formats.read import own_recipe
-from studio.request import HASH, ImageRequest, Priority
+from studio.request import ImageRequest, Priority
 from studio.settings import Settings
 from studio.store import jobs, keys, lineage, pictures
 from studio.store.albums import Albums
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.gate import admit, admit_with
+from studio.store.handed import HandedIn
 from studio.store.history import History
 from studio.store.ids import new_id, not_before
 from studio.store.lock import Lock
@@ -35,12 +35,17 @@ from studio.store.reading import only_reading
 from studio.store.rows import Event, Job, Picture, Place, Room, State
 from studio.store.schema import prepare
 from studio.store.shelf import Shelf
-from studio.store.tables import input_picture, instance
+from studio.store.tables import instance
 
 
 class Store:
     def __init__(
-        self, database: Database, shelf: Shelf, clock: Callable[[], float], closing: ExitStack
+        self,
+        database: Database,
+        shelf: Shelf,
+        clock: Callable[[], float],
+        settings: Settings,
+        closing: ExitStack,
     ) -> None:
         self.database = database
         self._shelf = shelf
@@ -48,6 +53,7 @@ class Store:
         self._closing = closing
         self.history = History(database, shelf, clock)
         self.albums = Albums(database, clock)
+        self._handed = HandedIn(database, shelf, clock, settings)
 
     @classmethod
     def open(
@@ -85,9 +91,10 @@ class Store:
                 with database.write() as tx:
                     _sign_in(tx, clock())
                 history.catch_up()
+                HandedIn(database, shelf, clock, settings).tidy()
             except OSError as error:
                 raise CannotStart(f"The data folder {data}: {error.strerror or error}.") from None
-            return cls(database, shelf, clock, opened.pop_all())
+            return cls(database, shelf, clock, settings, opened.pop_all())
 
     @classmethod
     def open_to_read(
@@ -99,7 +106,7 @@ class Store:
             opened.callback(database.close)
             prepare(database)
             shelf = Shelf(settings.data, settings.file_name, Files())
-            return cls(database, shelf, clock, opened.pop_all())
+            return cls(database, shelf, clock, settings, opened.pop_all())
 
     @property
     def reading(self) -> str:
@@ -296,12 +303,7 @@ class Store:
 
     def keep_input(self, data: bytes) -> str:
         """Kept once, under the SHA-256 of its content."""
-        name = self._shelf.lay_input(data)
-        with self.database.write() as tx:
-            if tx.scalar(select(input_picture.c.hash).where(input_picture.c.hash == name)) is None:
-                row = {"hash": name, "bytes": len(data), "created_at": self._clock()}
-                tx.execute(insert(input_picture).values(row))
-        return name
+        return self._handed.keep(data)
 
     def take(
         self, data: bytes, field: str, *, holes: bool = False, of: str | None = None
@@ -312,7 +314,7 @@ class Store:
         if self.reading:
             raise Unavailable(self.reading)
         clean = admit(data, field, holes=holes)
-        kept = self.keep_input(clean.png)
+        kept = self._handed.take(clean.png)
         if of:
             with self.database.write() as tx:
                 lineage.remember(tx, kept, of)
@@ -322,15 +324,13 @@ class Store:
         """A picture from outside and the recipe that was read from it, to compare with."""
         if self.reading:
             raise Unavailable(self.reading)
-        return self.keep_input(admit_with(data, recipe))
+        return self._handed.take(admit_with(data, recipe))
 
     def input(self, content_hash: str) -> bytes:
         return self.input_file(content_hash).read_bytes()
 
     def input_file(self, content_hash: str) -> Path:
-        if not re.fullmatch(HASH, content_hash):
-            raise NotFound("A picture that was handed in is named by 64 hexadecimal digits.")
-        return self._shelf.find("inputs", f"inputs/{content_hash}")
+        return self._handed.file(content_hash)
 
     def look(self, content_hash: str) -> Input:
         with self.input_file(content_hash).open("rb") as file:
@@ -338,14 +338,7 @@ class Store:
 
     def inputs(self, request: Mapping[str, Any]) -> dict[str, bytes]:
         """All pictures that a settled request is painted from."""
-        found = {}
-        for field, content_hash in ImageRequest.model_validate(request).pictures():
-            try:
-                found[content_hash] = self.input(content_hash)
-            except NotFound:
-                sentence = f"{field}: the picture is no longer in the data folder."
-                raise NotFound(sentence, field=field) from None
-        return found
+        return self._handed.named_by(ImageRequest.model_validate(request))
 
     # Below
 

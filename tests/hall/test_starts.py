@@ -126,6 +126,21 @@ def test_references_count_alike_and_choose_the_shape(catalog: Catalog) -> None:
         settle(Catalog([card], []), references=[{"id": SQUARE}] * 3)
 
 
+def test_all_pictures_of_a_wish_together_have_a_limit(catalog: Catalog) -> None:
+    """What is named twice crosses once."""
+    large = {number * 64: Input(number * 64, 8000, 5000) for number in "123"}
+
+    def begin(*numbers: str) -> Settled:
+        references = [{"id": number * 64} for number in numbers]
+        wish = read_request({"prompt": "x", "model": "flux2", "references": references})
+        return catalog.settle(wish, (), large)
+
+    assert len(begin("1", "2", "1").request.references) == 3
+    with pytest.raises(Refused, match="3 pictures have 120 megapixels .* the most is 100") as told:
+        begin("1", "2", "3")
+    assert told.value.field == "references"
+
+
 def test_an_empty_prompt_will_do_where_a_picture_is_given(catalog: Catalog) -> None:
     assert settle(catalog, prompt="", start_image=SQUARE).request.prompt == ""
 

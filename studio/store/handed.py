@@ -1,0 +1,139 @@
+"""Pictures that were handed in: kept once by their content, for a while, and not without an end.
+
+One that a job, a picture, its recipe or a set of references names is kept as long as that is.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    not_,
+    select,
+    update,
+)
+
+from studio.errors import NotFound, Unavailable
+from studio.request import HASH, ImageRequest
+from studio.settings import Settings
+from studio.store.database import Database
+from studio.store.shelf import Shelf
+from studio.store.tables import came_from, input_picture, job, picture, reference_set
+
+DAY = 86_400.0
+GB = 10**9
+AT_ONCE = 500  # rows
+NAMES = re.compile(r"\b[0-9a-f]{64}\b")
+# Of a request that names none; whatever is written in another way is read through.
+BARE = ('"start_image": null', '"mask": null', '"references": []')
+
+log = logging.getLogger("darkroom.store")
+
+
+class HandedIn:
+    def __init__(
+        self, database: Database, shelf: Shelf, clock: Callable[[], float], settings: Settings
+    ) -> None:
+        self._database, self._shelf, self._clock = database, shelf, clock
+        self._days, self._gb = settings.input_days, settings.input_gb
+        self._tidied: float | None = None
+        self._keeping = Lock()  # what is handed in again while it goes
+
+    def keep(self, data: bytes) -> str:
+        """Under the SHA-256 of its content; handed in again, it stays as long as a new one."""
+        with self._keeping:
+            name, now = self._shelf.lay_input(data), self._clock()
+            self._note(name, len(data), now)
+        return name
+
+    def take(self, data: bytes) -> str:
+        """One more from outside, if there is room. What nobody names goes first, once a day."""
+        if self._tidied is None or self._clock() - self._tidied >= DAY:
+            self.tidy()
+        with self._database.read() as connection:
+            there = connection.scalar(select(func.coalesce(func.sum(input_picture.c.bytes), 0)))
+        if int(there or 0) + len(data) > self._gb * GB:
+            raise Unavailable(
+                f"image: pictures of {int(there or 0) / GB:.2f} GB were handed in already, and the "
+                f"most is {self._gb:g}. Raise DARKROOM_INPUT_GB, or lower DARKROOM_INPUT_DAYS."
+            )
+        return self.keep(data)
+
+    def file(self, content_hash: str) -> Path:
+        if not re.fullmatch(HASH, content_hash):
+            raise NotFound("A picture that was handed in is named by 64 hexadecimal digits.")
+        return self._shelf.find("inputs", f"inputs/{content_hash}")
+
+    def named_by(self, request: ImageRequest) -> dict[str, bytes]:
+        found = {}
+        for field, content_hash in request.pictures():
+            try:
+                found[content_hash] = self.file(content_hash).read_bytes()
+            except NotFound:
+                sentence = f"{field}: the picture is no longer in the data folder."
+                raise NotFound(sentence, field=field) from None
+        return found
+
+    def tidy(self) -> int:
+        """Old ones that nothing names go, files and rows. How many."""
+        self._tidied = self._clock()
+        if not self._days:
+            return 0
+        old = input_picture.c.created_at < self._tidied - self._days * DAY
+        with self._database.read() as connection:
+            if not connection.scalar(select(func.count()).where(old)):
+                return 0
+            last = connection.scalar(select(func.max(job.c.seq))) or 0
+            named = _named(connection, 0)  # which may take a while, so nothing is locked yet
+        with self._keeping, self._database.write() as tx:
+            named |= _named(tx, last)
+            going = sorted(set(tx.scalars(select(input_picture.c.hash).where(old))) - named)
+            for at in range(0, len(going), AT_ONCE):
+                some = going[at : at + AT_ONCE]
+                # Files first: a row without its file is found here again, and a file without its
+                # row by nobody.
+                self._shelf.drop([f"inputs/{name}" for name in some])
+                tx.execute(delete(input_picture).where(input_picture.c.hash.in_(some)))
+        if going:
+            log.info("%d pictures that were handed in are named by nothing, and went", len(going))
+        return len(going)
+
+    def _note(self, name: str, size: int, now: float) -> None:
+        its = input_picture.c.hash == name
+        with self._database.write() as tx:
+            if tx.execute(update(input_picture).where(its).values(created_at=now)).rowcount == 0:
+                row = {"hash": name, "bytes": size, "created_at": now}
+                tx.execute(insert(input_picture).values(row))
+
+
+def _named(connection: Connection, after: int) -> set[str]:
+    """By anything that may want them again; of jobs, and what came of them, those after a `seq`."""
+    found = set(connection.scalars(select(came_from.c.source).distinct()))
+    found |= set(connection.scalars(select(job.c.rerun_of).where(job.c.seq > after).distinct()))
+    for members in connection.scalars(select(cast(reference_set.c.members, Text))):
+        found.update(NAMES.findall(members))
+    for column in (job.c.request, job.c.wish):
+        found |= _read(connection, job.c.seq, column, after)
+    return found if after else found | _read(connection, picture.c.id, picture.c.recipe, "")
+
+
+def _read(connection: Connection, key: Column[Any], column: Column[Any], last: Any) -> set[str]:
+    """Some hundred rows at a time, so that few are in memory."""
+    found, text = set[str](), cast(column, Text)
+    bare = and_(*(text.like(f"%{none}%") for none in BARE))
+    query = select(key, text).where(not_(bare)).order_by(key).limit(AT_ONCE)
+    while rows := connection.execute(query.where(key > last)).all():
+        last = rows[-1][0]
+        found.update(name for row in rows for name in NAMES.findall(row[1]))
+    return found
