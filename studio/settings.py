@@ -126,6 +126,11 @@ class Settings(BaseSettings):
         "{date}/{time}-{model}-{seed}-{job}",
         description="File names, from date, time, model, seed and others: docs/files.md.",
     )
+    metadata: Literal["all", "parameters", "none"] = Field(
+        "all",
+        description="What a picture says of itself when it is given out: all, parameters (the text "
+        "that other tools read), or none. The file in the data folder keeps all.",
+    )
     previews: bool = Field(True, description="Show the picture while it develops.")
     input_days: float = Field(
         30,

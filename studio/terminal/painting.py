@@ -3,7 +3,6 @@ server."""
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,8 @@ from studio.presets import load_catalog
 from studio.request import ImageRequest, read_request
 from studio.routing import Here, settle_here
 from studio.settings import Settings
-from studio.store.rows import Job
+from studio.store.giving import given_out
+from studio.store.rows import Job, Picture
 
 PAUSED = (
     "The line of this data folder is paused. Start the server and POST to /api/queue/resume, or "
@@ -62,7 +62,7 @@ def rerun(settings: Settings, asked: argparse.Namespace) -> int:
         job = studio.line.rerun_file(data, model=asked.model, trusted=True)
         view = _painted(studio.line, job)
         if asked.out:
-            shutil.copyfile(studio.store.file(view.pictures[0]), asked.out)
+            _put(studio, view.pictures[0], asked.out)
         assert view.rerun
         print(f"{asked.file}: {view.rerun.words}")
         compared = view.rerun.comparison
@@ -96,7 +96,7 @@ def _paint(settings: Settings, wish_of: Callable[[Studio], ImageRequest], out: P
         view = _painted(studio.line, studio.line.submit([wish])[0])
         for picture in view.pictures:
             file = out if len(view.pictures) == 1 else out.with_stem(f"{out.stem}-{picture.index}")
-            shutil.copyfile(studio.store.file(picture), file)
+            _put(studio, picture, file)
             about = f"{picture.width} x {picture.height}, seed {picture.seed}"
             print(f"{file}  {about}  {view.words}")
     finally:
@@ -114,6 +114,10 @@ def _painted(line: Line, job: Job) -> View:
     if view.job.state != "done":
         raise DarkroomError(view.words)
     return view
+
+
+def _put(studio: Studio, picture: Picture, file: Path) -> None:
+    file.write_bytes(given_out(studio.store, picture, studio.settings.metadata))
 
 
 def read_bytes(file: Path) -> bytes:

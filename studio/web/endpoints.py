@@ -10,17 +10,17 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency, api
-from gradio.processing_utils import save_file_to_cache
+from gradio.processing_utils import save_bytes_to_cache
 
 from studio.errors import DarkroomError
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import PICTURE
+from studio.store.giving import given_out
 from studio.store.packing import pack
 from studio.store.selecting import selected
 from studio.web.asking import ask, ask_truth
@@ -221,11 +221,12 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
 
 
 def _files(studio: Studio, view: View) -> tuple[list[Told], int]:
-    """Copies in Gradio's own folder, byte for byte: the only files it gives away."""
-    files = []
+    """Copies in Gradio's own folder: the only files it gives away."""
+    files, folder, said = [], str(cache_folder(studio.settings)), studio.settings.metadata
     for picture in view.pictures:
-        path = save_file_to_cache(studio.store.file(picture), str(cache_folder(studio.settings)))
-        files.append(gr.FileData(path=path, orig_name=Path(path).name).model_dump())
+        name = studio.store.file(picture).name
+        path = save_bytes_to_cache(given_out(studio.store, picture, said), name, folder)
+        files.append(gr.FileData(path=path, orig_name=name).model_dump())
     return files, view.pictures[0].seed
 
 

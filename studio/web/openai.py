@@ -18,6 +18,7 @@ from studio.errors import NotFound, Refused, sayable
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import ImageRequest
+from studio.store.giving import given_out
 from studio.store.rows import Picture
 from studio.web.answers import read_object, speaks
 from studio.web.asking import OUTSIDE
@@ -129,7 +130,7 @@ class OpenAI:
         told: Told = {"seed": picture.seed, "revised_prompt": picture.prompt}
         if base:
             return told | {"url": f"{base}pictures/{picture.id}"}
-        data = self.studio.store.file(picture).read_bytes()
+        data = given_out(self.studio.store, picture, self.studio.settings.metadata)
         return told | {"b64_json": base64.b64encode(data).decode()}
 
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from studio.formats.filename import check_template
 from studio.jobs.studio import Studio
+from studio.store.giving import given_out, said_of
 from studio.store.naming import ending_of, stem_of
 from studio.store.rows import Picture
 from studio.web.answers import error_response, speaks
@@ -22,9 +23,19 @@ FOREVER = "private, max-age=31536000, immutable"
 def picture_routes(studio: Studio) -> list[Route]:
     @speaks(error_response)
     async def picture(request: Request) -> Response:
+        """A picture. `metadata` is what it says of itself: all, parameters or none; `download=1`
+        gives it a name."""
         found, path = await asyncio.to_thread(_find, request.path_params["id"])
-        answer = FileResponse(path, media_type=f"image/{found.format}")
-        answer.headers["Cache-Control"] = FOREVER
+        asked = request.query_params.get("metadata")
+        said = said_of(asked, studio.settings.metadata)
+        kind = f"image/{found.format}"
+        if said == "all":
+            answer: Response = FileResponse(path, media_type=kind)
+        else:
+            data = await asyncio.to_thread(given_out, studio.store, found, said)
+            answer = Response(data, media_type=kind)
+        # What is usual may be another tomorrow.
+        answer.headers["Cache-Control"] = FOREVER if asked or said == "all" else "private, no-cache"
         if request.query_params.get("download"):
             stem = stem_of(found, template_of(request.query_params.get("name")))
             answer.headers["Content-Disposition"] = attachment(stem, ending_of(found))

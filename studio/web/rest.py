@@ -19,6 +19,7 @@ from studio.jobs.rerun import compare_with
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Priority
+from studio.store.giving import given_out
 from studio.store.rows import Before, Job, Picture, Place
 from studio.web.answers import error_response, number, read_object, speaks
 from studio.web.asking import ask, ask_truth
@@ -283,8 +284,8 @@ class Rest:
         }
 
     def _data_url(self, picture: Picture) -> str:
-        data = base64.b64encode(self.studio.store.file(picture).read_bytes()).decode()
-        return f"data:image/{picture.format};base64,{data}"
+        data = given_out(self.studio.store, picture, self.studio.settings.metadata)
+        return f"data:image/{picture.format};base64,{base64.b64encode(data).decode()}"
 
 
 async def _unknown(request: Request) -> Response:
