@@ -91,7 +91,8 @@ class Columns:
         self._version = version
 
     def _refresh(self, connection: Connection) -> None:
-        newer = f"WHERE changed > {self._version} ORDER BY seq"
+        # By a sum, or SQLite reads all entries in the order of their numbers to find the few.
+        newer = f"WHERE changed > {self._version} ORDER BY seq + 0"
         found = _read(connection, "entry", ("changed", *NAMES), newer)
         changed = found.pop("changed")
         if not len(changed):
