@@ -50,6 +50,10 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             from studio.terminal import reading
 
             return reading.read(settings, asked)
+        case "looks":
+            from studio.terminal.looks import looks
+
+            return looks(settings, asked)
         case "doctor":
             return doctor(settings, asked)
         case "recover":

@@ -17,15 +17,24 @@ from pydantic import Field, model_validator
 from studio import enlarging
 from studio.canvas import Input
 from studio.errors import Refused
+from studio.filling import (
+    MAX_FINISHED,
+    guidance_of,
+    size_of,
+    steps_of,
+    unheard_for,
+    upscale_of,
+    upscaler_of,
+)
 from studio.formats.prompt import blends, inert_syntax
-from studio.looks import Look, dressed
+from studio.looks import Dressed, Look, dress, unknown_sentences
 from studio.loras import Lora, check, taken, triggers_of
 from studio.otherparts import OtherPart
 from studio.precision import Stored, check_precision, settled_precision, stored_in
 from studio.request import MAX_SEED, ImageRequest, Part, Quality, Upscale, read_request
-from studio.starts import begin, shape
-from studio.upscalers import Upscaler, UpscalerCard, choose, say
-from studio.vocabulary import unknown_sentence, unknown_words
+from studio.starts import begin
+from studio.upscalers import Upscaler, UpscalerCard
+from studio.vocabulary import unknown_words
 
 # fmt: off
 Ability = Literal[
@@ -38,10 +47,9 @@ Ability = Literal[
 NOT_YET = {
     "upload_urls": "sending pictures to upload URLs",
 }
-SPENT = {"aspect", "look"}  # by settling
+SPENT = {"aspect", "look", "nth"}  # by settling
 MAX_WEIGHTED = 100
 MOST_NAMED = 20  # models in a sentence
-MAX_FINISHED = 8192  # pixels a side of an enlarged picture
 
 
 class Size(Part):
@@ -180,9 +188,10 @@ class Catalog:
         looks: list[Look],
         upscalers: Sequence[UpscalerCard] = (),
         brought: Callable[[], Sequence[Brought]] = tuple,
+        own_looks: Callable[[], Mapping[str, Look]] = dict,
     ) -> None:
         self.presets, self.brought = tuple(cards), brought
-        self.looks = {look.name: look for look in looks}
+        self._looks, self._own_looks = {look.name: look for look in looks}, own_looks
         self.upscalers = tuple(upscalers)
         self.default = next((card for card in cards if card.default), cards[0])
         self._by_name = {card.name: card for card in cards}
@@ -190,6 +199,11 @@ class Catalog:
         self._by_alias = {alias: card for card in cards for alias in (card.name, *card.aliases)}
         self.enlarging = ModelCard.model_validate(enlarging.CARD)  # no page offers it as a model
         self._by_alias[self.enlarging.name] = self.enlarging
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        """Those that came along, and the user's own, which stand before them."""
+        return {**self._looks, **self._own_looks()}
 
     @property
     def cards(self) -> dict[str, ModelCard]:
@@ -223,6 +237,10 @@ class Catalog:
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {_some(known)}."
         raise Refused(f"model: there is no model {name[:60]!r}. {hint}", field="model")
 
+    def dress(self, wish: ImageRequest) -> Dressed:
+        """The wish with its looks put on."""
+        return dress(wish, self.looks if wish.look else {}, lambda name: self.find(name).words)
+
     def guides(self, model: str) -> bool:
         """By a second pass for each step. Those without it take guidance as a number, if at all."""
         card = self.card(model)
@@ -234,50 +252,56 @@ class Catalog:
         loras: Sequence[Lora] = (),
         inputs: Mapping[str, Input] | None = None,
         upscalers: Sequence[Upscaler] | None = None,
+        worn: Sequence[Look] = (),
     ) -> Settled:
         """The wish made whole for its card. Settling what is settled changes nothing.
 
         `loras` and `upscalers` are those of this machine, `inputs` the pictures of the wish, by
-        their hashes. Without `upscalers` nobody chooses one.
+        their hashes. Without `upscalers` nobody chooses one. `worn` are looks that it wears
+        already. Choices in its words are made before; here they are text.
         """
         card, inputs = self.find(wish.model), inputs or {}
         _refuse_what_is_not_built(wish)
         if card is self.enlarging:
             whole, said = enlarging.settle(wish, card, inputs, upscalers, MAX_FINISHED)
             return Settled(wish, read_request(whole), card, tuple(said))
+        asked, dressed = wish, self.dress(wish)
+        wish, looks = dressed.wish, (*worn, *dressed.worn)
+        card = self.find(wish.model)
         if wish.enlarged_from:
             raise Refused(
                 f"enlarged_from: only the model {enlarging.NAME!r} enlarges alone. Leave it out.",
                 field="enlarged_from",
             )
         check_precision(wish.precision, card.title, card.stored)
-        width, height = _size(wish, card, inputs)
-        steps = _steps(wish, card)
+        width, height = size_of(wish, card, inputs)
+        steps = steps_of(wish, card)
         start, warnings = begin(wish, card, inputs, (width, height), steps)
-        guidance, unguided = _guidance(wish, card)
+        warnings = [*dressed.said, *warnings]
+        guidance, unguided = guidance_of(wish, card)
         warnings += unguided
-        prompt, negative = dressed(wish, self.looks)
-        prompt, worn, said = taken(prompt, wish.loras)
+        negative = wish.negative_prompt
+        prompt, uses, said = taken(wish.prompt, wish.loras)
         warnings += said
-        unheard = _unheard(card, guidance)
+        unheard = unheard_for(card, guidance)
         if negative and unheard:
             warnings.append(f"The negative prompt has no effect: {unheard}")
         for field, text in (("prompt", prompt), ("negative_prompt", negative)):
             if "weighting" in card.can:
                 _refuse_too_many_weights(field, text)
             warnings += inert_syntax(text, weighting="weighting" in card.can)
-        if worn and "loras" not in card.can:
+        if uses and "loras" not in card.can:
             field = "loras" if wish.loras else "prompt"
             raise Refused(f"{field}: {card.title} takes no LoRAs. Take them off.", field=field)
-        warnings += check(worn, loras, card.title, card.lora_base, prompt)
-        known = {*card.words, *triggers_of(worn, loras)} if card.words else ()
+        warnings += check(uses, loras, card.title, card.lora_base, prompt)
+        known = {*card.words, *triggers_of(uses, loras)} if card.words else ()
         unknown = unknown_words((prompt, "" if unheard else negative), known) if known else ()
         if unknown:
-            warnings.append(unknown_sentence(card.title, unknown))
+            warnings += unknown_sentences(card.title, unknown, looks)
         if wish.quality and wish.steps is None and wish.quality not in card.quality:
             warnings.append(f"{card.title} has one quality; {wish.quality!r} changes nothing.")
-        times = _upscale(wish, card, max(width, height))
-        upscaler, said = _upscaler(wish, card, times, upscalers)
+        times = upscale_of(wish, card, max(width, height))
+        upscaler, said = upscaler_of(wish, card, times, upscalers)
         warnings += said
         whole = wish.model_dump(exclude=SPENT, exclude_defaults=True) | {
             "model": card.name,
@@ -285,7 +309,8 @@ class Catalog:
             "height": height,
             "prompt": prompt,
             "negative_prompt": negative,
-            "loras": [use.model_dump() for use in worn],
+            "loras": [use.model_dump() for use in uses],
+            "expand": "no",
             "seed": secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed,
             "steps": steps,
             "guidance": guidance,
@@ -296,19 +321,12 @@ class Catalog:
             **start,
         }
         once = tuple(dict.fromkeys(warnings))
-        return Settled(wish, read_request(whole), card, once, unheard, tuple(unknown))
+        return Settled(asked, read_request(whole), card, once, unheard, tuple(unknown))
 
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMED
     return ", ".join([*names[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
-
-
-def _unheard(card: ModelCard, guidance: float) -> str:
-    """Why a negative prompt has no effect, or nothing if it has one."""
-    if "negative" not in card.can:
-        return f"{card.title} paints without one."
-    return "" if guidance > 1 else f"{card.title} needs guidance above 1."
 
 
 def _refuse_too_many_weights(field: str, text: str) -> None:
@@ -329,68 +347,3 @@ def _refuse_what_is_not_built(wish: ImageRequest) -> None:
             raise Refused(
                 f"{field}: this version does not do {what} yet. Leave it out.", field=field
             )
-
-
-def _size(wish: ImageRequest, card: ModelCard, inputs: Mapping[str, Input]) -> tuple[int, int]:
-    if wish.width is not None and wish.height is not None:
-        objection = card.size_objection(wish.width, wish.height)
-        if objection:
-            field, sentence = objection
-            raise Refused(f"{field}: {sentence} That is what {card.title} paints.", field=field)
-        return wish.width, wish.height
-    name = wish.aspect or shape(wish, card, inputs)
-    size = card.sizes.get(name)
-    if size is None:
-        offered = ", ".join(card.sizes)
-        raise Refused(
-            f"aspect: {card.title} has no shape {name!r}. It has: {offered}.", field="aspect"
-        )
-    return size.width, size.height
-
-
-def _upscale(wish: ImageRequest, card: ModelCard, side: int) -> int:
-    times = wish.upscale or card.upscale
-    if side * times > MAX_FINISHED:
-        raise Refused(
-            f"upscale: {side} pixels enlarged {times} times are {side * times}; "
-            f"the most is {MAX_FINISHED}.",
-            field="upscale",
-        )
-    return times
-
-
-def _upscaler(
-    wish: ImageRequest, card: ModelCard, times: int, known: Sequence[Upscaler] | None
-) -> tuple[str, list[str]]:
-    """Which one enlarges, and what it does that was not asked of it."""
-    if times == 1:
-        unused = f"The upscaler {wish.upscaler!r} has no effect: nothing is enlarged."
-        return "", [unused] if wish.upscaler else []
-    if known is None:
-        return wish.upscaler, []
-    chosen = choose(wish.upscaler, card.upscaler, times, known)
-    return chosen.card.name, say(chosen.card, times)
-
-
-def _steps(wish: ImageRequest, card: ModelCard) -> int:
-    steps = wish.steps or card.quality.get(wish.quality or "balanced", card.steps)
-    if steps > card.max_steps:
-        raise Refused(
-            f"steps: {steps} is too many for {card.title}; the most is {card.max_steps}.",
-            field="steps",
-        )
-    least = 1 + sum(part.share > 0 for part in card.parts.values())
-    if steps < least:
-        raise Refused(
-            f"steps: {steps} is too few for {card.title}; the least is {least}.", field="steps"
-        )
-    return steps
-
-
-def _guidance(wish: ImageRequest, card: ModelCard) -> tuple[float, list[str]]:
-    if wish.guidance is None:
-        return card.guidance, []
-    if "guidance" not in card.can and wish.guidance not in (card.guidance, 0.0, 1.0):
-        sentence = f"{card.title} paints without guidance; {wish.guidance:g} has no effect."
-        return card.guidance, [sentence]
-    return wish.guidance, []

@@ -82,6 +82,8 @@ def settle(
         "sampler": card.samplers[0].name,
         "upscale": times,
         "upscaler": name,
+        "expand": "no",
+        "nth": None,
     }
     unheard = [
         field

@@ -74,6 +74,8 @@ def field_sentences(error: ValidationError) -> list[tuple[str, str]]:
 def _sentence(complaint: ErrorDetails) -> tuple[str, str]:
     path = ".".join(str(part) for part in complaint["loc"])
     kind, context = complaint["type"], complaint.get("ctx", {})
+    if kind in ("too_long", "too_short") and isinstance(complaint.get("input"), str):
+        kind = f"string_{kind}"
     shown = _shown(complaint.get("input"))
     if kind == "extra_forbidden":
         return path, f"{path} is not known here."

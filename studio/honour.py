@@ -13,6 +13,7 @@ from studio.catalog import Catalog, ModelCard, Settled
 from studio.errors import Refused
 from studio.formats.foreign.notes import Reading, Unread
 from studio.formats.foreign.samplers import meant
+from studio.formats.template import plain
 from studio.matching import Match, find_lora, find_model, reader
 from studio.request import ImageRequest, read_request
 from studio.routing import Here, settle_here
@@ -136,6 +137,8 @@ class _Wish:
                 self.lost.append(f"{name}: what is no text in it was left out.")
             if sound:
                 self._keep(name, sound)
+            if not plain(sound):
+                self.fields["expand"] = "no"  # choices that it had were made
         if not self.fields.get("prompt"):
             self.lost.append("It does not say what it should show.")
 

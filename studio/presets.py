@@ -12,12 +12,15 @@ from studio.brought import ModelFolder
 from studio.cards import make_card, read_toml
 from studio.catalog import Catalog, ModelCard
 from studio.errors import CannotStart, Refused, field_sentence
-from studio.looks import Look
+from studio.look_folder import own, read_look
 from studio.upscalers import UpscalerCard
 
 
-def load_catalog(folder: Path, default: str = "", models: Path | None = None) -> Catalog:
-    """With what was brought into the model folder, if one is given."""
+def load_catalog(
+    folder: Path, default: str = "", models: Path | None = None, looks: Path | None = None
+) -> Catalog:
+    """With what was brought into the model folder, and the user's own looks, where those folders
+    are given."""
     shapes = read_toml(folder / "sizes.toml")
     cards = [
         make_card(path, {"name": path.stem, **read_toml(path)}, shapes)
@@ -25,12 +28,13 @@ def load_catalog(folder: Path, default: str = "", models: Path | None = None) ->
     ]
     if not cards:
         raise CannotStart(f"{folder / 'models'} holds no model card (*.toml).")
-    looks = [_look(path) for path in sorted((folder / "looks").glob("*.toml"))]
+    came_along = [read_look(path) for path in sorted((folder / "looks").glob("*.toml"))]
     upscalers = [_upscaler(path) for path in sorted((folder / "upscalers").glob("*.toml"))]
     _refuse_doubles(cards)
     _refuse_unknown_variants(cards)
     brought = ModelFolder(models, cards, shapes).look if models else tuple
-    catalog = Catalog(cards, looks, upscalers, brought)
+    own_looks = (lambda: own(looks)) if looks else dict
+    catalog = Catalog(cards, came_along, upscalers, brought, own_looks)
     try:
         catalog.default = catalog.find(default)
     except Refused as refusal:
@@ -43,18 +47,6 @@ def _upscaler(path: Path) -> UpscalerCard:
         return UpscalerCard.model_validate({"name": path.stem, **read_toml(path)})
     except ValidationError as error:
         raise CannotStart(f"{path}: {field_sentence(error)[1]}") from None
-
-
-def _look(path: Path) -> Look:
-    fields = read_toml(path)
-    unknown = set(fields) - {"title", "prompt", "negative"}
-    if unknown:
-        raise CannotStart(f"{path}: {sorted(unknown)[0]} is not a key of a look.")
-    if "{prompt}" not in fields.get("prompt", ""):
-        raise CannotStart(f"{path}: prompt must say where the words go, with {{prompt}}.")
-    return Look(
-        path.stem, fields.get("title", path.stem), fields["prompt"], fields.get("negative", "")
-    )
 
 
 def _refuse_unknown_variants(cards: list[ModelCard]) -> None:

@@ -17,6 +17,7 @@ Component = Literal["unet", "text_encoder"]
 OutputFormat = Literal["png", "jpeg", "webp"]
 Quality = Literal["draft", "balanced", "best"]
 Upscale = Literal[1, 2, 4]
+Expand = Literal["random", "all", "cycle", "no"]
 Fit = Literal["cover", "contain"]
 Precision = Literal["auto", "full", "fp32", "bf16", "fp16", "fp8", "int8", "nf4", "fp4"]
 
@@ -106,7 +107,20 @@ class ImageRequest(Part):
     loras: tuple[LoraUse, ...] = Field(
         (), max_length=8, strict=False, description="LoRAs with their weights."
     )
-    look: Text | None = Field(None, max_length=64, description="A preset that dresses the prompt.")
+    look: Text | None = Field(
+        None,
+        max_length=512,
+        description="A preset that dresses the prompt; several with commas, the later count more.",
+    )
+    expand: Expand = Field(
+        "random",
+        description="What becomes of choices such as {a|b} and __name__ in the prompts: random "
+        "draws each picture's by its seed, all paints every text there is, cycle goes through "
+        "them in turn, no paints them as they are written.",
+    )
+    nth: int | None = Field(
+        None, ge=0, le=10**15, description="With all or cycle: only this one, counted from 0."
+    )
     references: tuple[InputPicture, ...] = Field(
         (),
         max_length=MAX_REFERENCES,

@@ -4,7 +4,7 @@ A wish is passed on only where it leaves to the card what the relative does its 
 one that is on this machine and can do all that is wished for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from studio.canvas import Input
 from studio.catalog import Catalog, ModelCard, Settled
+from studio.looks import Look
 from studio.loras import Lora, find_loras
 from studio.request import ImageRequest, read_request
 from studio.upscalers import Upscaler, find_upscalers
@@ -62,13 +63,16 @@ def route(
 
 
 def settle_here(
-    wish: ImageRequest, here: Here, inputs: Mapping[str, Input] | None = None
+    wish: ImageRequest,
+    here: Here,
+    inputs: Mapping[str, Input] | None = None,
+    worn: Sequence[Look] = (),
 ) -> Settled:
     """The wish made whole with what is on this machine, for the model that paints it."""
     wish, passed_on = route(wish, here.catalog, lambda card: not here.absent(card))
     named = wish.loras or wish.look or "<lora:" in wish.prompt.lower()
     loras = here.loras if named else ()
-    settled = here.catalog.settle(wish, loras, inputs, here.upscalers)
+    settled = here.catalog.settle(wish, loras, inputs, here.upscalers, worn)
     return replace(settled, warnings=(passed_on, *settled.warnings)) if passed_on else settled
 
 

@@ -29,11 +29,13 @@ from studio.engine.safety import Checker, blurred
 from studio.engine.saving import File, Saver, make_file
 from studio.engine.upscale import Upscaler
 from studio.formats.metadata import parameters_text, recipe_text
+from studio.formats.template import plain
 from studio.messages import Cancelled, Failed, Loading, Paint, Painted, Picture, Progress
 from studio.request import ImageRequest, read_request
 
 Tell = Callable[[Loading | Progress], None]
 Finish = Callable[[Painted | Failed | Cancelled], None]
+WORDS = ("prompt", "negative_prompt")
 PARTS = ("load", "encode", "steps", "decode", "upscale", "save")
 
 
@@ -360,10 +362,11 @@ def _finish(
 def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) -> dict[str, Any]:
     """What is needed to paint it again, and what the person wrote where settling changed it."""
     settled = request.model_dump(mode="json")
+    names = (*WORDS, "look", *(("expand", "nth") if _chose(message) else ()))
     wished = {
         name: message.wish[name]
-        for name in ("prompt", "negative_prompt", "look")
-        if name in message.wish and message.wish[name] != settled[name]
+        for name in names
+        if name in message.wish and message.wish[name] != settled.get(name)
     }
     return {
         "version": 1,
@@ -372,6 +375,11 @@ def _recipe(message: Paint, request: ImageRequest, fingerprint: dict[str, Any]) 
         "fingerprint": fingerprint,
         "warnings": list(message.warnings),
     }
+
+
+def _chose(message: Paint) -> bool:
+    """Whether there may have been choices in its words, so that how they were made counts."""
+    return not all(plain(str(message.wish.get(name, ""))) for name in WORDS)
 
 
 @contextmanager

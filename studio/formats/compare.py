@@ -24,7 +24,10 @@ NOTICED = 2.3
 LIGHT, COLOUR = 4, 16  # pixels a side of the patches
 STRIP = 256  # rows at once, so that the largest pictures fit into memory
 # What no pixel depends on, and what is prose about other fields.
-BESIDE = ("version", "count", "tags", "filename", "owner", "priority", "upload_urls", "plan")
+BESIDE = (
+    *("version", "count", "tags", "filename", "owner", "priority", "upload_urls", "plan"),
+    *("expand", "nth"),
+)
 FIRST = ("model_hash", "loras", "dtype", "device", "seed")  # the likeliest reasons
 SAID = 3  # reasons in a sentence; the rest is counted
 

@@ -199,14 +199,6 @@ _INERT = (
         re.compile(r"<(?:lora|lyco|hypernet):[^<>]*+>", re.IGNORECASE),
         "This tag loads nothing and is painted as plain text; <lora:name:0.8> in the prompt does.",
     ),
-    (
-        re.compile(r"\{[^{}|]*+\|[^{}]*+\}"),
-        "Choices such as {a|b} are not made in this version; they are painted as plain text.",
-    ),
-    (
-        re.compile(r"__[^\s_]++(?:_[^\s_]++)*+__"),
-        "Wildcards such as __name__ are not filled in yet; they are painted as plain text.",
-    ),
 )
 
 

@@ -6,28 +6,22 @@ how files are read, and neither pages nor the database.
 
 import gc
 import hashlib
-import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
 
 from studio.catalog import Settled
 from studio.errors import Refused
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
-from studio.formats.expand import Template
-from studio.formats.template import plain
-from studio.formats.wildcards import Wildcard
 from studio.jobs.inbox import Entered, StopJobs
 from studio.jobs.line import Line
-from studio.request import MAX_SEED, ImageRequest
+from studio.request import ImageRequest
 from studio.routing import Here
 from studio.store.bulks import Ask, Bulks
 from studio.store.rows import Bulk, BulkPicture, Room, State
-from studio.wildcards import wildcards
+from studio.wording import Lists, Worded, Wording
 
 MOST_OF_ONE = 10_000  # pictures that one line becomes
 MOST_SLIPS = 8  # that are looked for in one picture
@@ -178,7 +172,7 @@ def _look_for_room(line: Line, pictures: Sequence[Planned], sheet: Sheet) -> Non
 
 def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
     """Settled, with the column each begins in."""
-    here, lists = line.here(), cache(lambda: wildcards(line.settings))
+    here, lists = line.here(), line.lists()
     alike = Counter[str]()
     found: list[tuple[Ask, int]] = []
     for entry in sheet.entries:
@@ -187,10 +181,12 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
             sheet.remarks += wish
             continue
         try:
-            for one, template in _expanded(wish, entry, lists):
+            wording = _wording(wish, entry, here, lists, sheet)
+            drawn = wording.dynamic and wish.expand == "random" and wish.seed is None
+            for one in wording.each():
                 settled = _settled(line, one, entry, here, sheet)
                 if settled:
-                    alike[base := _base(settled, template)] += 1
+                    alike[base := _base(settled, wish if drawn else None)] += 1
                     mark = f"{base}-{alike[base]}"
                     found.append((Ask(entry.line, entry.groups, mark, settled), entry.column))
         except Refused as error:
@@ -198,13 +194,24 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
     return found
 
 
-def _settled(
-    line: Line, wish: ImageRequest, entry: Entry, here: Here, sheet: Sheet
-) -> Settled | None:
+def _wording(wish: ImageRequest, entry: Entry, here: Here, lists: Lists, sheet: Sheet) -> Wording:
+    """Without a look that is refused, for there may be more that is."""
+    try:
+        return Wording(wish, here.catalog, lists, MOST_OF_ONE)
+    except Refused as error:
+        if error.field != "look":
+            raise
+        sheet.remarks.append(_remark(error, entry))
+    bare = wish.model_copy(update={"look": None})
+    return Wording(bare, here.catalog, lists, MOST_OF_ONE)
+
+
+def _settled(line: Line, one: Worded, entry: Entry, here: Here, sheet: Sheet) -> Settled | None:
     """None where it is refused. Then it is settled again without what was refused, for there may
     be more."""
+    wish = one.bare
     try:
-        return line.settle(wish, here)
+        return one.made(line.settle(wish, here, one.worn))
     except Refused as error:
         sheet.remarks.append(_remark(error, entry))
         first = error.field
@@ -231,46 +238,10 @@ def _remark(error: Refused, entry: Entry) -> Remark:
     return Remark(*entry.place(error.field or ""), begun(str(error)))
 
 
-def _expanded(
-    wish: ImageRequest, entry: Entry, lists: Callable[[], Mapping[str, Wildcard]]
-) -> Iterator[tuple[ImageRequest, ImageRequest | None]]:
-    """The wishes that a template becomes. Beside each that was drawn without a seed stands the
-    template, by which it is known again."""
-    way = str(entry.fields.get("expand", "random"))
-    texts = {"prompt": wish.prompt, "negative_prompt": wish.negative_prompt}
-    if way == "no" or all(map(plain, texts.values())):
-        yield wish, None
-        return
-    templates = {name: Template(text, lists(), name) for name, text in texts.items()}
-    if not any(template.dynamic for template in templates.values()):
-        yield wish.model_copy(update={n: t.nth(0) for n, t in templates.items()}), None
-    elif way == "random":
-        first = secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed
-        for number in range(wish.count):
-            seed = (first + number) % (MAX_SEED + 1)
-            drawn = {name: template.drawn(seed) for name, template in templates.items()}
-            one = wish.model_copy(update={**drawn, "seed": seed, "count": 1})
-            yield one, wish if wish.seed is None else None
-    elif way == "cycle":
-        for number in range(wish.count):
-            turned = {name: template.turn(number) for name, template in templates.items()}
-            yield wish.model_copy(update={**turned, "count": 1}), None
-    else:
-        against = templates["negative_prompt"].drawn(wish.seed or 0)
-        prompts = list(islice(templates["prompt"].all(), MOST_OF_ONE + 1))
-        if len(prompts) > MOST_OF_ONE:
-            raise Refused(
-                f"prompt: all of its choices are more than {MOST_OF_ONE} pictures. "
-                "Leave some out, or let them be drawn: expand: random.",
-                field="prompt",
-            )
-        for prompt in prompts:
-            yield wish.model_copy(update={"prompt": prompt, "negative_prompt": against}), None
-
-
 def _base(settled: Settled, template: ImageRequest | None) -> str:
-    """What the picture is, whatever its place in the line; without a seed nobody asked for. What
-    has its default is left out, so that a new field makes no old picture another."""
+    """What the picture is, whatever its place in the line; without a seed nobody asked for. Where
+    its words were drawn without one it is known again by the `template`. What has its default is
+    left out, so that a new field makes no old picture another."""
     request = settled.request
     left_out = {"priority"}
     if template or settled.wish.seed is None:

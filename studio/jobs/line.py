@@ -7,7 +7,8 @@ when, is the pool's business. A picture is painted again from its recipe.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache, partial
 from itertools import repeat
 from time import monotonic
 
@@ -23,12 +24,16 @@ from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
 from studio.jobs.rerun import Recipe, again, compared
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
+from studio.looks import Look
 from studio.request import ImageRequest, Priority, canonical
 from studio.routing import Here, settle_here
 from studio.settings import Settings
+from studio.store.ids import new_id
 from studio.store.rows import FINAL, Job, Picture, Place, Room
 from studio.store.store import Store
 from studio.weights import absent
+from studio.wildcards import wildcards
+from studio.wording import Lists, Wording
 
 ANSWER_SECONDS = 10.0  # for the pool to answer, between two messages
 LISTEN_SECONDS = 30.0  # then the row itself is looked at again
@@ -51,16 +56,19 @@ class Line:
         batch: str | None = None,
         notes: Sequence[Sequence[str]] | None = None,
     ) -> list[Job]:
-        """All of them or none. The same key with the same wishes gives the same jobs again.
+        """All of them or none. The same key with the same wishes gives the same jobs again. A wish
+        with choices in its words becomes a job for each text.
 
         `notes` are what there was to say of each before it was a wish.
         """
-        here = self.here()
+        here, lists = self.here(), self.lists()
         settled = [
-            replace(one, warnings=(*said, *one.warnings))
+            one.made(self.settle(one.bare, here, one.worn), said)
             for wish, said in zip(wishes, notes or repeat(()), strict=False)
-            for one in [self.settle(wish, here)]
+            for one in Wording(wish, here.catalog, lists).each()
         ]
+        if batch is None and len(settled) > len(wishes):
+            batch = new_id()
         return self._write_down(settled, wishes, key=key, batch=batch, rerun_of=None)
 
     def rerun(self, picture_id: str, *, key: str | None = None) -> Job:
@@ -127,19 +135,36 @@ class Line:
         """For all wishes of one call."""
         return Here(self.catalog, self.settings.model_folder)
 
-    def settle(self, wish: ImageRequest, here: Here | None = None) -> Settled:
-        """The wish made whole, on this machine: what paints it must be here."""
+    def lists(self) -> Lists:
+        """For all wishes of one call, and only where one of them calls for a list."""
+        return cache(partial(wildcards, self.settings))
+
+    def wording(self, wish: ImageRequest) -> Wording:
+        return Wording(wish, self.catalog, self.lists())
+
+    def overlooked(self, wording: Wording) -> Settled:
+        """Of what would be painted first, as far as it can be told before."""
+        (first,) = wording.shown(1)
+        return first.made(self.look_over(first.bare, worn=first.worn))
+
+    def settle(
+        self, wish: ImageRequest, here: Here | None = None, worn: Sequence[Look] = ()
+    ) -> Settled:
+        """The wish made whole, on this machine: what paints it must be here. Its choices are made
+        before; `worn` are the looks that it wears already."""
         here = here or self.here()
-        settled = self.look_over(wish, here)
+        settled = self.look_over(wish, here, worn)
         missing = here.absent(settled.card)
         if missing:
             raise Refused(f"model: {missing}", field="model")
         return settled
 
-    def look_over(self, wish: ImageRequest, here: Here | None = None) -> Settled:
+    def look_over(
+        self, wish: ImageRequest, here: Here | None = None, worn: Sequence[Look] = ()
+    ) -> Settled:
         """The same for a model that may be elsewhere: all else is refused that would be."""
         inputs = {name: self._look(field, name) for field, name in wish.pictures()}
-        return settle_here(wish, here or self.here(), inputs)
+        return settle_here(wish, here or self.here(), inputs, worn)
 
     def _look(self, field: str, content_hash: str) -> Input:
         try:

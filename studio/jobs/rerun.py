@@ -91,8 +91,8 @@ def _compare(store: Store, now: Picture, file: Path, recipe: Recipe, seed: int) 
 
 
 def request_of(recipe: Recipe, seed: int) -> ImageRequest:
-    """Sent nowhere a second time."""
-    alone = {"seed": seed, "count": 1, "upload_urls": []}
+    """Sent nowhere a second time. Its choices were made."""
+    alone = {"seed": seed, "count": 1, "upload_urls": [], "expand": "no", "nth": None}
     return read_request({**dict(recipe.get("request", {})), **alone})
 
 

@@ -46,7 +46,9 @@ class Studio:
 
         Where nothing can be written no worker starts.
         """
-        catalog = load_catalog(settings.presets, settings.default_model, settings.model_folder)
+        catalog = load_catalog(
+            settings.presets, settings.default_model, settings.model_folder, settings.look_folder
+        )
         safety_of(settings)  # a studio that is to check pictures never opens without what does
         for name in (*settings.preload, *settings.reserved):
             catalog.find(name)

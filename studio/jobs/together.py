@@ -21,6 +21,7 @@ PAYS = 0.95  # of what a step costs each picture with half as many
 # What one pass may mix. Everything else in a request must be the same for all.
 OWN = (
     *("prompt", "negative_prompt", "seed", "count", "look", "aspect", "quality", "version"),
+    *("expand", "nth"),
     *("output_format", "tags", "filename", "owner", "priority", "upload_urls"),
     *("start_image", "mask"),
 )

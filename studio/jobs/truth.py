@@ -11,17 +11,24 @@ from studio.catalog import Settled
 from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax, weighing
 from studio.jobs.reader import Reader
-from studio.looks import Look
+from studio.looks import Look, names_of
 from studio.loras import Lora, find_loras, spoken
 from studio.settings import Settings
 from studio.weights import EMBEDDED, find_weights
+from studio.wording import Wording, told
 
 Told = dict[str, Any]  # JSON-shaped
+SHOWN_TEXTS = 20
 
 
 def tell_truth(
-    settled: Settled, looks: Mapping[str, Look], settings: Settings, reader: Reader
+    settled: Settled,
+    looks: Mapping[str, Look],
+    settings: Settings,
+    reader: Reader,
+    choices: Told | None = None,
 ) -> Told:
+    """`choices` are what the words of the wish may become, where they may become several."""
     loras = find_loras(settings.model_folder)
     folder, why = _folder(settled, settings)
     read = reader.ask(
@@ -32,7 +39,7 @@ def tell_truth(
         }
     ) or {"encoders": {}, "unread": [], "why": "the process that counts did not answer"}
     why = why or read["why"]
-    look = looks.get(settled.wish.look or "")
+    worn = [looks[name] for name in names_of(settled.wish.look or "") if name in looks]
     request, unheard = settled.request, settled.unheard if settled.request.negative_prompt else ""
     return {
         "model": settled.card.name,
@@ -42,11 +49,42 @@ def tell_truth(
             settled, request.negative_prompt, read["encoders"].get("negative_prompt", []), unheard
         ),
         "loras": [_lora(use.name, use.weight, loras, request.prompt) for use in request.loras],
-        "look": {"name": look.name, "title": look.title} if look else None,
+        "look": {"name": settled.wish.look, "title": ", ".join(look.title for look in worn)}
+        if worn
+        else None,
+        "choices": choices,
         "unknown_words": list(settled.unknown) if settled.card.words else None,
         "counted": not why,
         "why": f"Tokens are not counted: {why}" if why else "",
         "warnings": [*settled.warnings, *read["unread"]],
+    }
+
+
+def tell_choices(wording: Wording) -> Told | None:
+    """How many texts a wish has, and the first that would be painted; `example` says that others
+    will be, because no seed is given."""
+    if not wording.dynamic:
+        return None
+    wish = wording.wish
+    example = wish.seed is None and wish.expand == "random"
+    times = wording.texts if wish.expand == "all" and wish.nth is None else 1
+    shown = wording.shown(SHOWN_TEXTS)
+    return {
+        "expand": wish.expand,
+        "texts": wording.texts,
+        "words": told(wording.texts),
+        "pictures": wish.count * times,
+        "example": example,
+        "shown": [
+            {
+                "prompt": one.bare.prompt,
+                "negative_prompt": one.bare.negative_prompt,
+                "seed": None if example else one.bare.seed,
+                "nth": one.wish.nth,
+            }
+            for one in shown
+        ],
+        "wildcards": wording.wildcards,
     }
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
+from studio.request import Expand
 from studio.settings import Settings
 
 
@@ -72,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
     worn.add_argument("names", nargs="*", help="OWNER/REPO[/FILE][@REVISION], or one that is here")
     worn.add_argument("--name", default="", help="how what is pulled is called here")
     worn.set_defaults(verb="loras")
+    dressed = verbs.add_parser("looks", parents=[common], help="list, import, export, remove looks")
+    dressed.add_argument("what", choices=("list", "import", "export", "remove"))
+    dressed.add_argument("names", nargs="*", help="a styles.csv, or a look to remove")
+    dressed.add_argument("--replace", action="store_true", help="looks of the same names, too")
+    dressed.set_defaults(verb="looks")
     return root
 
 
@@ -106,7 +113,8 @@ def _wish_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt")
     for name in ("negative_prompt", "model", "aspect", "sampler", "look", "quality", "precision"):
         parser.add_argument(f"--{name.replace('_', '-')}")
-    for name in ("width", "height", "seed", "steps", "count"):
+    parser.add_argument("--expand", choices=get_args(Expand), help="choices such as {a|b}")
+    for name in ("width", "height", "seed", "steps", "count", "nth"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--upscale", type=int, choices=(1, 2, 4))

@@ -12,7 +12,7 @@ from studio.errors import DarkroomError, Refused, Unavailable
 from studio.jobs.line import Line
 from studio.jobs.reader import Reader
 from studio.jobs.studio import Studio
-from studio.jobs.truth import tell_truth
+from studio.jobs.truth import tell_choices, tell_truth
 from studio.jobs.view import View
 from studio.loras import use_of
 from studio.presets import load_catalog
@@ -21,6 +21,8 @@ from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.store.giving import given_out
 from studio.store.rows import Job, Picture
+from studio.wildcards import wildcards
+from studio.wording import Wording
 
 PAUSED = (
     "The line of this data folder is paused. Start the server and POST to /api/queue/resume, or "
@@ -72,12 +74,17 @@ def rerun(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def truth(settings: Settings, asked: argparse.Namespace) -> int:
-    catalog = load_catalog(settings.presets, settings.default_model, settings.model_folder)
+    catalog = load_catalog(
+        settings.presets, settings.default_model, settings.model_folder, settings.look_folder
+    )
     here = Here(catalog, settings.model_folder)
-    settled = settle_here(read_request(_wished(asked)), here)
+    wording = Wording(read_request(_wished(asked)), catalog, lambda: wildcards(settings))
+    (first,) = wording.shown(1)
+    settled = settle_here(first.bare, here, worn=first.worn)
     reader = Reader()
     try:
-        told = tell_truth(settled, catalog.looks, settings, reader)
+        choices = tell_choices(wording)
+        told = tell_truth(first.made(settled), catalog.looks, settings, reader, choices)
     finally:
         reader.close()
     print(json.dumps(told, indent=2, ensure_ascii=False))
@@ -93,12 +100,18 @@ def _paint(settings: Settings, wish_of: Callable[[Studio], ImageRequest], out: P
         wish = wish_of(studio)
         if studio.store.paused:
             raise Unavailable(PAUSED)
-        view = _painted(studio.line, studio.line.submit([wish])[0])
-        for picture in view.pictures:
-            file = out if len(view.pictures) == 1 else out.with_stem(f"{out.stem}-{picture.index}")
-            _put(studio, picture, file)
-            about = f"{picture.width} x {picture.height}, seed {picture.seed}"
-            print(f"{file}  {about}  {view.words}")
+        jobs = studio.line.submit([wish])
+        several = len(jobs) * int(jobs[0].request["count"]) > 1
+        number = 0
+        for job in jobs:
+            view = _painted(studio.line, job)
+            words = f"  {job.request['prompt']}" if len(jobs) > 1 else ""
+            for picture in view.pictures:
+                file = out.with_stem(f"{out.stem}-{number}") if several else out
+                _put(studio, picture, file)
+                about = f"{picture.width} x {picture.height}, seed {picture.seed}"
+                print(f"{file}  {about}  {view.words}{words}", flush=True)
+                number += 1
     finally:
         studio.close()
     return 0
@@ -131,6 +144,7 @@ def _wished(asked: argparse.Namespace) -> dict[str, object]:
     names = (
         *("negative_prompt", "model", "aspect", "width", "height", "seed", "steps", "guidance"),
         *("sampler", "count", "look", "quality", "precision", "upscale", "upscaler"),
+        *("expand", "nth"),
     )
     given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
     return {"prompt": asked.prompt, "loras": [use_of(text) for text in asked.lora], **given}

@@ -12,7 +12,7 @@ from typing import Any
 from studio.errors import Refused
 from studio.jobs.line import Line
 from studio.jobs.studio import Studio
-from studio.jobs.truth import tell_truth
+from studio.jobs.truth import tell_choices, tell_truth
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Job
 from studio.web.handed import Hands
@@ -44,9 +44,11 @@ def ask_truth(studio: Studio, fields: Mapping[str, object]) -> dict[str, Any]:
     """What the model would make of it; no job is written down."""
     with _in_words_of(fields):
         wish, notes = _read(fields, Hands(studio.store))
-        settled = studio.line.look_over(wish)
+        wording = studio.line.wording(wish)
+        settled = studio.line.overlooked(wording)
         settled = replace(settled, warnings=(*notes, *settled.warnings))
-        return tell_truth(settled, studio.catalog.looks, studio.settings, studio.reader)
+        choices = tell_choices(wording)
+        return tell_truth(settled, studio.catalog.looks, studio.settings, studio.reader, choices)
 
 
 def _read(given: Mapping[str, object], hands: Hands) -> tuple[ImageRequest, list[str]]:

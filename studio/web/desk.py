@@ -13,9 +13,10 @@ from typing import Any, get_args
 import gradio as gr
 
 from studio.canvas import nearest
-from studio.catalog import MAX_FINISHED, ModelCard
+from studio.catalog import ModelCard
 from studio.enlarging import alone
 from studio.errors import DarkroomError, NotFound
+from studio.filling import MAX_FINISHED
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Upscale
@@ -66,10 +67,10 @@ class Desk:
         given = dict(zip(NAMES, values, strict=True))
         try:
             card = self.studio.catalog.find(str(given["model"]))
-            job = ask(self.studio.line, [wish_of(card, given)])[0]
+            jobs = ask(self.studio.line, [wish_of(card, given)])
         except DarkroomError as error:
             return _refused(error)
-        return self._begun(job, state, job.request["seed"])
+        return self._begun(jobs, state, jobs[0].request["seed"])
 
     def rerun(self, event: gr.EventData, state: State) -> Shown:
         """[state, note, seed, held, *show]"""
@@ -77,7 +78,7 @@ class Desk:
             job = self.studio.line.rerun(str(getattr(event, "id", "")))
         except DarkroomError as error:
             return _refused(error)
-        return self._begun(job, state, gr.skip())
+        return self._begun([job], state, gr.skip())
 
     def enlarge(self, event: gr.EventData, state: State) -> Shown:
         """[state, note, seed, held, *show]"""
@@ -86,7 +87,7 @@ class Desk:
             job = enlarge(self.studio.line, asked)
         except DarkroomError as error:
             return _refused(error)
-        return self._begun(job, state, gr.skip())
+        return self._begun([job], state, gr.skip())
 
     def stop(self, state: State) -> Shown:
         """[note, *show]"""
@@ -254,10 +255,12 @@ class Desk:
 
     # Looked up
 
-    def _begun(self, job: Job, state: State, seed: object) -> Shown:
-        """[state, note, seed, held, *show]: nothing is held up, and this job is followed."""
+    def _begun(self, jobs: Sequence[Job], state: State, seed: object) -> Shown:
+        """[state, note, seed, held, *show]: nothing is held up, and these jobs are followed, the
+        first of them if there are very many."""
         others = [view.job.id for view in self._views(state) if not view.final]
-        now = _sound(state) | {"jobs": [*others, job.id][-MOST_JOBS:], "picture": ""}
+        new = [job.id for job in jobs[:MOST_JOBS]]
+        now = _sound(state) | {"jobs": [*others, *new][-MOST_JOBS:], "picture": ""}
         return [now, "", seed, "", *self.show(now)]
 
     def _enlarge(self, picture: Picture) -> list[int]:

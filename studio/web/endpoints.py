@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from studio.web.foreign import read_told, rerun_of
 from studio.web.pictures import template_of
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
-from studio.web.waiting import give_up, painted
+from studio.web.waiting import give_up, those_painted
 
 BEAT_SECONDS = 1.0  # so soon a call is noticed whose caller went away
 Answer = tuple[list[gr.FileData], int]  # the pictures, and the seed of the first
@@ -63,6 +63,8 @@ def wish(
     fit: str | None = None,
     upscaler: str = "",
     precision: str = "auto",
+    expand: str = "random",
+    nth: int | None = None,
 ) -> Told:
     """The order of the parameters is the one people know from other studios; it never changes.
 
@@ -97,17 +99,18 @@ def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
         is finished, and found again in /history.
         """
         with _spoken():
-            job = (await asyncio.to_thread(ask, studio.line, [wish(*given, **named)]))[0]
-        end = asyncio.ensure_future(studio.line.ended(job.id))
+            jobs = await asyncio.to_thread(ask, studio.line, [wish(*given, **named)])
+        end = asyncio.gather(*(studio.line.ended(job.id) for job in jobs))
+        ids = [job.id for job in jobs]
         try:
             while not (await asyncio.wait((end,), timeout=BEAT_SECONDS))[0]:
-                yield [], job.request["seed"]  # here a cancelled call is closed
+                yield [], jobs[0].request["seed"]  # here a cancelled call is closed
             with _spoken():
-                yield await asyncio.to_thread(_files, studio, painted(end.result()))
+                yield await asyncio.to_thread(_files, studio, those_painted(end.result())[0])
         finally:
             if not end.done():
                 end.cancel()
-                asyncio.get_running_loop().run_in_executor(None, give_up, studio.line, [job.id])
+                asyncio.get_running_loop().run_in_executor(None, give_up, studio.line, ids)
 
     _takes_a_wish(generate, Answer)
     return generate
@@ -115,9 +118,11 @@ def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
 
 def _submit(studio: Studio) -> Callable[..., Told]:
     def submit(*given: Any, **named: Any) -> Told:
-        """Write a wish down and answer at once with its job. Takes what /generate takes."""
+        """Write a wish down and answer at once with its job, and the ids of all its `jobs` where
+        choices in its words make several. Takes what /generate takes."""
         with _spoken():
-            return tell_job(studio.line.view(ask(studio.line, [wish(*given, **named)])[0].id))
+            jobs = [job.id for job in ask(studio.line, [wish(*given, **named)])]
+            return tell_job(studio.line.view(jobs[0])) | {"jobs": jobs}
 
     _takes_a_wish(submit, Told)
     return submit
@@ -220,14 +225,14 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
     return job, cancel, models, loras, history
 
 
-def _files(studio: Studio, view: View) -> tuple[list[Told], int]:
+def _files(studio: Studio, views: Sequence[View]) -> tuple[list[Told], int]:
     """Copies in Gradio's own folder: the only files it gives away."""
     files, folder, said = [], str(cache_folder(studio.settings)), studio.settings.metadata
-    for picture in view.pictures:
+    for picture in (picture for view in views for picture in view.pictures):
         name = studio.store.file(picture).name
         path = save_bytes_to_cache(given_out(studio.store, picture, said), name, folder)
         files.append(gr.FileData(path=path, orig_name=name).model_dump())
-    return files, view.pictures[0].seed
+    return files, views[0].pictures[0].seed
 
 
 def _takes_a_wish(endpoint: Any, answer: Any) -> None:

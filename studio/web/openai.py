@@ -7,7 +7,7 @@ import asyncio
 import base64
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,7 +24,7 @@ from studio.web.answers import read_object, speaks
 from studio.web.asking import OUTSIDE
 from studio.web.edits import as_wish, in_its_words, read_edit
 from studio.web.telling import Told
-from studio.web.waiting import paint, painted
+from studio.web.waiting import paint, those_painted, warnings_of
 
 QUALITY = {"low": "draft", "medium": "balanced", "high": "best", "standard": None, "hd": "best"}
 # Fields of OpenAI's that mean nothing here, with the values that ask for nothing.
@@ -106,24 +106,25 @@ class OpenAI:
         self, wish: Mapping[str, object], body: Mapping[str, object], request: Request
     ) -> Response:
         fields, url = _wish(wish, self.studio.catalog)
-        (view,) = await paint(self.studio.line, [fields], request)
-        painted(view)
+        views, lost = those_painted(await paint(self.studio.line, [fields], request))
         base = str(request.base_url) if url else None
-        return JSONResponse(await asyncio.to_thread(self._answer, view, body, base))
+        told = await asyncio.to_thread(self._answer, views, body, base)
+        return JSONResponse(told | {"warnings": warnings_of(views, lost)})
 
-    def _answer(self, view: View, body: Mapping[str, object], base: str | None) -> Told:
-        first = view.pictures[0]
+    def _answer(self, views: Sequence[View], body: Mapping[str, object], base: str | None) -> Told:
+        pictures = [picture for view in views for picture in view.pictures]
+        first, job = pictures[0], views[0].job
         return {
-            "created": int(view.job.finished_at or time.time()),
-            "data": [self._datum(picture, base) for picture in view.pictures],
+            "created": int(job.finished_at or time.time()),
+            "data": [self._datum(picture, base) for picture in pictures],
             "size": f"{first.width}x{first.height}",
             "output_format": first.format,
             "quality": body.get("quality") or "auto",
             "background": "opaque",
             # Beyond OpenAI's own, so that nothing is lost on the way.
-            "model": view.job.model,
-            "job_id": view.job.id,
-            "warnings": list(view.job.warnings),
+            "model": job.model,
+            "job_id": job.id,
+            "jobs": [view.job.id for view in views],
         }
 
     def _datum(self, picture: Picture, base: str | None) -> Told:

@@ -35,7 +35,7 @@ from studio.web.telling import (
     tell_slots,
     tell_upscalers,
 )
-from studio.web.waiting import key_of, paint, painted
+from studio.web.waiting import key_of, paint, those_painted, warnings_of
 
 MOST_PROMPTS = 1000
 Found = TypeVar("Found")
@@ -85,8 +85,8 @@ class Rest:
 
     async def generate(self, request: Request) -> Response:
         """Paint one wish and wait for it. Answers with the picture itself and where it lies."""
-        (view,) = await paint(self.studio.line, [await read_object(request)], request)
-        return JSONResponse(await asyncio.to_thread(self._painted, painted(view)))
+        views = await paint(self.studio.line, [await read_object(request)], request)
+        return JSONResponse(await asyncio.to_thread(self._painted, *those_painted(views)))
 
     async def generate_batch(self, request: Request) -> Response:
         """Paint many: `prompts` is a list of {prompt, seed, filename…} over the shared fields."""
@@ -104,10 +104,11 @@ class Rest:
         )
 
     async def submit(self, request: Request) -> Response:
-        """Write a wish down and answer at once. The same Idempotency-Key gives the same job."""
+        """Write a wish down and answer at once, with its job; one with choices in its words may
+        become several `jobs`. The same Idempotency-Key gives the same again."""
         fields = await read_object(request)
-        job = (await asyncio.to_thread(ask, self.studio.line, [fields], key=key_of(request)))[0]
-        return await self._accepted(job)
+        jobs = await asyncio.to_thread(ask, self.studio.line, [fields], key=key_of(request))
+        return await self._accepted(*jobs)
 
     async def jobs(self, request: Request) -> Response:
         """The newest jobs; `limit`, and `before` with the `next` of the last answer."""
@@ -262,25 +263,29 @@ class Rest:
             why = self.studio.store.reading.rstrip(".")
         return error_response(503, "not_ready", f"No slot is ready. {why}.")
 
-    async def _accepted(self, job: Job) -> Response:
-        told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
-        return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
+    async def _accepted(self, *jobs: Job) -> Response:
+        first = jobs[0].id
+        told = tell_job(await asyncio.to_thread(self.studio.line.view, first))
+        told["jobs"] = [job.id for job in jobs]
+        return JSONResponse(told, 202, {"Location": f"/api/jobs/{first}"})
 
-    def _painted(self, view: View) -> Told:
-        first, job = view.pictures[0], view.job
+    def _painted(self, views: Sequence[View], lost: Sequence[str]) -> Told:
+        pictures = [picture for view in views for picture in view.pictures]
+        first, job = pictures[0], views[0].job
         return {
             "success": True,
             "image": self._data_url(first),
             "image_url": f"/pictures/{first.id}",
-            "images": [tell_picture(picture) for picture in view.pictures],
+            "images": [tell_picture(picture) for picture in pictures],
             "seed": first.seed,
             "width": first.width,
             "height": first.height,
             "model": job.model,
-            "generation_time": _seconds(view),
+            "generation_time": _seconds(*views),
             "slot": job.slot,
             "job_id": job.id,
-            "warnings": list(job.warnings),
+            "jobs": [view.job.id for view in views],
+            "warnings": warnings_of(views, lost),
         }
 
     def _data_url(self, picture: Picture) -> str:
@@ -332,10 +337,11 @@ def _result(index: int, view: View) -> Told:
     }
 
 
-def _seconds(view: View) -> float:
-    """From the moment a slot took it until the picture was kept."""
-    started, finished = view.job.started_at, view.job.finished_at
-    return round(finished - started, 3) if started and finished else 0.0
+def _seconds(*views: View) -> float:
+    """From the moment a slot took the first until the last picture was kept."""
+    started = [view.job.started_at for view in views if view.job.started_at]
+    finished = [view.job.finished_at for view in views if view.job.finished_at]
+    return round(max(finished) - min(started), 3) if started and finished else 0.0
 
 
 def _models(studio: Studio) -> list[Told]:

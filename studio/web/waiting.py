@@ -13,6 +13,8 @@ from studio.jobs.line import Line
 from studio.jobs.view import View
 from studio.web.asking import ask
 
+SHOWN = 60  # letters of a prompt in a sentence
+
 
 class Gone(DarkroomError):
     """Nobody is there to read this."""
@@ -74,6 +76,20 @@ def painted(view: View) -> View:
     if not view.pictures:
         raise Conflict("It was painted, and its pictures were deleted since.")
     return view
+
+
+def those_painted(views: Sequence[View]) -> tuple[list[View], list[str]]:
+    """Of a wish that became several jobs: those that are done, and what became of the others.
+    Where none is done, its end is raised as its sentence."""
+    done = [view for view in views if view.pictures] or [painted(views[0])]
+    lost = [view for view in views if not view.pictures]
+    said = [f"{view.job.request['prompt'][:SHOWN]!r} is missing: {view.words}" for view in lost]
+    return done, said
+
+
+def warnings_of(views: Sequence[View], lost: Sequence[str] = ()) -> list[str]:
+    """Each once."""
+    return list(dict.fromkeys((*lost, *(said for view in views for said in view.job.warnings))))
 
 
 async def _hung_up(request: Request) -> None:

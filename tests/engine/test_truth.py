@@ -147,6 +147,7 @@ def test_sdxl_weighs_mixes_wears_and_hears_what_is_against_it(tell: Tell) -> Non
             }
         ],
         "look": {"name": "ink", "title": "Ink"},
+        "choices": None,
         "unknown_words": None,
         "counted": True,
         "why": "",

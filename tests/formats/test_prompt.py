@@ -142,8 +142,6 @@ def test_nothing_but_syntax_is_lost_and_every_weight_is_sound(text: str) -> None
     ("text", "named"),
     [
         ("a cat <lora:ink:0.8> <lora:x>", "<lora:name:0.8>"),
-        ("a {red|blue} hat", "{a|b}"),
-        ("a __colour__ hat, __hair/long_hair__", "__name__"),
         ("[red:blue:0.5] hat", "[from:to:when]"),
         ("[hat:4] on [cat::10]", "[from:to:when]"),
         ("[red|blue] hat", "[a|b]"),

@@ -15,7 +15,7 @@ WISH = ["prompt", "negative_prompt", "seed", "randomize_seed", "width", "height"
 WISH += ["num_inference_steps", "model", "count", "aspect", "sampler", "look", "quality"]
 WISH += ["output_format", "tags", "priority", "filename", "upscale", "loras"]
 WISH += ["start_image", "mask", "references", "strength", "fit"]
-WISH += ["upscaler", "precision"]
+WISH += ["upscaler", "precision", "expand", "nth"]
 PROMISED = {
     "/generate": WISH,
     "/submit": WISH,

@@ -1,4 +1,4 @@
-"""What a prompt may call, told over HTTP."""
+"""What a prompt may call and wear, told over HTTP."""
 
 from tests.web.conftest import House
 
@@ -19,3 +19,28 @@ def test_wildcards_are_listed_with_their_first_values_or_their_problem(house: Ho
     }
     assert told["torn"]["problem"].startswith("torn.json: it is no JSON")
     assert (told["colours"]["own"], len(told["colours"]["first"])) == (False, 5)
+
+
+def test_looks_are_listed_taken_in_given_out_and_removed(house: House) -> None:
+    styles = b'name,prompt,negative_prompt\nMine,"{prompt}, mine",rain\n'
+    taken = house.http.post("/api/looks", content=styles, headers={"content-type": "text/csv"})
+    assert taken.json()["new"] == ["mine"]
+    (house.studio.settings.look_folder / "torn.toml").write_text("[")
+    told = {one["name"]: one for one in house.http.get("/api/looks").json()["looks"]}
+    assert (told["mine"]["prompt"], told["mine"]["own"]) == ("{prompt}, mine", True)
+    assert not told["film"]["own"] and told["torn"]["problem"].startswith("torn.toml")
+    given = house.http.get("/api/looks.csv")
+    assert "attachment" in given.headers["content-disposition"]
+    assert "Mine,mine,rain" in given.text
+    other = styles.replace(b"rain", b"snow")
+    refused = house.http.post("/api/looks", content=other)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "looks")
+    changed = house.http.post("/api/looks?replace=yes", content=other).json()
+    assert changed["changed"] == ["mine"]
+    wish = {"prompt": "a car", "look": "mine", "width": 64, "height": 64, "steps": 2}
+    painted = house.http.post("/api/generate", json=wish).json()
+    assert painted["images"][0]["prompt"] == "a car, mine"
+    assert house.http.delete("/api/looks/mine").status_code == 200
+    assert house.http.delete("/api/looks/mine").status_code == 404
+    assert house.http.delete("/api/looks/film").status_code == 404
+    assert house.http.post("/api/looks?replace=maybe", content=other).status_code == 422

@@ -1,7 +1,7 @@
 """Which settings a picture may have, under which names, and what their text means.
 
-All of it is derived from `ImageRequest`; beside its fields there are `size`, which is a shape or
-pixels, and `expand`, which says what becomes of templates. Other names people know are ALIASES.
+All of it is derived from `ImageRequest`; beside its fields there is `size`, which is a shape or
+pixels. Other names people know are ALIASES.
 """
 
 import json
@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from studio.formats.bulk.sheet import LONGEST_GROUP, Setting, shown
-from studio.request import ImageRequest, InputPicture, LoraUse
+from studio.request import Expand, ImageRequest, InputPicture, LoraUse
 
 HIDDEN = {"version", "owner"}  # the studio says these
 SIZE, EXPAND = "size", "expand"
@@ -48,7 +48,7 @@ ALIASES = {
     "text": "prompt",
 }
 NOTHING = ("", "none", "null", "~")  # without quotes: as if it had not been said
-WAYS_TO_EXPAND = ("no", "random", "all", "cycle")
+WAYS_TO_EXPAND = get_args(Expand)
 _PIXELS = re.compile(r"(\d{1,6})\s*[x×*]\s*(\d{1,6})")
 _WHOLE = re.compile(r"[+-]?\d{1,30}")
 
@@ -92,7 +92,7 @@ KINDS = {
     for name, info in ImageRequest.model_fields.items()
     if name not in HIDDEN
 }
-NAMES = (*KINDS, SIZE, EXPAND)
+NAMES = (*KINDS, SIZE)
 _SPOKEN = {name: name for name in NAMES} | ALIASES
 
 

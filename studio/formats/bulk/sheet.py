@@ -29,7 +29,7 @@ class Remark(NamedTuple):
 
 
 class Setting(NamedTuple):
-    field: str  # of `ImageRequest`, or `expand`
+    field: str  # of `ImageRequest`
     value: object
     line: int
     column: int
@@ -91,7 +91,7 @@ class Sheet:
 
 def wish_of(entry: Entry) -> ImageRequest | list[Remark]:
     """The wish, or all that is wrong with it."""
-    fields = {name: value for name, value in entry.fields.items() if name != "expand"}
+    fields = dict(entry.fields)
     if "prompt" not in fields:
         if not (fields.get("start_image") or fields.get("references")):
             sentence = "This picture has no prompt."

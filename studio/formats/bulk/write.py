@@ -5,7 +5,7 @@ in quotes among its settings.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.formats.bulk.fields import HIDDEN, KINDS, NOTHING, written
@@ -18,13 +18,12 @@ _BARE = re.compile(r"[^\s\"\[\]{}|,#:\\`<>'](?:[^\n\r\"\[\]{}|,#:\\`<>]*[^\s\"\[
 _PLAIN = re.compile(r"[^\s\[\]{}|#`~<>+*\-\d\\](?:[^\x00-\x1f\x7f{}<>]*[^\s{}<>])?")
 _LETTERS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f]*")
 _ROUND_END = re.compile(r"\([^()]*:\s[^()]*\)$")
-_TEMPLATE = re.compile(r"[{}]|__|\$")
 
 
 def write_markdown(pictures: Sequence[Picture]) -> str:
     told = [(groups, _fields(groups, wish)) for groups, wish in pictures]
     shared = _shared([fields for _, fields in told])
-    lines = _head(shared, [wish for _, wish in pictures])
+    lines = _head(shared)
     before: tuple[str, ...] = ()
     for groups, fields in told:
         lines += _headings(before, groups)
@@ -63,10 +62,8 @@ def _shared(all_fields: Sequence[Fields]) -> Fields:
     return alike
 
 
-def _head(shared: Fields, wishes: Iterable[ImageRequest]) -> list[str]:
+def _head(shared: Fields) -> list[str]:
     rows = [f"{name}: {text}" for name, text in _settings(shared).items()]
-    if any(_TEMPLATE.search(wish.prompt + wish.negative_prompt) for wish in wishes):
-        rows.append("expand: no")  # what looks like a template is text
     return ["---", *rows, "---", ""] if rows else []
 
 
