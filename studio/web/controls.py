@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from studio.catalog import Catalog, ModelCard
+from studio.looks import names_of
 from studio.request import ImageRequest
 from studio.store.rows import Job
 from studio.upscalers import UpscalerCard, find_upscalers
@@ -32,6 +33,7 @@ NAMES = (
     "guidance",
     "sampler",
     "count",
+    "expand",
     "output_format",
     "upscale",
     "upscaler",
@@ -39,7 +41,6 @@ NAMES = (
     "sources",
 )
 OURS = ("fresh", "look", *ROWS, "sources")  # no fields of a wish, or not in this form
-NO_LOOK = ""
 MORE_THAN_ONE = 2  # choices: the best, and the only one
 BEST = ""  # of the upscalers: what the model's card says, or else the first
 Values = Mapping[str, object]
@@ -83,6 +84,7 @@ def dressed(card: ModelCard, values: Values, catalog: Catalog, model_folder: Pat
     offered: dict[str, dict[str, Any]] = {
         "negative_prompt": {"visible": "negative" in card.can},
         "model": {"choices": model_choices(list(catalog.cards.values()), model_folder)},
+        "look": {"choices": look_choices(catalog), "visible": bool(catalog.looks)},
         "quality": {"choices": list(card.quality), "visible": bool(card.quality)},
         "aspect": {"choices": list(card.sizes)},
         "steps": {"maximum": card.max_steps},
@@ -114,8 +116,8 @@ def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
         del fields["quality"]
     if worn := uses_of(values):
         fields["loras"] = worn
-    if values["look"] != NO_LOOK:
-        fields["look"] = values["look"]
+    if isinstance(looks := values["look"], list) and looks:
+        fields["look"] = ", ".join(looks)
     return fields | sources.fields(card, values["sources"])
 
 
@@ -125,6 +127,9 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
     With the seed of one picture they are set to paint that picture again.
     """
     wish, request, missing = job.wish, job.request, []
+    if seed is not None and wish.get("nth") is not None:  # one of many texts, or of the turns
+        wish = wish | {name: request[name] for name in ("prompt", "negative_prompt", "loras")}
+        wish |= {"look": None, "expand": "no"}
     size = (request["width"], request["height"])
     shapes = [name for name, known in card.sizes.items() if (known.width, known.height) == size]
     if not shapes:
@@ -140,14 +145,15 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         missing.append(f"It was painted in {request['precision']}, which has no control.")
     values = {
         "prompt": wish["prompt"],
-        "count": request["count"] if seed is None else 1,
+        "count": wish["count"] if seed is None else 1,
+        "expand": wish.get("expand", "no"),  # there were no choices once
         "negative_prompt": wish["negative_prompt"],
         "model": card.name,
         "quality": quality_of(card, request["steps"]),
         "aspect": shapes[0] if shapes else next(iter(card.sizes)),
         "seed": request["seed"] if seed is None else seed,
         "fresh": seed is None and wish["seed"] is None,
-        "look": wish["look"] or NO_LOOK,
+        "look": names_of(wish["look"] or ""),
         "steps": request["steps"],
         "guidance": request["guidance"],
         "sampler": request["sampler"],
@@ -167,6 +173,10 @@ def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[
         (f"{card.title} (not on this machine)" if missing[card.name] else card.title, card.name)
         for card in sorted(cards, key=lambda card: (missing[card.name], card.title.lower()))
     ]
+
+
+def look_choices(catalog: Catalog) -> list[tuple[str, str]]:
+    return [(look.title, look.name) for look in catalog.looks.values()]
 
 
 def upscaler_choices(cards: Sequence[UpscalerCard], model_folder: Path) -> list[tuple[str, str]]:

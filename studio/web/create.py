@@ -12,15 +12,17 @@ from gradio.events import Dependency
 
 from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
+from studio.looks import MOST_WORN
 from studio.request import Upscale
 from studio.web import frame, sources, truth, wardrobe
+from studio.web.choosing import SET_BY_LOOKS, Choosing
 from studio.web.controls import (
     MORE_THAN_ONE,
     NAMES,
-    NO_LOOK,
     about,
     bounds,
     help_of,
+    look_choices,
     model_choices,
     size_line,
     upscaler_choices,
@@ -78,9 +80,15 @@ PAUSE = """(...given) => {
   window.lastSaid = given;
   return new Promise((go) => setTimeout(() => go(window.lastSaid), 250));
 }"""
-WORDS = ("prompt", "negative_prompt", "model", "look", "guidance")
+WORDS = ("prompt", "negative_prompt", "model", "look", "guidance", "expand", "count", "seed")
 SPEAKS = (*WORDS, *wardrobe.CHOSEN, *wardrobe.WEIGHTS)
 
+EXPANDS = [
+    ("draw one", "random"),
+    ("paint all", "all"),
+    ("in turns", "cycle"),
+    ("as written", "no"),
+]
 WATCHING = 32  # tabs that are shown previews at once; the others look again every second
 EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
 
@@ -168,13 +176,15 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     when(parts["model"].input, desk.choose_model, ("state", "model", "sources"), chosen)
     when(parts["given"].put, desk.put, ("model", "sources", "upscale"), put)
     when(parts["given"].said, desk.warn, [], ["note"])
-    when(parts["quality"].input, desk.choose_quality, ("model", "quality"), ["steps"])
-    when(parts["steps"].input, desk.choose_steps, ("model", "steps"), ["quality"])
+    choosing = Choosing(desk.studio)
+    when(parts["quality"].input, choosing.choose_quality, ("model", "quality"), ["steps"])
+    when(parts["steps"].input, choosing.choose_steps, ("model", "steps"), ["quality"])
+    when(parts["look"].input, choosing.choose_looks, ("model", "look"), SET_BY_LOOKS)
     gr.on(
         [parts[name].change for name in SPEAKS],
         truth.follower(desk.studio),
         [parts[name] for name in NAMES],
-        parts["truth"],
+        [parts["truth"], parts["expand"]],
         js=PAUSE,
         trigger_mode="always_last",
         **LIGHT,
@@ -184,7 +194,7 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
         when(parts[row].input, worn.choose, ("model", *wardrobe.ROWS), wardrobe.ROWS)
     when(parts[wardrobe.LISTENING].say, worn.say, ["prompt"], ["prompt"])
     for part in ("aspect", "upscale"):
-        when(parts[part].input, desk.choose_shape, ("model", "aspect", "upscale"), ["size"])
+        when(parts[part].input, choosing.choose_shape, ("model", "aspect", "upscale"), ["size"])
 
 
 def _words(examples: Sequence[str]) -> Parts:
@@ -206,6 +216,10 @@ def _words(examples: Sequence[str]) -> Parts:
         elem_id="negative",
         placeholder="for example people",
     )
+    with gr.Row(elem_id="choices"):
+        found["expand"] = gr.Radio(
+            EXPANDS, value="random", label="Choices", elem_id="expand", visible=False
+        )
     found["note"] = gr.HTML(elem_id="note", apply_default_css=False)
     with gr.Row(elem_id="press"):
         found["generate"] = gr.Button("Generate", variant="primary", elem_id="generate")
@@ -289,11 +303,12 @@ def _seeds() -> Parts:
 
 
 def _looks(catalog: Catalog) -> gr.Dropdown:
-    choices = [("none", NO_LOOK), *((look.title, look.name) for look in catalog.looks.values())]
     return gr.Dropdown(
-        choices,
-        value=NO_LOOK,
-        label="Look",
+        look_choices(catalog),
+        value=[],
+        multiselect=True,
+        max_choices=MOST_WORN,
+        label="Looks",
         elem_id="look",
         visible=bool(catalog.looks),
         min_width=120,

@@ -29,7 +29,6 @@ from studio.web.controls import (
     Values,
     about,
     dressed,
-    quality_of,
     size_line,
     usual,
     values_of,
@@ -184,19 +183,6 @@ class Desk:
         view, _ = self._current(state)
         live = gr.skip() if view else frame.empty(card.examples)
         return [_sound(state) | {"model": card.name}, live, "", *self._usual(card, given)]
-
-    def choose_quality(self, name: str, quality: str) -> object:
-        """[steps]"""
-        card = self.studio.catalog.find(name)
-        return next((steps for known, steps in card.quality.items() if known == quality), gr.skip())
-
-    def choose_steps(self, name: str, steps: int) -> str | None:
-        """[quality]: the one that means these steps, if any does."""
-        return quality_of(self.studio.catalog.find(name), steps)
-
-    def choose_shape(self, name: str, aspect: str, upscale: int) -> str:
-        """[size]"""
-        return size_line(self.studio.catalog.find(name), aspect, upscale)
 
     # Shown by itself
 

@@ -8,26 +8,33 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+import gradio as gr
+
 from studio.errors import DarkroomError
 from studio.jobs.studio import Studio
+from studio.request import ImageRequest
 from studio.web.asking import ask_truth
 from studio.web.controls import NAMES, wish_of
 
+USUAL = ImageRequest.model_fields["expand"].default
 Told = dict[str, Any]  # as `tell_truth` gives it
 
 
-def follower(studio: Studio) -> Callable[..., str]:
-    """What is shown under the words as they stand, from the values of all controls."""
+def follower(studio: Studio) -> Callable[..., list[object]]:
+    """What is shown under the words as they stand, from the values of all controls; and the
+    control for choices, where there are any."""
 
-    def truth(*values: object) -> str:
+    def truth(*values: object) -> list[object]:
         given = dict(zip(NAMES, values, strict=True))
+        otherwise = given["expand"] != USUAL
         if not str(given["prompt"] or "").strip():
-            return ""
+            return ["", gr.update(visible=otherwise)]
         try:
             card = studio.catalog.find(str(given["model"]))
-            return render(ask_truth(studio, wish_of(card, given)))
+            told = ask_truth(studio, wish_of(card, given))
+            return [render(told), gr.update(visible=otherwise or told["choices"] is not None)]
         except DarkroomError as error:
-            return refused(str(error))
+            return [refused(str(error)), gr.skip()]
 
     return truth
 
@@ -40,7 +47,8 @@ def render(told: Told) -> str:
         *_text_rows("prompt", told["prompt"]),
         *(_text_rows("not", told["negative_prompt"]) if told["negative_prompt"]["text"] else ()),
         *(("LoRA", escape(_lora(lora))) for lora in told["loras"]),
-        *([("look", escape(told["look"]["title"]))] if told["look"] else ()),
+        *([("looks", escape(told["look"]["title"]))] if told["look"] else ()),
+        *([("choices", _choices(told["choices"]))] if told["choices"] else ()),
         *([("tokens", escape(told["why"]))] if told["why"] else ()),
     ]
     behind = "".join(f"<dt>{escape(name)}</dt><dd>{html}</dd>" for name, html in rows)
@@ -59,7 +67,8 @@ def line(told: Told) -> list[str]:
     """The same in a few words."""
     prompt, against = told["prompt"], told["negative_prompt"]
     most = prompt["encoders"][0] if prompt["encoders"] else None
-    said = [_tokens(most) if most and told["counted"] else "tokens not counted"]
+    said = [_many(told["choices"])] if told["choices"] else []
+    said.append(_tokens(most) if most and told["counted"] else "tokens not counted")
     weighted = [
         part
         for text in (prompt, against)
@@ -79,6 +88,26 @@ def line(told: Told) -> list[str]:
     if most and told["counted"]:
         said.append(f"{most['cut']} not read" if most["cut"] else "nothing cut")
     return said
+
+
+def _many(choices: Told) -> str:
+    how = {"random": "each picture draws one", "all": "each is painted", "cycle": "in turns"}
+    return f"{choices['words']}, {how[choices['expand']]}"
+
+
+def _choices(choices: Told) -> str:
+    """The first of them, each as it would be painted; of a wish without a seed examples."""
+    shown = [_one_of(one) for one in choices["shown"]]
+    what = "for example" if choices["example"] else ""
+    more = 0 if choices["example"] else choices["pictures"] - len(shown)
+    lists = ", ".join(f"__{name}__" for name in choices["wildcards"])
+    about = [what, f"and {more:,} more" if more > 0 else "", f"from {lists}" if lists else ""]
+    return f"{'<br>'.join(shown)}<small>{escape(', '.join(filter(None, about)))}</small>"
+
+
+def _one_of(one: Told) -> str:
+    against = f" <s>{escape(one['negative_prompt'])}</s>" if one["negative_prompt"] else ""
+    return escape(one["prompt"]) + against
 
 
 def _tokens(one: Told) -> str:
