@@ -21,7 +21,7 @@ from studio.looks import Dressed, Look
 from studio.request import MAX_SEED, ImageRequest, read_request
 
 MOST_TEXTS = 1000  # of one wish
-EXAMPLES = 3  # that are shown of a wish without a seed
+EXAMPLES, DRAWS = 3, 12  # that are shown of a wish without a seed, and looked for among so many
 Lists = Callable[[], Mapping[str, Wildcard]]
 
 
@@ -78,8 +78,11 @@ class Wording:
         """The first of them; without a seed some examples, the same each time."""
         if not self.dynamic or self.wish.seed is not None or self.wish.expand != "random":
             return list(islice(self.each(), most))
-        some = self.wish.model_copy(update={"seed": 0, "count": max(EXAMPLES, self.wish.count)})
-        return list(islice(self._one_by_one(some), most))
+        some = self.wish.model_copy(update={"seed": 0, "count": DRAWS})
+        unlike: dict[tuple[str, str], Worded] = {}
+        for one in self._one_by_one(some):
+            unlike.setdefault((one.bare.prompt, one.bare.negative_prompt), one)
+        return list(islice(unlike.values(), min(most, EXAMPLES)))
 
     def _one_by_one(self, wish: ImageRequest) -> Iterator[Worded]:
         """A picture each, with a seed of its own."""

@@ -97,7 +97,8 @@ def _many(choices: Told) -> str:
 
 def _choices(choices: Told) -> str:
     """The first of them, each as it would be painted; of a wish without a seed examples."""
-    shown = [_one_of(one) for one in choices["shown"]]
+    negatives = {one["negative_prompt"] for one in choices["shown"]}
+    shown = [_one_of(one, len(negatives) > 1) for one in choices["shown"]]
     what = "for example" if choices["example"] else ""
     more = 0 if choices["example"] else choices["pictures"] - len(shown)
     lists = ", ".join(f"__{name}__" for name in choices["wildcards"])
@@ -105,9 +106,9 @@ def _choices(choices: Told) -> str:
     return f"{'<br>'.join(shown)}<small>{escape(', '.join(filter(None, about)))}</small>"
 
 
-def _one_of(one: Told) -> str:
-    against = f" <s>{escape(one['negative_prompt'])}</s>" if one["negative_prompt"] else ""
-    return escape(one["prompt"]) + against
+def _one_of(one: Told, both: bool) -> str:
+    against = escape(one["negative_prompt"]) if both else ""
+    return escape(one["prompt"]) + (f" <s>{against}</s>" if against else "")
 
 
 def _tokens(one: Told) -> str:

@@ -22,8 +22,10 @@ from studio.jobs.view import Live, View
 from studio.lora_hub import Source
 from studio.presets import load_catalog
 from studio.settings import Settings
+from studio.store.naming import stem_of
 from studio.web import frame
 from studio.web.asking import ask
+from studio.web.choosing import Choosing
 from studio.web.controls import (
     NAMES,
     bounds,
@@ -37,7 +39,6 @@ from studio.web.desk import Desk
 from studio.web.library import draw
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
-from studio.web.pictures import file_name
 from studio.web.rest import Rest, _models
 from studio.web.telling import tell_loras, tell_model
 from studio.web.wardrobe import ROWS, Wardrobe, choices_for, empty_rows
@@ -81,8 +82,9 @@ def test_a_model_without_an_ability_is_not_sent_its_field(studio: Studio) -> Non
     values |= {
         "seed": 7,
         "fresh": True,
-        "look": "",
+        "look": [],
         "count": 1,
+        "expand": "random",
         "output_format": "png",
         "upscale": 1,
         "sources": None,
@@ -96,7 +98,7 @@ def test_the_controls_can_be_filled_from_a_job_again(studio: Studio) -> None:
     job = finished(studio, width=256, height=256, look="ink", seed=9, steps=3).job
     card = studio.catalog.find(job.model)
     values, missing = values_of(job, card, 9)
-    assert missing == [] and values["prompt"] == "a red car" and values["look"] == "ink"
+    assert missing == [] and values["prompt"] == "a red car" and values["look"] == ["ink"]
     again = ask(studio.line, [wish_of(card, values)])[0]
     assert again.request == job.request
 
@@ -190,12 +192,9 @@ def test_time_left_is_said_only_from_the_steps_of_the_job_itself(studio: Studio)
 
 def test_a_picture_keeps_the_name_it_was_given(studio: Studio) -> None:
     view = finished(studio, filename="cars/red: one.PNG", seed=7, count=2)
-    assert [file_name(picture) for picture in view.pictures] == [
-        "cars_red_ one.png",
-        "cars_red_ one-1.png",
-    ]
+    assert [stem_of(picture) for picture in view.pictures] == ["cars_red__one", "cars_red__one-1"]
     (plain,) = finished(studio, seed=7).pictures
-    assert file_name(plain) == "test-pattern-7.png"
+    assert stem_of(plain) == "test-pattern-7"
 
 
 @pytest.fixture
@@ -219,8 +218,9 @@ def test_an_enlarged_picture_is_asked_for_kept_shown_and_reused(
     again = ask(studio.line, [wish_of(card, values | {"count": 1})])[0]
     assert again.request == job.request
     assert "256 × 256 → 512 × 512" in str(page._fill(job, 9)[2])
-    assert "→" not in page.choose_shape(card.name, "square", 1)
-    assert "320 × 192 → 1280 × 768" in page.choose_shape(card.name, "landscape", 4)
+    choosing = Choosing(studio)
+    assert "→" not in choosing.choose_shape(card.name, "square", 1)
+    assert "320 × 192 → 1280 × 768" in choosing.choose_shape(card.name, "landscape", 4)
 
 
 def test_without_the_upscaler_a_wish_to_enlarge_is_refused_in_a_sentence(
