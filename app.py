@@ -3,8 +3,8 @@
 python app.py | app.py paint "a red car" --out car.png   serve page and APIs; paint without
 python app.py upscale FILE | rerun FILE | read FILE      enlarge it; paint it again; what it says
 python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
-python app.py doctor | fsck | recover | export --zip F  what is wrong; the history again; a ZIP
-python app.py backup TO | restore COPY                   all of it in another place, and back
+python app.py search "cat star:yes" | export --zip F     what was painted: found, and as one ZIP
+python app.py doctor | fsck | recover | backup | restore  what is wrong; again; a copy, and back
 python app.py models list | pull NAME | add OWNER/REPO   those here, from the hub; also loras
 """
 
@@ -46,6 +46,10 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             from studio.terminal import models
 
             return int(getattr(models, asked.verb)(settings, asked))
+        case "search":
+            from studio.terminal import searching
+
+            return searching.search(settings, asked)
         case "read":
             from studio.terminal import reading
 

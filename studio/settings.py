@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         "that other tools read), or none. The file in the data folder keeps all.",
     )
     previews: bool = Field(True, description="Show the picture while it develops.")
+    trash_days: int = Field(
+        30, ge=0, description="Pictures in the trash end for good after so many days; 0: never."
+    )
     input_days: float = Field(
         30,
         ge=0,

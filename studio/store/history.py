@@ -49,8 +49,11 @@ class Counted:
 
 
 class History:
-    def __init__(self, database: Database, shelf: Shelf, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, shelf: Shelf, clock: Callable[[], float], trash_days: int = 0
+    ) -> None:
         self.database, self._shelf, self._clock = database, shelf, clock
+        self._trash_days = trash_days
         self._search = Search(database)
 
     # Looking
@@ -116,7 +119,10 @@ class History:
         seqs = self._which(ids, q, owner)
         with self.database.write() as tx:
             found = marks.numbers(tx, ids, owner) if ids is not None else seqs
-            return marks.mark(tx, found, what, self._clock())
+            changed = marks.mark(tx, found, what, self._clock())
+        if what.trash:
+            self.retire()
+        return changed
 
     def empty_trash(
         self,
@@ -139,6 +145,15 @@ class History:
             ended += some
             if not some:
                 return ended
+
+    def retire(self) -> int:
+        """What has lain in the trash for long enough ends: at start, and when more comes."""
+        if not self._trash_days:
+            return 0
+        ended = self.empty_trash(older_than=self._trash_days * DAY)
+        if ended:
+            log.info("%d pictures had lain in the trash long enough; they are gone", ended)
+        return ended
 
     # What hangs together
 

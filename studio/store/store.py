@@ -51,7 +51,7 @@ class Store:
         self._shelf = shelf
         self._clock = clock
         self._closing = closing
-        self.history = History(database, shelf, clock)
+        self.history = History(database, shelf, clock, settings.trash_days)
         self.albums = Albums(database, clock)
         self._handed = HandedIn(database, shelf, clock, settings)
 
@@ -79,7 +79,7 @@ class Store:
                 database = Database(database_url(settings))
                 opened.callback(database.close)
                 prepare(database)
-                history = History(database, shelf, clock)
+                history = History(database, shelf, clock, settings.trash_days)
                 history.finish_leaving()
                 with database.read() as connection:
                     known = pictures.all_names(connection)
@@ -91,6 +91,7 @@ class Store:
                 with database.write() as tx:
                     _sign_in(tx, clock())
                 history.catch_up()
+                history.retire()
                 HandedIn(database, shelf, clock, settings).tidy()
             except OSError as error:
                 raise CannotStart(f"The data folder {data}: {error.strerror or error}.") from None

@@ -22,10 +22,12 @@ from studio.jobs.view import View
 from studio.request import PICTURE
 from studio.store.giving import given_out
 from studio.store.packing import pack
+from studio.store.pages import sort_of
 from studio.store.selecting import selected
 from studio.web.asking import ask, ask_truth
 from studio.web.enlarging import enlarge
 from studio.web.foreign import read_told, rerun_of
+from studio.web.history import tell_page
 from studio.web.pictures import template_of
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
@@ -222,7 +224,15 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
             pictures = studio.store.pictures(limit=max(1, min(limit, 200)), before=before or None)
             return [tell_picture(picture) for picture in pictures]
 
-    return job, cancel, models, loras, history
+    def search(q: str = "", sort: str = "newest", limit: int = 50, after: str = "") -> Told:
+        """Search the history: docs/search.md has the language. `next` of the answer is the `after`
+        of the next page; `total` counts all that was found."""
+        with _spoken():
+            here = studio.store.history
+            page = here.search(q, sort=sort_of(sort), after=after or None, limit=limit)
+            return tell_page(page)
+
+    return job, cancel, models, loras, history, search
 
 
 def _files(studio: Studio, views: Sequence[View]) -> tuple[list[Told], int]:

@@ -1,10 +1,12 @@
 """Stars, ratings, tags and the trash: for many at once, undone again, and files that follow."""
 
+import json
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, text
 
+import app
 from studio.errors import NotFound, Refused, Unavailable
 from studio.settings import Settings
 from studio.store.database import Database, database_url
@@ -166,3 +168,39 @@ def test_what_the_first_version_kept_is_searched(
     database.close()
     history = open_store(both).history
     assert history.search("cat steps:4 look:ink seed:7").total == 1
+
+
+def test_what_lay_in_the_trash_for_long_enough_ends_by_itself(
+    both: Settings, open_store: OpenStore
+) -> None:
+    now = [1.8e9]
+    given = both.model_copy(update={"trash_days": 30})
+    store = open_store(given, clock=lambda: now[0])
+    first, second, third = painted_ones(store, count=3)
+    store.history.mark([first], Marks(trash=True))
+    now[0] += 29 * 86_400
+    store.history.mark([second], Marks(trash=True))
+    assert store.history.search("is:trash").total == 2
+    now[0] += 2 * 86_400
+    store.history.mark([third], Marks(trash=True))
+    left = store.history.search("is:trash").pictures
+    assert {one.picture.id for one in left} == {second, third}
+    store.close()
+    now[0] += 29 * 86_400
+    assert open_store(given, clock=lambda: now[0]).history.search("is:trash").total == 1
+
+
+def test_the_command_line_searches_beside_a_server(
+    settings: Settings, open_store: OpenStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(settings)
+    painted_ones(store, "a red car")
+    asked = ["search", "car rating:0", "--limit", "1", "--data", str(settings.data)]
+    assert app.main(asked) == 0
+    told = capsys.readouterr().out
+    assert "a red car" in told and "1 of 2 found; the next: --after " in told
+    assert app.main([*asked, "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert one["picture"]["prompt"] == "a red car" and one["star"] is False
+    assert app.main(["search", "modle:x", "--data", str(settings.data)]) == 1
+    assert "Did you mean model:?" in capsys.readouterr().err

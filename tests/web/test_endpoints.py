@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client
+from gradio_client.exceptions import AppError
 
 from studio.request import ImageRequest
 from studio.web.asking import OUTSIDE
@@ -29,6 +30,7 @@ PROMISED = {
     "/models": [],
     "/loras": [],
     "/history": ["limit", "before"],
+    "/search": ["q", "sort", "limit", "after"],
 }
 
 
@@ -142,3 +144,14 @@ def _newest_other_than(house: House, known: list[str]) -> str:
         if newest.id not in known and newest.state == "queued":
             return newest.id
         time.sleep(0.01)
+
+
+def test_the_history_is_searched_page_by_page(client: Client) -> None:
+    for seed in (1, 2):
+        client.predict("a cerulean car", seed=seed, width=64, height=64, api_name="/generate")
+    first = client.predict("cerulean", sort="oldest", limit=1, api_name="/search")
+    assert first["total"] == 2 and first["pictures"][0]["seed"] == 1
+    second = client.predict("cerulean", "oldest", 1, first["next"], api_name="/search")
+    assert second["pictures"][0]["seed"] == 2 and second["next"] is None
+    with pytest.raises(AppError, match="Did you mean model:?"):
+        client.predict("modle:x", api_name="/search")
