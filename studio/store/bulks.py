@@ -125,6 +125,17 @@ class Bulks:
                 for n, line, groups, *rest in connection.execute(query)
             ]
 
+    def kept(self, bulk_id: str) -> list[str]:
+        """The ids of all its pictures that are painted, in the order of the file."""
+        query = (
+            select(picture.c.id)
+            .join(bulk_picture, bulk_picture.c.job == picture.c.job)
+            .where(bulk_picture.c.bulk == bulk_id)
+            .order_by(bulk_picture.c.n, picture.c.index)
+        )
+        with self.database.read() as connection:
+            return list(connection.scalars(query))
+
     def stop(self, bulk_id: str) -> list[str]:
         """Takes out of the line what waits of it; what is painted is finished."""
         with self.database.write() as tx:

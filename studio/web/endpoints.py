@@ -17,14 +17,18 @@ from gradio.events import Dependency, api
 from gradio.processing_utils import save_bytes_to_cache
 
 from studio.errors import DarkroomError
+from studio.jobs.bulk import check, run
+from studio.jobs.bulk_export import export
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import PICTURE
+from studio.store.bulks import Bulks
 from studio.store.giving import given_out
 from studio.store.packing import pack
 from studio.store.pages import sort_of
 from studio.store.selecting import selected
 from studio.web.asking import ask, ask_truth
+from studio.web.bulk_telling import cost_of, tell_bulk, tell_plan
 from studio.web.enlarging import enlarge
 from studio.web.foreign import read_told, rerun_of
 from studio.web.history import tell_page
@@ -87,7 +91,7 @@ def endpoints(studio: Studio) -> Dependency:
         concurrency_limit=studio.pool.size,
     )
     one_by_one = (_submit(studio), _upscale(studio), _truth(studio), _zip(studio))
-    for endpoint in (*one_by_one, *_reading(studio), *_looking(studio)):
+    for endpoint in (*one_by_one, *_bulk(studio), *_reading(studio), *_looking(studio)):
         api(endpoint, api_name=endpoint.__name__, queue=False)
     return painting
 
@@ -152,6 +156,33 @@ def _truth(studio: Studio) -> Callable[..., Told]:
 
     _takes_a_wish(truth, Told)
     return truth
+
+
+def _bulk(studio: Studio) -> tuple[Callable[..., object], ...]:
+    def bulk(text: str, name: str = "", again: bool = False) -> Told:
+        """Run a bulk file, all of it or nothing: its text, as docs/bulk.md says. The ending of
+        `name` says its form; what is painted or waits already is skipped unless `again`."""
+        with _spoken():
+            made, _ = run(studio.line, text, name, again=again)
+            return tell_bulk(studio, made)
+
+    def bulk_check(text: str, name: str = "", again: bool = False) -> Told:
+        """All that is wrong with a bulk file and what it would cost. Nothing is written down."""
+        with _spoken():
+            plan = check(studio.line, text, name, again=again)
+            return tell_plan(plan, cost_of(studio, plan))
+
+    def bulk_status(bulk_id: str) -> Told:
+        """How each picture of a bulk file stands, with its line."""
+        with _spoken():
+            return tell_bulk(studio, Bulks(studio.store.database).find(bulk_id))
+
+    def bulk_export(ids: list[str]) -> str:
+        """Pictures of the history as a bulk file that paints them again."""
+        with _spoken():
+            return export(studio.store, ids)
+
+    return bulk, bulk_check, bulk_status, bulk_export
 
 
 def _zip(studio: Studio) -> Callable[..., gr.FileData]:

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from studio.errors import CannotStart
 from studio.jobs.studio import Studio
 from studio.web.albums import album_routes
+from studio.web.bulk_rest import bulk_routes
 from studio.web.docs import docs_route
 from studio.web.foreign import foreign_routes
 from studio.web.guard import Guard, Welcome
@@ -58,7 +59,8 @@ async def _open(studio: Studio) -> Site:
     page = build_page(studio)
     routes = [*input_routes(studio), *listed_routes(studio), *zip_routes(studio)]
     routes += [*foreign_routes(studio), *history_routes(studio), *album_routes(studio)]
-    routes += [*api_routes(studio), *openai_routes(studio), *picture_routes(studio)]
+    routes += [*bulk_routes(studio), *api_routes(studio), *openai_routes(studio)]
+    routes += picture_routes(studio)
     try:
         _, url, share_url = page.queue(api_open=False, max_size=MOST_EVENTS).launch(
             server_name=f"[{settings.host}]" if ":" in settings.host else settings.host,

@@ -212,7 +212,7 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
         json.loads(one.model_dump_json()) for one in asked
     ]
     assert export_bulk(studio.store, again.id) == file
-    with pytest.raises(Refused, match="name at least one"):
+    with pytest.raises(Refused, match="name at least one picture"):
         export(studio.store, [])
 
 
