@@ -1,6 +1,6 @@
 """The front door: opens the studio and serves it, paints from it, or checks the machine.
 
-python app.py | app.py paint "a red car" --out car.png   serve page and APIs; paint without
+python app.py | paint "a red car" | bulk FILE            serve page and APIs; paint one, or many
 python app.py upscale FILE | rerun FILE | read FILE      enlarge it; paint it again; what it says
 python app.py truth "a (red:1.3) car" --model sdxl       what the model will read, weigh and lose
 python app.py search "cat star:yes" | export --zip F     what was painted: found, and as one ZIP
@@ -42,6 +42,10 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             from studio.terminal import painting
 
             return int(getattr(painting, asked.verb)(settings, asked))
+        case "bulk":
+            from studio.terminal import bulk
+
+            return bulk.bulk(settings, asked)
         case "models" | "loras":
             from studio.terminal import models
 

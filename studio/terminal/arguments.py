@@ -38,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     paints.add_argument("--fit", choices=("cover", "contain"))
     paints.add_argument("--strength", type=float)
     paints.set_defaults(verb="paint")
+    many = verbs.add_parser("bulk", parents=[common], help="check or paint a file of many pictures")
+    many.add_argument("file", type=Path, help="as docs/bulk.md says")
+    many.add_argument("--dry-run", action="store_true", help="check it and say what it would cost")
+    many.add_argument("--again", action="store_true", help="also what is painted or waits already")
+    many.add_argument("--form", help="markdown, csv, jsonl or lines, where its name says another")
+    many.add_argument("--json", action="store_true", help="a line for each picture, for programs")
+    many.set_defaults(verb="bulk")
     tells = verbs.add_parser("truth", parents=[common], help="what a model makes of a prompt")
     tells.set_defaults(verb="truth")
     for verb in (paints, tells):

@@ -27,7 +27,6 @@ PROMISED = {
     "/bulk_check": ["text", "name", "again"],
     "/bulk_status": ["bulk_id"],
     "/bulk_export": ["ids"],
-    "/zip": ["ids", "job", "batch", "name"],
     "/job": ["job_id"],
     "/cancel": ["job_id"],
     "/read": ["picture", "hashes"],

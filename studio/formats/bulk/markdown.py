@@ -59,7 +59,7 @@ class Reader:
         if self.prose:
             line, column, text = self.prose
             hint = "Begin the line with - to make it a picture."
-            self.sheet.note(line, column, f"Not read: {shown(text)} is no picture.", hint)
+            self.sheet.note(line, column, f"Not read, so not painted: {shown(text)}.", hint)
             self.prose = None
         if self.item:
             item, self.item = self.item, None
@@ -245,7 +245,7 @@ def _prose(here: Reader, number: int, column: int, text: str) -> None:
     if here.item:
         here.close()
         hint = "Indent it by two to make it part of the picture above."
-        here.sheet.note(number, column, f"Not read: {shown(text)} is no picture.", hint)
+        here.sheet.note(number, column, f"Not read, so not painted: {shown(text)}.", hint)
     elif here.prose:
         line, at, before = here.prose
         here.prose = (line, at, f"{before} {text}")
@@ -269,7 +269,7 @@ def _block(here: Reader, number: int, column: int, fence: re.Match[str], coming:
         here.sheet.say(number, column, sentence, f"Close it: {marks}")
         return
     if said.lower() not in BLOCKS:
-        sentence = f"Not read: a block of {shown(said)} is no picture."
+        sentence = f"Not read, so not painted: a block of {shown(said)}."
         here.sheet.note(number, column, sentence, "Write ```prompt to make it one.")
         return
     prompt = Setting("prompt", "\n".join(inside), number, column)

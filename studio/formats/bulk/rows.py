@@ -112,7 +112,7 @@ def read_lines(lines: Sequence[str], sheet: Sheet) -> None:
             continue
         column = text.index(stripped) + 1
         if stripped.startswith("#"):
-            sheet.note(line, column, f"Not read: {shown(stripped)} is a comment.")
+            sheet.note(line, column, f"Not read, so not painted: the comment {shown(stripped)}.")
         elif stripped.startswith("--"):
             sheet.add(line, column, (), [line_settings(stripped, line, column, sheet)])
         else:

@@ -1,0 +1,63 @@
+"""`app.py bulk FILE --dry-run`: what it says of a file, beside a server or without any history."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from studio.errors import Refused
+from studio.jobs.bulk import run
+from studio.settings import Settings
+from studio.terminal.bulk import bulk
+from tests.conftest import OpenStudio
+
+HEAD = "---\nmodel: test-pattern\nsize: 64x64\n---\n"
+FILE = HEAD + "Prose.\n- a red car {seed: 7}\n- a boat {count: 2}\n"
+
+
+def dry(settings: Settings, file: Path, **more: object) -> int:
+    given = {"file": file, "dry_run": True, "again": False, "form": None, "json": False}
+    return bulk(settings, argparse.Namespace(**given | more))
+
+
+def test_a_dry_run_tells_what_would_be_painted(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "walk.md"
+    file.write_text(FILE)
+    assert dry(settings, file) == 0
+    said = capsys.readouterr().out
+    assert f"{file}:5:1: note: Not read" in said
+    assert "6  test-pattern" in said and "a boat" in said
+    assert "2 to paint, 0 already there, 0 problems." in said
+    assert "3 pictures of 2 jobs, nobody knows how long" in said
+
+
+def test_it_runs_beside_a_server_and_knows_what_waits_there(
+    settings: Settings,
+    open_studio: OpenStudio,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studio = open_studio()
+    studio.line.pause(True)
+    run(studio.line, FILE)
+    file = tmp_path / "walk.md"
+    file.write_text(FILE + "- a hat\n")
+    assert dry(settings, file) == 0
+    assert "1 to paint, 2 already there, 0 problems." in capsys.readouterr().out
+    assert dry(settings, file, again=True) == 0
+    assert "3 to paint, 0 already there" in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_told_by_file_line_and_column(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "walk.md"
+    file.write_text(FILE + "- a hat {sed: 7}\n")
+    assert dry(settings, file) == 1
+    assert (
+        f"{file}:8:10: There is no setting 'sed'. Did you mean 'seed'?" in capsys.readouterr().out
+    )
+    with pytest.raises(Refused, match="nowhere.md: No such file"):
+        dry(settings, tmp_path / "nowhere.md")
