@@ -176,16 +176,16 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
     alike = Counter[str]()
     found: list[tuple[Ask, int]] = []
     for entry in sheet.entries:
-        wish = wish_of(entry)
-        if isinstance(wish, list):
-            sheet.remarks += wish
+        wish, wrong = wish_of(entry)
+        sheet.remarks += wrong
+        if wish is None:
             continue
         try:
             wording = _wording(wish, entry, here, lists, sheet)
             drawn = wording.dynamic and wish.expand == "random" and wish.seed is None
             for one in wording.each():
                 settled = _settled(line, one, entry, here, sheet)
-                if settled:
+                if settled and not wrong:
                     alike[base := _base(settled, wish if drawn else None)] += 1
                     mark = f"{base}-{alike[base]}"
                     found.append((Ask(entry.line, entry.groups, mark, settled), entry.column))

@@ -5,6 +5,7 @@ import secrets
 import gradio as gr
 
 from studio.jobs.studio import Studio
+from studio.web.bulk import bulk_page
 from studio.web.create import CLICKS, create
 from studio.web.desk import FRESH, status_of
 from studio.web.endpoints import endpoints
@@ -34,6 +35,8 @@ def build_page(studio: Studio) -> gr.Blocks:
             with gr.Tab("Create"):
                 for opened in create(studio, state, status, painting):
                     page.load(**opened)
+            with gr.Tab("Bulk") as bulk:
+                bulk_page(studio, bulk)
             with gr.Tab("Models") as models:
                 library(studio, models)
     return page

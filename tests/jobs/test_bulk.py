@@ -85,6 +85,10 @@ def test_all_that_is_wrong_with_one_picture_is_said_at_once(studio: Studio) -> N
     assert [(one.column, one.sentence.partition(":")[0]) for one in plan.problems] == [
         (6, "sampler"), (21, "width"), (34, "loras"), (48, "look"),
     ]  # fmt: skip
+    plan = check(studio.line, HEAD + "- x {steps: 900, seed: -5, model: flx, size: 60x64}")
+    assert [(one.column, one.sentence.partition(":")[0]) for one in plan.problems] == [
+        (6, "steps"), (18, "seed"), (28, "model"), (40, "width"),
+    ]  # fmt: skip
 
 
 def test_a_file_that_is_given_again_is_not_painted_again(paused: Studio) -> None:
@@ -206,7 +210,7 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
         for one in pictures
     ]
     file = export(studio.store, [one.id for one in pictures])
-    assert [wish_of(entry) for entry in read(file, "x.md").entries] == asked
+    assert [wish_of(entry)[0] for entry in read(file, "x.md").entries] == asked
     again, _ = run(studio.line, file, "history.md")
     assert [job.request for job in finish(studio, again.id)] == [
         json.loads(one.model_dump_json()) for one in asked

@@ -89,20 +89,26 @@ class Sheet:
         self.entries.append(Entry(line, column, groups, fields, places))
 
 
-def wish_of(entry: Entry) -> ImageRequest | list[Remark]:
-    """The wish, or all that is wrong with it."""
+def wish_of(entry: Entry) -> tuple[ImageRequest | None, list[Remark]]:
+    """The wish, and all that is wrong with it: then it is the wish without that, for more may be
+    wrong which only its model knows."""
     fields = dict(entry.fields)
     if "prompt" not in fields:
         if not (fields.get("start_image") or fields.get("references")):
             sentence = "This picture has no prompt."
-            return [Remark(entry.line, entry.column, sentence, "Say what it should show.")]
+            return None, [Remark(entry.line, entry.column, sentence, "Say what it should show.")]
         fields["prompt"] = ""
     try:
-        return ImageRequest.model_validate(fields)
+        return ImageRequest.model_validate(fields), []
     except ValidationError as error:
-        return [
-            Remark(*entry.place(path), begun(sentence)) for path, sentence in field_sentences(error)
-        ]
+        told = field_sentences(error)
+    wrong = {path.partition(".")[0] for path, _ in told}
+    sound = {name: value for name, value in fields.items() if name not in wrong}
+    try:
+        rest = ImageRequest.model_validate({"prompt": "x", **sound}) if wrong != {""} else None
+    except ValidationError:
+        rest = None
+    return rest, [Remark(*entry.place(path), begun(sentence)) for path, sentence in told]
 
 
 def begun(sentence: str) -> str:

@@ -24,6 +24,7 @@ def write_markdown(pictures: Sequence[Picture]) -> str:
     told = [(groups, _fields(groups, wish)) for groups, wish in pictures]
     shared = _shared([fields for _, fields in told])
     lines = _head(shared)
+    lines += [""] if lines and not (pictures and pictures[0][0]) else []
     before: tuple[str, ...] = ()
     for groups, fields in told:
         lines += _headings(before, groups)
@@ -64,7 +65,7 @@ def _shared(all_fields: Sequence[Fields]) -> Fields:
 
 def _head(shared: Fields) -> list[str]:
     rows = [f"{name}: {text}" for name, text in _settings(shared).items()]
-    return ["---", *rows, "---", ""] if rows else []
+    return ["---", *rows, "---"] if rows else []
 
 
 def _headings(before: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:

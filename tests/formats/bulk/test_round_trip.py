@@ -103,5 +103,5 @@ def test_a_thousand_files_come_back_equal(part: int) -> None:
         sheet = read(file, "history.md")
         assert not [one for one in sheet.remarks if one.stops], (seed, file, sheet.remarks)
         found = [(entry.groups, wish_of(entry)) for entry in sheet.entries]
-        assert found == asked, (seed, file)
+        assert found == [(groups, (one, [])) for groups, one in asked], (seed, file)
         assert write_markdown(asked) == file
