@@ -12,12 +12,12 @@ from studio.store.store import Store
 MOST = 10_000
 
 
-def export(store: Store, ids: Sequence[str]) -> str:
-    """In the order they are named, under the headings they came from."""
-    if len(ids) > MOST:
-        raise Refused(f"ids: {len(ids)} are too many; the most is {MOST}.", field="ids")
-    found = rows(store.database, selected(store.database, ids=ids))
-    pictures = [picture for _, picture in found if picture]
+def export(store: Store, ids: Sequence[str] | None = None, q: str | None = None) -> str:
+    """Of ids in their order, or of a search; under the headings they came from."""
+    found = selected(store, ids=ids, q=q)
+    if len(found) > MOST:
+        raise Refused(f"ids: {len(found)} pictures are too many; the most is {MOST}.", field="ids")
+    pictures = [picture for _, picture in rows(store.database, found) if picture]
     groups = Bulks(store.database).groups([picture.job for picture in pictures])
     return write_markdown(
         [

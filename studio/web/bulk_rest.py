@@ -113,11 +113,16 @@ class BulkRest:
         return JSONResponse(await asyncio.to_thread(tell_bulk, self.studio, bulk), 202)
 
     async def export(self, request: Request) -> Response:
-        """Pictures of the history, `ids`, as a bulk file that paints them again."""
+        """Pictures of the history, by their `ids` or by a search `q`, as a bulk file that paints
+        them again."""
         match await read_object(request):
             case {"ids": list(ids), **more} if not more and all(isinstance(i, str) for i in ids):
-                return _file(await self._in_turn(export, self.studio.store, ids), "pictures")
-        raise Refused("ids: give a list of ids of pictures, and nothing else.", field="ids")
+                which: tuple[list[str] | None, str | None] = (ids, None)
+            case {"q": str(q), **more} if not more:
+                which = (None, q)
+            case _:
+                raise Refused("ids: give a list of ids of pictures, or a search q.", field="ids")
+        return _file(await self._in_turn(export, self.studio.store, *which), "pictures")
 
     async def export_one(self, request: Request) -> Response:
         """What was painted of a bulk file, as a bulk file with seeds and settings."""

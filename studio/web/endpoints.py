@@ -177,10 +177,10 @@ def _bulk(studio: Studio) -> tuple[Callable[..., object], ...]:
         with _spoken():
             return tell_bulk(studio, Bulks(studio.store.database).find(bulk_id))
 
-    def bulk_export(ids: list[str]) -> str:
-        """Pictures of the history as a bulk file that paints them again."""
+    def bulk_export(ids: list[str] | None = None, q: str | None = None) -> str:
+        """Pictures of the history as a bulk file that paints them again: ids, or a search."""
         with _spoken():
-            return export(studio.store, ids)
+            return export(studio.store, ids, q)
 
     return bulk, bulk_check, bulk_status, bulk_export
 

@@ -26,7 +26,7 @@ PROMISED = {
     "/bulk": ["text", "name", "again"],
     "/bulk_check": ["text", "name", "again"],
     "/bulk_status": ["bulk_id"],
-    "/bulk_export": ["ids"],
+    "/bulk_export": ["ids", "q"],
     "/job": ["job_id"],
     "/cancel": ["job_id"],
     "/read": ["picture", "hashes"],
