@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from studio.catalog import ModelCard
 from studio.errors import DarkroomError, Refused
 from studio.formats.safetensors import read_header
 from studio.pipelines import WEIGHTS
+from studio.safety import FILES, CheckerCard, checker_folder
 from studio.settings import ROOT
+from studio.upscalers import PULL
 from studio.weights import EMBEDDED, absent, find_part, find_weights, lacking
 
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
@@ -64,27 +66,47 @@ def remove(card: ModelCard, cards: list[ModelCard], models: Path) -> str:
     the cards needs that is here; says what it did."""
     others = [other for other in cards if other is not card and not absent(other, models)]
     shared = {repo: other.title for other in others for repo in repositories(other)}
-    cached = [] if card.beside else _cached(card)
+    cached = [] if card.beside else _cached(repositories(card))
     kept = [repo for repo in cached if repo.repo_id in shared]
     gone = [Path(repo.repo_path) for repo in cached if repo.repo_id not in shared]
     gone += _own(card, models)
     if not (gone or kept):
         why = "is not on this machine" if from_hub(card) else "came along and stays"
         raise Refused(f"model: {card.title} {why}.", field="model")
+    return _take_away(card.title, gone) + "".join(
+        f" {repo.repo_id} stays, for {shared[repo.repo_id]} needs it." for repo in kept
+    )
+
+
+def check_checker(card: CheckerCard, models: Path) -> list[str]:
+    """What is wrong with the files of what checks pictures."""
+    folder = checker_folder(card, models)
+    if not folder:
+        return [f"{card.title} is not on this machine. Fetch it with: {PULL} {card.name}."]
+    weights = [Path(folder) / file for file in FILES if file.endswith(WEIGHTS)]
+    return [f"{file}: {why}." for file in weights if (why := flaw(file))]
+
+
+def remove_checker(card: CheckerCard, models: Path) -> str:
+    gone = [Path(repo.repo_path) for repo in _cached({card.repo})]
+    gone += [path for path in (models / card.name,) if path.is_symlink() or path.exists()]
+    if not gone:
+        raise Refused(f"model: {card.title} is not on this machine.", field="model")
+    return _take_away(card.title, gone)
+
+
+def _take_away(title: str, paths: Sequence[Path]) -> str:
     freed = 0
     try:
-        for path in gone:
+        for path in paths:
             freed += size_of(path)
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
     except OSError as error:
-        raise CannotRemove(f"{card.title} could not be removed: {error}.") from error
-    said = f"{card.title} is gone; {freed / 1e9:.1f} GB are free again."
-    return said + "".join(
-        f" {repo.repo_id} stays, for {shared[repo.repo_id]} needs it." for repo in kept
-    )
+        raise CannotRemove(f"{title} could not be removed: {error}.") from error
+    return f"{title} is gone; {freed / 1e9:.1f} GB are free again."
 
 
 def from_hub(card: ModelCard) -> bool:
@@ -139,7 +161,7 @@ def _standing(card: ModelCard, models: Path) -> Standing:
         size = sum(size_of(path) for path in _own(card, models)) / 1e9
         return Standing(card, "needs more" if _flaws(card, models) else "in the model folder", size)
     if _flaws(card, models):
-        begun = sum(size_of(Path(repo.repo_path)) for repo in _cached(card))
+        begun = sum(size_of(Path(repo.repo_path)) for repo in _cached(repositories(card)))
         return Standing(card, "not whole" if begun else "not here", begun / 1e9)
     folder = Path(find_weights(card, models))
     if folder.is_relative_to(ROOT) and not folder.is_relative_to(models.resolve()):
@@ -147,7 +169,9 @@ def _standing(card: ModelCard, models: Path) -> Standing:
     if folder.is_relative_to(models.resolve()) or (models / card.name).exists():
         return Standing(card, "in the model folder", size_of(folder) / 1e9)
     return Standing(
-        card, "in the hub cache", sum(size_of(Path(repo.repo_path)) for repo in _cached(card)) / 1e9
+        card,
+        "in the hub cache",
+        sum(size_of(Path(repo.repo_path)) for repo in _cached(repositories(card))) / 1e9,
     )
 
 
@@ -155,15 +179,13 @@ def repositories(card: ModelCard) -> set[str]:
     return {card.repo, *(part.repo for part in card.parts.values())} - {""}
 
 
-def _cached(card: ModelCard) -> list[CachedRepoInfo]:
-    """Its repositories in the hub's cache, whole or not."""
+def _cached(names: set[str]) -> list[CachedRepoInfo]:
+    """These repositories in the hub's cache, whole or not."""
     try:
         repos = scan_cache_dir().repos
     except CacheNotFound:
         return []
-    return [
-        repo for repo in repos if repo.repo_type == "model" and repo.repo_id in repositories(card)
-    ]
+    return [repo for repo in repos if repo.repo_type == "model" and repo.repo_id in names]
 
 
 def _missing_shards(files: list[Path]) -> Iterator[str]:

@@ -34,8 +34,12 @@ class Amounts:
     picture: float
 
     @property
+    def weights(self) -> float:
+        return sum(self.parts.values())
+
+    @property
     def whole(self) -> float:
-        return sum(self.parts.values()) + self.picture
+        return self.weights + self.picture
 
     @property
     def turns(self) -> float:
@@ -50,7 +54,7 @@ class Amounts:
     @property
     def layers(self) -> float:
         """Only one layer at a time is there."""
-        return min(LAYER_GB, sum(self.parts.values())) + self.picture
+        return min(LAYER_GB, self.weights) + self.picture
 
 
 def amounts(

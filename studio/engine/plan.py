@@ -66,7 +66,7 @@ def decide(
     """What the hardware does badly, or has no room or no library for, is refused in words."""
     _check_library(card, precision, installed)
     if hardware.gpus:
-        return _on_cuda(hardware.gpus, card, precision, installed)
+        return _on_cuda(hardware, card, precision, installed)
     if hardware.mps:
         return _on_mps(hardware, card, precision)
     return _on_cpu(hardware, card, precision, threads)
@@ -92,6 +92,8 @@ def lower(plan: Plan) -> tuple[Plan, str] | None:
     else:
         lowered = replace(plan, offload="sequential", quant="none", encoders=False, warnings=())
         words = TURNS["sequential"]
+        if plan.quant != "none":
+            words += f", and its weights are whole again: layers do not move in {plan.quant}"
     return replace(lowered, reason=f"{plan.reason}; memory ran out, so {words}"), words
 
 
@@ -112,9 +114,9 @@ def _check_library(card: ModelCard, precision: Precision, installed: Set[str]) -
 
 
 def _on_cuda(
-    gpus: tuple[Gpu, ...], card: ModelCard, precision: Precision, installed: Set[str]
+    hardware: Hardware, card: ModelCard, precision: Precision, installed: Set[str]
 ) -> Plan:
-    gpu = gpus[0]
+    gpus, gpu = hardware.gpus, hardware.gpus[0]
     version = ".".join(map(str, gpu.capability))
     modern = gpu.capability >= BF16
     if precision == "bf16" and not modern:
@@ -131,9 +133,12 @@ def _on_cuda(
     # An SDXL VAE overflows in fp16. In bf16 it decodes as fast and does not.
     vae_dtype: Dtype = "bf16" if modern and dtype != "fp32" else "fp32"
     possible = list(ways(card, dtype, precision, installed, fast_fp8=gpu.capability >= FP8))
-    way = next((way for way in possible if _fits(way, gpus)), None)
-    if way is None:
+    fitting = [way for way in possible if _fits(way, gpus)]
+    if not fitting:
         raise _no_room(card, precision, possible, gpu.name, gpu.free_gb)
+    way = next((way for way in fitting if way.host_gb <= hardware.free_gb), None)
+    if way is None:
+        raise _no_host(card, fitting, gpu.name, hardware.free_gb)
     why = "as asked" if _asked(precision) else f"compute capability {version}"
     needed, free = amounts(card, dtype).whole, gpu.free_gb
     room = f"{needed:.1f} GB needed, {free:.1f} GB free: {way.words}"
@@ -265,6 +270,16 @@ def _no_room(
         "oom",
         f"model: {card.title} takes {least:.1f} GB {how}, and {free:.1f} GB of {where} are free. "
         f"Free some memory{hint}, or choose a smaller model.",
+    )
+
+
+def _no_host(card: ModelCard, fitting: list[Way], where: str, free: float) -> PaintError:
+    least = min(way.host_gb for way in fitting)
+    return PaintError(
+        "oom",
+        f"model: {card.title} fits on {where} only while parts of it wait in the machine's own "
+        f"memory. They take {least:.1f} GB there, and {free:.1f} GB are free. Free some memory, or "
+        "choose a smaller model.",
     )
 
 

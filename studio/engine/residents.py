@@ -125,13 +125,15 @@ class Residents:
         return find_hardware(self._device)
 
     def upscaler(self, file: str, device: str) -> Upscaler | None:
-        """The network that enlarges, loaded now if it is not here. It is small and stays."""
+        """The network that enlarges a job's pictures, loaded now if it is not here. It is small and
+        stays."""
         if not file:
             return None
         key = (file_hash(there(Path(file))), device)
         if key not in self._upscalers:
             bf16 = device == "cpu" and bool(self.hardware().cpu_bf16)
             self._upscalers = {key: Upscaler(Path(file), device, bf16=bf16)}
+        self._upscalers[key].begin()
         return self._upscalers[key]
 
     def checker(self) -> Checker | None:

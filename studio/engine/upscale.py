@@ -50,6 +50,10 @@ class Upscaler:
             "upscaler_dtype": dtype,
         }
 
+    def begin(self) -> None:
+        """A new job: what filled the memory under the last one may have left."""
+        self._falls = 0
+
     def enlarge(
         self, image: Image.Image, times: int, before_tile: BeforeTile
     ) -> tuple[Image.Image, str]:

@@ -32,7 +32,8 @@ WORDS: dict[Quant, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """`gb` is what it takes in all, `part_gb` what of that must lie on one card."""
+    """`gb` is what it takes in all, `part_gb` what of that must lie on one card, `host_gb` what
+    rests in the machine's own memory meanwhile."""
 
     gb: float
     part_gb: float
@@ -40,6 +41,7 @@ class Way:
     quant: Quant = "none"
     encoders: bool = False  # the text encoders are stored like the denoiser
     spread: bool = False
+    host_gb: float = 0.0
 
     @property
     def plain(self) -> bool:
@@ -80,7 +82,7 @@ def ways(
         if "bitsandbytes" in installed and not card.parts:
             yield from _quantised(card, dtype, "nf4", _whole)
             yield from _quantised(card, dtype, "nf4", _turns)
-    yield Way(exact.layers, exact.layers, "sequential")
+    yield Way(exact.layers, exact.layers, "sequential", host_gb=exact.weights)
 
 
 def in_one_place(card: ModelCard, dtype: Dtype, precision: Precision) -> Iterator[Way]:
@@ -100,7 +102,7 @@ def _whole(taken: Amounts, quant: Quant = "none", encoders: bool = False) -> Way
 
 
 def _turns(taken: Amounts, quant: Quant = "none", encoders: bool = False) -> Way:
-    return Way(taken.turns, taken.turns, "model", quant, encoders)
+    return Way(taken.turns, taken.turns, "model", quant, encoders, host_gb=taken.weights)
 
 
 def _quantised(

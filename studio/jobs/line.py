@@ -21,7 +21,7 @@ from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.foreign import painted_again, understood
 from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
-from studio.jobs.rerun import Recipe, again, compared
+from studio.jobs.rerun import Recipe, again, compared, request_of
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
 from studio.looks import Look
@@ -59,8 +59,12 @@ class Line:
         """All of them or none. The same key with the same wishes gives the same jobs again. A wish
         with choices in its words becomes a job for each text.
 
-        `notes` are what there was to say of each before it was a wish.
+        `notes` are what there was to say of each before it was a wish. A key that was used is asked
+        first: its jobs are there, whatever became of the model since.
         """
+        asked = [canonical(wish) for wish in wishes]
+        if wishes and (earlier := self._earlier(wishes[0].owner, key, asked)):
+            return earlier
         here, lists = self.here(), self.lists()
         settled = [
             one.made(self.settle(one.bare, here, one.worn), said)
@@ -69,7 +73,7 @@ class Line:
         ]
         if batch is None and len(settled) > len(wishes):
             batch = new_id()
-        return self._write_down(settled, wishes, key=key, batch=batch, rerun_of=None)
+        return self._write_down(settled, asked, key=key, batch=batch)
 
     def rerun(self, picture_id: str, *, key: str | None = None) -> Job:
         """A kept picture exactly as it was painted; the job's view says what came of it."""
@@ -92,7 +96,8 @@ class Line:
         models = self.settings.model_folder
         settled, recipe = painted_again(reading, self.catalog, models, self.settle, model)
         kept = store.keep_read(data, recipe)
-        return self._write_down([settled], [settled.wish], key=key, batch=None, rerun_of=kept)[0]
+        asked = [canonical(settled.wish), kept]
+        return self._write_down([settled], asked, key=key, rerun_of=kept)[0]
 
     def read(self, given: bytes | Picture, *, deep: bool = False) -> Honoured:
         """What a picture from anywhere says, or one of the history, and what becomes of that here.
@@ -105,25 +110,29 @@ class Line:
         return understood(reading, self.catalog, models, self.look_over, deep=deep)
 
     def _again(self, recipe: Recipe, seed: int, of: str, key: str | None) -> Job:
+        if earlier := self._earlier(request_of(recipe, seed).owner, key, [of]):
+            return earlier[0]
         upscalers, folder = self.catalog.upscalers, self.settings.model_folder
         settled = again(recipe, seed, self.settle, upscalers, folder)
-        return self._write_down([settled], [settled.wish], key=key, batch=None, rerun_of=of)[0]
+        return self._write_down([settled], [of], key=key, rerun_of=of)[0]
+
+    def _earlier(self, owner: str, key: str | None, asked: Sequence[str]) -> list[Job]:
+        return self.store.earlier(owner, key, _hash(asked)) if key else []
 
     def _write_down(
         self,
         settled: Sequence[Settled],
-        wishes: Sequence[ImageRequest],
+        asked: Sequence[str],
         *,
         key: str | None,
-        batch: str | None,
-        rerun_of: str | None,
+        batch: str | None = None,
+        rerun_of: str | None = None,
     ) -> list[Job]:
-        asked = [canonical(wish) for wish in wishes] + ([rerun_of] if rerun_of else [])
-        body = "\n".join(asked)
+        """`asked` is what the same key may come with again."""
         jobs = self.store.submit(
             settled,
             key=key,
-            body_hash=hashlib.sha256(body.encode()).hexdigest(),
+            body_hash=_hash(asked),
             batch=batch,
             rerun_of=rerun_of,
             room=Room(self.settings.max_waiting, self.settings.max_waiting_each),
@@ -253,3 +262,7 @@ class Line:
             if view.final or left <= 0:
                 return view
             self.feed.wait(job_id, seen, min(left, 1.0))
+
+
+def _hash(asked: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(asked).encode()).hexdigest()

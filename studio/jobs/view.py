@@ -24,7 +24,7 @@ def progressed(message: Progress, before: Live, job: Job) -> Live:
     count = int(job.request["count"])
     which = f"picture {message.index + 1} of {count}, " if count > 1 else ""
     return Live(
-        doing=which + (message.stage or f"step {message.step} of {message.steps}"),
+        doing=which + (message.stage or _step(message)),
         index=message.index,
         step=message.step,
         steps=message.steps,
@@ -69,6 +69,13 @@ class View:
         if job.state == "done":
             return f"done in {job.timings.get('total', 0.0):.1f} s"
         return job.error or job.state
+
+
+def _step(message: Progress) -> str:
+    """Before the first step the prompt is read, and the pictures that it is painted from."""
+    if not message.step:
+        return "reading the prompt" if message.steps else "beginning"
+    return f"step {message.step} of {message.steps}"
 
 
 def _about(seconds: float) -> str:

@@ -143,6 +143,12 @@ class Store:
                 keys.remember(tx, owner, key, body_hash, ids, now)
             return entered
 
+    def earlier(self, owner: str, key: str, body_hash: str) -> list[Job]:
+        """What this key stands for."""
+        with self.database.write() as tx:
+            found = keys.recall(tx, owner, key, body_hash, self._clock())
+            return [jobs.find(tx, name) for name in found]
+
     def recover(self) -> list[str]:
         """At start nobody paints yet: what was running stands in its old place again."""
         with self.database.write() as tx:

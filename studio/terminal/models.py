@@ -28,11 +28,9 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
         return 0
     enlarging, names = upscalers.split(asked.names, catalog.upscalers, folder)
     wrong = sum(upscalers.tend(asked.what, one, folder) for one in enlarging)
-    if asked.what == "pull":
-        for name in checkers.keys() & set(names):
-            hub.pull_checker(checkers[name], folder, token)
-            print(f"{checkers[name].title} is here.")
-            names.remove(name)
+    for name in checkers.keys() & set(names):
+        wrong += _tend_checker(asked.what, checkers[name], settings)
+        names.remove(name)
     if asked.names and not names:
         return 1 if wrong else 0
     cards = [catalog.find(name) for name in names] or list(catalog.cards.values())
@@ -49,6 +47,24 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
             wrong += len(flaws)
             print("\n".join(f"{card.name}: {said}" for said in flaws or ["all of it is well."]))
     return 1 if wrong else 0
+
+
+def _tend_checker(what: str, card: CheckerCard, settings: Settings) -> int:
+    """How much is wrong with it."""
+    folder = settings.model_folder
+    if what == "check":
+        flaws = disk.check_checker(card, folder)
+        print("\n".join(f"{card.name}: {said}" for said in flaws or ["all of it is well."]))
+        return len(flaws)
+    if what == "remove":
+        if settings.safety_mode != "off" and settings.safety_checker == card.name:
+            sentence = f"{card.title} checks the pictures here. Set DARKROOM_SAFETY to off first."
+            raise Refused(f"model: {sentence}", field="model")
+        print(disk.remove_checker(card, folder))
+    else:
+        hub.pull_checker(card, folder, settings.hf_token or None)
+        print(f"{card.title} is here.")
+    return 0
 
 
 def loras(settings: Settings, asked: argparse.Namespace) -> int:

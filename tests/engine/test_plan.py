@@ -1,5 +1,7 @@
 """Decisions for machines that we do not own, each with its reason."""
 
+from dataclasses import replace
+
 import pytest
 
 from studio.catalog import ModelCard
@@ -12,8 +14,8 @@ def cpu(bf16: str = "", free: float = 64.0) -> Hardware:
     return Hardware((), False, "Some CPU", bf16, free)
 
 
-def gpu(capability: tuple[int, int] = (9, 0), free: float = 24.0) -> Hardware:
-    return Hardware((Gpu(1, "Some GPU", capability, 24.0, free),), False, "Some CPU", "", 64.0)
+def gpu(capability: tuple[int, int] = (9, 0), free: float = 24.0, host: float = 128.0) -> Hardware:
+    return Hardware((Gpu(1, "Some GPU", capability, 24.0, free),), False, "Some CPU", "", host)
 
 
 MPS = Hardware((), True, "Some CPU", "", 64.0)
@@ -147,6 +149,30 @@ def test_a_card_says_what_must_fit_where_its_parts_take_turns(card: ModelCard) -
     assert decide(gpu(free=24.5), large, "full", 4).offload == "sequential"
     assert decide(gpu(free=27), large, "full", 4).offload == "model"
     assert decide(gpu(free=53), large, "fp32", 4).offload == "model"
+
+
+def test_parts_take_turns_only_where_the_machine_has_room_for_those_that_wait(
+    card: ModelCard,
+) -> None:
+    weights = {"transformer": 24.0, "text_encoder": 9.0, "vae": 1.0}
+    large = card.model_copy(update={"memory_gb": 36.0, "weights": weights})
+    assert decide(gpu(free=27, host=35), large, "full", 4).offload == "model"
+    with pytest.raises(PaintError) as told:
+        decide(gpu(free=27, host=33), large, "full", 4)
+    assert told.value.code == "oom"
+    assert "They take 34.0 GB there, and 33.0 GB are free." in str(told.value)
+    assert decide(gpu(free=40, host=1), large, "full", 4).offload == "none"  # nothing waits
+    stored = decide(gpu(free=27, host=33), large, "auto", 4)  # in fp8 it needs no turns
+    assert (stored.offload, stored.quant) == ("none", "fp8")
+
+
+def test_what_becomes_whole_again_on_the_way_down_is_said(card: ModelCard) -> None:
+    plan = replace(decide(gpu(), card, "auto", 4), quant="nf4", offload="model", tiling=True)
+    lowered = lower(plan)
+    assert lowered
+    assert lowered[0].quant == "none"
+    assert "its weights are whole again: layers do not move in nf4" in lowered[1]
+    assert lowered[1] in lowered[0].reason
 
 
 def test_a_card_names_the_half_precision_it_was_made_for(card: ModelCard) -> None:

@@ -161,6 +161,9 @@ def test_where_memory_runs_out_the_pieces_are_smaller_and_it_is_said(
     with pytest.raises(torch.OutOfMemoryError):
         upscaler.enlarge(given, 4, silent)
     assert max(seen[-1:]) <= 20 * 20, "the last try was a quarter of the first"
+    room[0] = 80 * 80  # it came back, and with it a new job
+    upscaler.begin()
+    assert upscaler.enlarge(given, 4, silent)[1] == ""
 
 
 def test_bf16_is_taken_only_where_it_changes_next_to_nothing(file: Path, quiet: Path) -> None:
@@ -212,7 +215,8 @@ def test_a_job_is_enlarged_after_it_is_painted(
         .endswith(
             "Size: 64x64, Model hash: "
             + painted.recipe["fingerprint"]["model_hash"][:10]
-            + ", Model: test-pattern, Postprocess upscale by: 4, Postprocess upscaler: tiny-x2, "
+            + ", Model: test-pattern, RNG: CPU, Postprocess upscale by: 4, "
+            "Postprocess upscaler: tiny-x2, "
             "Version: Darkroom 0.1.0"
         )
     )

@@ -4,7 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import app
 from studio import hub
@@ -102,3 +104,31 @@ def test_it_is_pulled_and_listed_by_the_name_of_its_card(
     app.main(["models", "list", "--data", str(settings.data)])
     listed = capsys.readouterr().out
     assert re.search(r"^falconsai +here +Falconsai NSFW detector, checks pictures$", listed, re.M)
+
+
+def test_it_is_checked_and_removed_like_a_model(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(what: str) -> tuple[int, str]:
+        code = app.main(["models", what, "falconsai", "--data", str(settings.data)])
+        return code, "".join(capsys.readouterr())
+
+    code, said = told("check")
+    assert code == 1
+    assert "is not on this machine. Fetch it with: python app.py models pull falconsai." in said
+    folder = here(settings)
+    code, said = told("check")
+    assert code == 1
+    assert "model.safetensors: " in said  # which holds nothing yet
+    save_file({"weight": np.zeros(1, np.float32)}, folder / "model.safetensors")
+    assert told("check") == (0, "falconsai: all of it is well.\n")
+    monkeypatch.setenv("DARKROOM_SAFETY", "blur")
+    code, said = told("remove")
+    assert code == 1
+    assert "checks the pictures here. Set DARKROOM_SAFETY to off first." in said
+    monkeypatch.delenv("DARKROOM_SAFETY")
+    assert told("remove") == (0, "Falconsai NSFW detector is gone; 0.0 GB are free again.\n")
+    assert not folder.exists()
+    code, said = told("remove")
+    assert code == 1
+    assert "Falconsai NSFW detector is not on this machine." in said

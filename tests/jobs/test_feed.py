@@ -3,9 +3,14 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from studio.jobs.feed import REMEMBERED, Feed
-from studio.jobs.view import Live
+from studio.jobs.view import Live, progressed
+from studio.messages import Progress
 
 
 def later(feed: Feed, live: Live | None, seconds: float = 0.05) -> None:
@@ -48,3 +53,20 @@ def test_the_past_is_forgotten() -> None:
         feed.tell(f"job{number}", None)
     assert len(feed._versions) == REMEMBERED
     assert not feed._live
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "stage", "words"),
+    [
+        (0, 8, "", "reading the prompt"),
+        (3, 8, "", "step 3 of 8"),
+        (8, 8, "enlarging", "enlarging"),
+        (0, 0, "", "beginning"),
+    ],
+)
+def test_what_is_done_is_said_before_the_first_step_too(
+    step: int, steps: int, stage: str, words: str
+) -> None:
+    job: Any = SimpleNamespace(request={"count": 1})
+    progress = Progress("job", 1, 0, step, steps, stage=stage)
+    assert progressed(progress, Live(), job).doing == words
