@@ -1,6 +1,6 @@
-"""From one wish to those that are painted for it: its looks are put on, and the choices in its
-words are made, each picture's by its own seed, or all of them, or in turns.
+"""From one wish to those that are painted for it: looks put on, choices made.
 
+Each picture's words are drawn by its own seed, or all there are are painted, or they take turns.
 What is painted holds the text alone; what was wished stays with it, so that the same wish with the
 same lists gives the same words again.
 """

@@ -1,8 +1,8 @@
-"""The tree of choices behind a prompt: wildcards looked up, variables bound to what they stand for
-where they stand, so that nothing can call itself; and how many texts each part has.
+"""The tree of choices behind a prompt, and how many texts each part of it has.
 
-Built whole before anything is drawn. Equal calls share one branch; how often branches are passed is
-bounded, so that no prompt can take long.
+Wildcards are looked up, and variables bound to what they stand for where they stand, so that
+nothing can call itself. Built whole before anything is drawn. Equal calls share one branch; how
+often branches are passed is bounded, so that no prompt can take long.
 """
 
 from bisect import bisect_right

@@ -1,5 +1,6 @@
-"""What a prompt with choices becomes: one text drawn by a seed, all of them in their order, or one
-turn after the other. What is wrong is found before anything is drawn: wildcards that are missing,
+"""What a prompt with choices becomes: a text drawn by a seed, all of them, or one after the other.
+
+What is wrong is found before anything is drawn: wildcards that are missing,
 empty or call each other in a circle, and variables without a value. How many texts there are is
 reckoned without building them.
 

@@ -1,5 +1,6 @@
-"""`/api/wildcards` and `/api/looks`: what a prompt may call and wear, with what is wrong with it;
-looks are taken in and given out as styles of A1111.
+"""`/api/wildcards` and `/api/looks`: what a prompt may call and wear.
+
+With what is wrong with one; looks are taken in and given out as styles of A1111.
 """
 
 import asyncio

@@ -187,7 +187,7 @@ def test_the_recipe_paints_the_same_picture_again(job: Job, do: Do) -> None:
     recipe = read_recipe(Image.open(io.BytesIO(second.data)).info["darkroom"])
     assert (recipe["seed"], recipe["index"]) == (8, 1)
     assert {**recipe, "seed": 0, "index": 0} == {**painted.recipe, "seed": 0, "index": 0}
-    assert recipe["wish"]["prompt"] == "a red boat"
+    assert recipe["wish"]["prompt"] == "a red boat" and "expand" not in recipe["wish"]
     again = do(job(**recipe["request"] | {"seed": recipe["seed"], "count": 1}))
     assert np.array_equal(pixels(again.pictures[0]), pixels(second))
 
