@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -161,14 +162,18 @@ def _queries(draw: random.Random) -> Iterator[tuple[str, Sort]]:
             yield q, "newest" if sort == "relevance" and not q.startswith(one) else sort
 
 
-class _Words:
+@cache
+def _vocabulary() -> tuple[list[str], list[float]]:
     """A few are in most prompts, most in few."""
+    made = random.Random(1)
+    rest = ["".join(made.choices("bdfgklmnprstvz", k=2)) + f"o{n:x}" for n in range(20_000)]
+    words = HEAD.split() + rest
+    return words, list(itertools.accumulate(1 / (n + 4) for n in range(len(words))))
 
+
+class _Words:
     def __init__(self, draw: random.Random) -> None:
-        made = random.Random(1)
-        rest = ["".join(made.choices("bdfgklmnprstvz", k=2)) + f"o{n:x}" for n in range(20_000)]
-        self._all = HEAD.split() + rest
-        self._sums = list(itertools.accumulate(1 / (n + 4) for n in range(len(self._all))))
+        self._all, self._sums = _vocabulary()
         self._draw = draw
 
     def one(self) -> str:

@@ -43,10 +43,15 @@ class Sight:
 
     def rows_of(self, seqs: Numbers) -> Mask:
         """As a mask. Numbers that are not here are passed over."""
-        seq = self["seq"]
-        there = np.zeros(int(seq[-1]) + 1 if self.count else 1, dtype=np.bool_)
+        there = np.zeros(int(self["seq"][-1]) + 1 if self.count else 1, dtype=np.bool_)
         there[seqs[seqs < len(there)]] = True
-        return there[seq]
+        return self.by_row(there)
+
+    def by_row(self, by_number: Mask) -> Mask:
+        seq = self["seq"]
+        if self.count and seq[-1] - seq[0] == self.count - 1:  # without gaps they lie as they are
+            return by_number[seq[0] : seq[-1] + 1]
+        return by_number[seq]
 
 
 class Columns:

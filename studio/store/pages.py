@@ -123,18 +123,24 @@ def _score(prompt: str, wanted: Sequence[Words]) -> int:
     words = tokens(prompt)
     score = 0.0
     for one in wanted:
-        size = len(one.tokens)
-        hits = [at for at in range(len(words) - size + 1) if _here(words, at, one)]
+        hits = _hits(words, one)
         if hits:
-            score += size * (len(hits) / (len(words) + 8) + 1 / (hits[0] + 4))
+            length = len(one.tokens)
+            score += length * (len(hits) / (len(words) + 8) + 1 / (hits[0] + 4))
     return round(score * 1_000_000)
 
 
-def _here(words: Sequence[str], at: int, wanted: Words) -> bool:
+def _hits(words: list[str], wanted: Words) -> list[int]:
+    """Where they begin."""
     *whole, last = wanted.tokens
-    found = words[at + len(whole)]
-    same = found.startswith(last) if wanted.prefix else found == last
-    return same and list(words[at : at + len(whole)]) == whole
+    size = len(whole)
+    if wanted.prefix:
+        ends = [at for at, word in enumerate(words) if at >= size and word.startswith(last)]
+    elif last not in words:  # which is quick, and true of most
+        return []
+    else:
+        ends = [at for at, word in enumerate(words) if at >= size and word == last]
+    return [at - size for at in ends if words[at - size : at] == whole]
 
 
 def _cursor(sight: Sight, row: int, sort: Sort) -> str:

@@ -73,7 +73,7 @@ class Search:
                 self._said[expression] = (last, np.packbits(known))
                 while len(self._said) > REMEMBERED:
                     self._said.popitem(last=False)
-        return known[sight["seq"]]
+        return sight.by_row(known)
 
 
 class _Asking:
