@@ -20,7 +20,7 @@ from studio.filling import MAX_FINISHED
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Upscale
-from studio.store.rows import Job, Picture
+from studio.store.rows import FINAL, Job, Picture
 from studio.upscalers import find_upscalers
 from studio.web import frame, sources
 from studio.web.asking import ask
@@ -92,7 +92,8 @@ class Desk:
         """[note, *show]"""
         view, _ = self._current(state)
         if view is not None and not view.final:
-            self.studio.line.cancel(view.job.id)
+            for job in self._of_its_wish(view.job):
+                self.studio.line.cancel(job.id)
         return ["", *self.show(state)]
 
     def pause(self, event: gr.EventData, state: State) -> Shown:
@@ -248,6 +249,12 @@ class Desk:
         new = [job.id for job in jobs[:MOST_JOBS]]
         now = _sound(state) | {"jobs": [*others, *new][-MOST_JOBS:], "picture": ""}
         return [now, "", seed, "", *self.show(now)]
+
+    def _of_its_wish(self, job: Job) -> list[Job]:
+        """What is not final of all that one wish became."""
+        batch = self.studio.store.batch(job.batch) if job.batch else [job]
+        alike = [one for one in batch if one.wish | {"nth": None} == job.wish | {"nth": None}]
+        return [one for one in alike if one.state not in FINAL]
 
     def _enlarge(self, picture: Picture) -> list[int]:
         """How many times it can be."""

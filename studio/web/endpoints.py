@@ -32,6 +32,7 @@ from studio.web.bulk_telling import cost_of, tell_bulk, tell_plan
 from studio.web.enlarging import enlarge
 from studio.web.foreign import read_told, rerun_of
 from studio.web.history import tell_page
+from studio.web.listed import tell_looks, tell_wildcards
 from studio.web.pictures import template_of
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
@@ -249,6 +250,14 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
         """Every LoRA on this machine: the models it fits, its words and hashes, or its problem."""
         return tell_loras(studio)
 
+    def looks() -> list[Told]:
+        """Every look: its words, LoRAs and settings, or its problem."""
+        return tell_looks(studio)
+
+    def wildcards() -> list[Told]:
+        """The lists that a prompt calls by __name__: how many values, the first, or its problem."""
+        return tell_wildcards(studio)
+
     def history(limit: int = 50, before: str | None = None) -> list[Told]:
         """The newest pictures, at most 200. `before` is the id of the last one already seen."""
         with _spoken():
@@ -263,7 +272,7 @@ def _looking(studio: Studio) -> tuple[Callable[..., object], ...]:
             page = here.search(q, sort=sort_of(sort), after=after or None, limit=limit)
             return tell_page(page)
 
-    return job, cancel, models, loras, history, search
+    return job, cancel, models, loras, looks, wildcards, history, search
 
 
 def _files(studio: Studio, views: Sequence[View]) -> tuple[list[Told], int]:

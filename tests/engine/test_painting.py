@@ -192,6 +192,14 @@ def test_the_recipe_paints_the_same_picture_again(job: Job, do: Do) -> None:
     assert np.array_equal(pixels(again.pictures[0]), pixels(second))
 
 
+def test_the_recipe_keeps_how_words_were_chosen(job: Job, do: Do) -> None:
+    message = job(prompt="a red boat")
+    wish = message.wish | {"prompt": "a {red|blue} boat", "expand": "all", "nth": 0}
+    recipe = do(replace(message, wish=wish)).recipe
+    assert recipe["request"]["prompt"] == "a red boat" and recipe["request"]["expand"] == "no"
+    assert recipe["wish"] == {"prompt": "a {red|blue} boat", "expand": "all", "nth": 0}
+
+
 def test_the_fingerprint_tells_what_painted_it(job: Job, do: Do) -> None:
     marks = do(job(sampler="dpm++ 2m")).recipe["fingerprint"]
     assert marks["scheduler"] == "DPMSolverMultistepScheduler"

@@ -76,6 +76,14 @@ def test_all_texts_have_the_same_seed_and_know_which_they_are(words: Words) -> N
     assert again.bare == all_[3].bare
 
 
+def test_each_text_is_painted_as_often_as_that_is_said(words: Words) -> None:
+    all_ = words.each("a {red|blue} car", expand="all", count=3, seed=7)
+    assert [(one.bare.prompt, one.bare.count) for one in all_] == [
+        ("a red car", 3),
+        ("a blue car", 3),
+    ]
+
+
 def test_all_of_very_many_is_refused_with_the_number_and_one_of_them_is_not(words: Words) -> None:
     many = "{a|b|c|d|e|f|g|h|i|j}" * 4
     with pytest.raises(Refused, match="expand: 10,000 texts are too many to paint at once; the mo"):

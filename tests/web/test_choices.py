@@ -7,6 +7,7 @@ import pytest
 from gradio_client import Client
 from openai import OpenAI
 
+from studio.web.desk import Desk
 from tests.web.conftest import House
 
 WISH = {"prompt": "a {red|blue|green} {car|boat}", "width": 64, "height": 64, "steps": 2}
@@ -126,3 +127,17 @@ def test_a_rerun_paints_the_text_that_was_drawn_whatever_the_lists_say_now(house
 def test_choices_are_left_alone_where_that_is_said(house: House) -> None:
     told = house.http.post("/api/generate", json=WISH | {"expand": "no", "count": 2}).json()
     assert prompts(told) == [WISH["prompt"]] * 2 and len(told["jobs"]) == 1
+
+
+def test_stop_ends_all_that_one_wish_became_and_nothing_else(house: House) -> None:
+    studio = house.studio
+    studio.line.pause(True)
+    try:
+        other = house.http.post("/api/jobs", json=WISH).json()["id"]
+        wish = WISH | {"prompt": "{a|b|c}", "expand": "all"}
+        jobs = house.http.post("/api/jobs", json=wish).json()["jobs"]
+        Desk(studio).stop({"jobs": jobs[:2]})
+        assert {studio.store.job(job).state for job in jobs} == {"cancelled"}
+        assert studio.store.job(other).state == "queued"
+    finally:
+        studio.line.pause(False)

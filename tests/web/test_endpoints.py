@@ -33,6 +33,8 @@ PROMISED = {
     "/rerun": ["picture_id", "model"],
     "/models": [],
     "/loras": [],
+    "/looks": [],
+    "/wildcards": [],
     "/history": ["limit", "before"],
     "/search": ["q", "sort", "limit", "after"],
 }

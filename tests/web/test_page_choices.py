@@ -1,0 +1,61 @@
+"""Choices and looks on the page, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.conftest import House, OpenPage, attached
+
+pytestmark = pytest.mark.browser
+
+
+def test_choices_are_counted_painted_all_and_reused_one_by_one(
+    house: House, open_page: OpenPage
+) -> None:
+    page = open_page()
+    expect(page.locator("#expand")).to_have_count(0)
+    page.locator("#prompt textarea").fill("a {red|blue} kettle")
+    expect(page.locator("#truth summary")).to_contain_text("2 texts, each picture draws one")
+    page.locator("#expand label", has_text="paint all").click()
+    expect(page.locator("#truth summary")).to_contain_text("2 texts, each is painted")
+    page.locator("#truth summary").click()
+    expect(page.locator("#truth")).to_contain_text("a blue kettle")
+    page.locator("#generate").click()
+    expect(page.locator("#live .recipe")).to_contain_text("a blue kettle", timeout=20_000)
+    blue, red = house.studio.store.jobs(limit=2)
+    assert [red.request["prompt"], blue.request["prompt"]] == ["a red kettle", "a blue kettle"]
+    assert red.batch == blue.batch and red.request["seed"] == blue.request["seed"]
+    expect(page.locator("#live .recipe")).to_contain_text("a {red|blue} kettle")
+    page.locator("#live .acts button", has_text="Reuse").click()
+    expect(page.locator("#prompt textarea")).to_have_value("a blue kettle")
+    expect(page.locator("#expand label.selected")).to_contain_text("as written")
+    page.locator("#prompt textarea").fill("a {red kettle|")
+    expect(page.locator("#truth")).not_to_contain_text("never closed")  # as written is written
+    page.locator("#expand label", has_text="draw one").click()
+    expect(page.locator("#truth")).to_contain_text("column 3: this brace is never closed")
+
+
+def test_looks_are_worn_together_set_what_they_say_and_come_back(
+    house: House, open_page: OpenPage
+) -> None:
+    folder = house.studio.settings.look_folder
+    folder.mkdir(exist_ok=True)
+    (folder / "slow-ink.toml").write_text(
+        'title = "Slow ink"\nprompt = "{prompt}, ink"\nsteps = 17'
+    )
+    page = open_page()
+    page.locator("#look input").click()
+    page.get_by_role("option", name="Slow ink").click()
+    page.locator("#look input").click()
+    page.get_by_role("option", name="Clean").click()
+    page.locator("#advanced button").first.click()
+    expect(page.locator("#steps input[type=number]")).to_have_value("17")
+    page.locator("#prompt textarea").fill("a kettle")
+    expect(page.locator("#truth summary")).to_be_visible()
+    page.locator("#generate").click()
+    expect(page.locator("#live .recipe")).to_contain_text("a kettle, ink", timeout=20_000)
+    job = house.studio.store.jobs(limit=1)[0]
+    assert job.wish["look"] == "slow-ink, clean" and job.request["steps"] == 17
+    assert "blurry" in job.request["negative_prompt"] and not job.warnings
+    page.reload()
+    attached(page)
+    expect(page.locator("#look .token")).to_have_count(2)
