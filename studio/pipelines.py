@@ -20,6 +20,7 @@ FAMILIES = {
     "StableDiffusionXLPipeline": "sdxl",
     "FluxPipeline": "flux",
     "Flux2KleinPipeline": "flux2",
+    "Flux2KleinKVPipeline": "flux2",
     "ChromaPipeline": "chroma",
     "QwenImagePipeline": "qwen",
     "ZImagePipeline": "zimage",

@@ -1,26 +1,48 @@
 """FLUX.2 klein: layers of a Qwen3 read the prompt, a transformer paints latents that are packed
-and normalised."""
+and normalised. One that was taught so looks at references in its first step alone and keeps what it
+saw; the folder says which it is."""
 
 # mypy: disable-error-code="no-untyped-call"
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import Flux2KleinInpaintPipeline, Flux2KleinPipeline
+from diffusers import Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline
 from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
 from diffusers.utils.torch_utils import get_module_execution_device
 from PIL import Image
 
+from studio.catalog import ModelCard
 from studio.engine.inputs import Inputs
+from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, greys_of, strength
 from studio.engine.stepping import AfterStep, run_steps
 from studio.engine.stock import Stock
 from studio.request import ImageRequest
+from studio.weights import read_index
 
 PATCH = 16  # pixels a side of one packed latent
 
 
 class Flux2(Stock):
-    kind = Flux2KleinPipeline
+    def __init__(
+        self,
+        folder: Path,
+        card: ModelCard,
+        parts: Mapping[str, Path],
+        plan: Plan,
+        lent: Mapping[str, Any],
+    ) -> None:
+        self.keeps = (read_index(folder) or {}).get("_class_name") == Flux2KleinKVPipeline.__name__
+        self.kind = Flux2KleinKVPipeline if self.keeps else Flux2KleinPipeline  # type: ignore[misc]
+        super().__init__(folder, card, parts, plan, lent)
+
+    def arguments(self, request: ImageRequest) -> dict[str, Any]:
+        arguments = super().arguments(request)
+        if self.keeps:
+            del arguments["guidance_scale"]  # which its pipeline does not know
+        return arguments
 
     @torch.no_grad()
     def encode(self, text: str) -> dict[str, Any]:
