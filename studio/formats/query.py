@@ -5,12 +5,12 @@ have been meant. Pure: it knows which fields there are, and no database.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from studio.errors import Refused
-from studio.formats.query_fields import FIELDS, Field, Leaf, read_value
+from studio.formats.query_fields import FIELDS, Field, Leaf, Misspelt, read_value
 from studio.formats.words import tokens
 
 MAX_TEXT = 4000
@@ -45,13 +45,21 @@ Node = Words | Leaf | Not | All | Some
 
 
 class BadQuery(Refused):
-    """`place` is the character it begins at, from 1."""
+    """`place` is the character it begins at, from 1; `instead` is the search that was meant."""
 
     code = "bad_query"
 
-    def __init__(self, sentence: str, place: int) -> None:
+    def __init__(self, sentence: str, place: int, instead: str = "") -> None:
         super().__init__(f"q, character {place}: {sentence}", field="q")
-        self.place = place
+        self.place, self.instead = place, instead
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a search as it was typed, and what it means."""
+
+    text: str
+    node: Node
 
 
 def parse(text: str, now: float) -> Node:
@@ -59,6 +67,20 @@ def parse(text: str, now: float) -> Node:
     if len(text) > MAX_TEXT:
         raise BadQuery(f"the search has {len(text)} characters; the most is {MAX_TEXT}.", MAX_TEXT)
     return _Reader(text, now).whole()
+
+
+def pieces(text: str, now: float) -> list[Piece]:
+    """Those that must all hold, in their order. Together they say what the whole search says."""
+    whole, reader, found = parse(text, now), _Reader(text, now), list[Piece]()
+    while True:
+        reader.space()
+        if reader.at == len(text):
+            return found
+        if reader.sees("OR"):
+            return [Piece(f"({text.strip()})", whole)]
+        if not reader.word("AND"):
+            start, node = reader.at, reader.one()
+            found.append(Piece(text[start : reader.at], node))
 
 
 def leaves(node: Node) -> Iterator[Words | Leaf]:
@@ -169,7 +191,9 @@ class _Reader:
     def field(self, name: re.Match[str]) -> Node:
         field = FIELDS.get(name[1].lower())
         if field is None:
-            raise BadQuery(_no_field(name[1]), self.at + 1)
+            near = get_close_matches(name[1].lower(), FIELDS, 1, 0.6)
+            sentence = _no_field(name[1], near)
+            raise BadQuery(sentence, self.at + 1, self.instead(self.at, name[1], near))
         self.at = name.end()
         start = self.at
         operator = re.compile(r">=|<=|>|<|=|").match(self.text, self.at)
@@ -193,6 +217,9 @@ class _Reader:
             )
         try:
             found = read_value(field, sign, value, self.now)
+        except Misspelt as error:
+            instead = self.instead(self.text.index(value, start), value, [error.meant])
+            raise BadQuery(f"{field.name}: {error}", start + 1, instead) from None
         except ValueError as error:
             raise BadQuery(f"{field.name}: {error}", start + 1) from None
         return found[0] if len(found) == 1 else All(found)
@@ -223,11 +250,14 @@ class _Reader:
         while self.at < len(self.text) and self.text[self.at].isspace():
             self.at += 1
 
+    def instead(self, at: int, wrong: str, near: Sequence[str]) -> str:
+        """The whole search with that piece as it was meant, if anybody knows."""
+        return self.text[:at] + near[0] + self.text[at + len(wrong) :] if near else ""
+
     def wrong(self, sentence: str) -> BadQuery:
         return BadQuery(sentence, self.at + 1)
 
 
-def _no_field(name: str) -> str:
-    near = get_close_matches(name.lower(), FIELDS, 1, 0.6)
+def _no_field(name: str, near: Sequence[str]) -> str:
     meant = f"Did you mean {near[0]}:?" if near else f"There are {', '.join(FIELDS)}."
     return f'there is no field {name[:40]!r}. {meant} For words, put them in quotes: "{name[:40]}…"'

@@ -40,6 +40,14 @@ class Flag:
     name: str
 
 
+class Misspelt(ValueError):
+    """`meant` is the value that is nearest."""
+
+    def __init__(self, sentence: str, meant: str) -> None:
+        super().__init__(sentence)
+        self.meant = meant
+
+
 Leaf = Name | Span | Flag
 Kind = Literal["name", "choice", "whole", "real", "size", "date", "yes", "is", "has"]
 
@@ -170,9 +178,10 @@ def _choice(field: Field, value: str) -> str:
     word = "jpeg" if word == "jpg" else word
     if word in field.choices:
         return word
-    near = get_close_matches(word, field.choices, 1, 0.6)
-    meant = f"Did you mean {near[0]}? " if near else ""
-    raise ValueError(f"{value[:40]!r} is none of {', '.join(field.choices)}. {meant}".rstrip())
+    sentence = f"{value[:40]!r} is none of {', '.join(field.choices)}."
+    if near := get_close_matches(word, field.choices, 1, 0.6):
+        raise Misspelt(f"{sentence} Did you mean {near[0]}?", near[0])
+    raise ValueError(sentence)
 
 
 def _yes(value: str) -> int:

@@ -98,10 +98,16 @@ FILL = ("note", "about", "size", "given", *NAMES)
 
 
 def create(
-    studio: Studio, state: gr.BrowserState, status: gr.HTML, painting: Dependency
+    studio: Studio,
+    state: gr.BrowserState,
+    status: gr.HTML,
+    painting: Dependency,
+    gallery: gr.HTML,
 ) -> list[dict[str, Any]]:
-    """Builds the page inside the current Blocks; gives back all that happens when it is opened."""
-    parts: Parts = {"state": state, "status": status}
+    """Builds the page inside the current Blocks; gives back all that happens when it is opened.
+
+    What is asked in the gallery for a picture there happens here."""
+    parts: Parts = {"state": state, "status": status, "gallery": gallery}
     with gr.Row(elem_id="create", equal_height=False):
         with gr.Column(scale=5, min_width=320, elem_id="asked"):
             with gr.Column(elem_id="dock"):
@@ -164,12 +170,13 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     for place in ("held", "live", "lately"):
         when(parts[place].pick, desk.pick, ["state"], ("state", "held", "lately"))
     put = ("note", "given", "sources", "aspect", "size")
-    for place in ("held", "live"):
+    for place in ("held", "live", "gallery"):
         when(parts[place].reuse, desk.reuse, ["state"], ("state", *FILL))
         when(parts[place].rerun, desk.rerun, ["state"], written)
         when(parts[place].begin, desk.begin_from, ("model", "sources", "upscale"), put)
         when(parts[place].enlarge, desk.enlarge, ["state"], written)
-    when(parts["live"].example, desk.example, [], ["prompt"])
+    for place in ("live", "gallery"):
+        when(parts[place].example, desk.example, [], ["prompt"])
     when(parts["last"].click, desk.last_seed, ["state"], ("seed", "fresh"))
     when(parts["seed"].input, desk.keep_seed, [], ["fresh"])
     chosen = ("state", "live", *FILL)

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
@@ -19,9 +19,7 @@ from studio.errors import DarkroomError, NotFound
 from studio.filling import MAX_FINISHED
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
-from studio.request import Upscale
 from studio.store.rows import FINAL, Job, Picture
-from studio.upscalers import find_upscalers
 from studio.web import frame, sources
 from studio.web.asking import ask
 from studio.web.controls import (
@@ -34,8 +32,9 @@ from studio.web.controls import (
     values_of,
     wish_of,
 )
-from studio.web.drawing import still, unfinished
+from studio.web.drawing import unfinished
 from studio.web.enlarging import enlarge
+from studio.web.holding import held_up
 from studio.web.pace import Pace
 
 State = object  # {"jobs": [ids], "picture": id, "model": name}, but from the browser: see `_sound`
@@ -256,14 +255,6 @@ class Desk:
         alike = [one for one in batch if one.wish | {"nth": None} == job.wish | {"nth": None}]
         return [one for one in alike if one.state not in FINAL]
 
-    def _enlarge(self, picture: Picture) -> list[int]:
-        """How many times it can be."""
-        folder, cards = self.studio.settings.model_folder, self.studio.catalog.upscalers
-        if not any(one.usable for one in find_upscalers(cards, folder)):
-            return []
-        side = max(picture.width, picture.height)
-        return [times for times in get_args(Upscale) if 1 < times <= MAX_FINISHED // side]
-
     def _with(self, asked: str | None, state: dict[str, Any]) -> dict[str, Any]:
         """Also the job of the address, held up if it is done. What there was is not forgotten."""
         if not asked or asked in state["jobs"]:
@@ -306,28 +297,18 @@ class Desk:
         if picture is None:
             return ""
         view = self.studio.line.view(picture.job)
-        title, larger = self._title(view.job), self._enlarge(picture)
-        return frame.render(still(view, picture, title, back=True, enlarge=larger))
+        return frame.render(held_up(self.studio, view, picture, back=True))
 
     def _live(self, view: View, after: int) -> str:
         job = view.job
         if job.state == "done":
-            title = self._title(job)
-            first = view.pictures[0]
-            larger = self._enlarge(first)
-            return frame.render(still(view, first, title, back=False, enlarge=larger))
+            return frame.render(held_up(self.studio, view, view.pictures[0], back=False))
         passable = bool(view.place) and self.studio.store.passable(job.id)
         return frame.render(unfinished(view, after, self.pace.left(view), passable))
 
     def _examples(self, state: State) -> Sequence[str]:
         catalog = self.studio.catalog
         return catalog.cards.get(_sound(state)["model"], catalog.default).examples
-
-    def _title(self, job: Job) -> str:
-        try:
-            return self.studio.catalog.find(job.model).title
-        except DarkroomError:  # it is no longer in the presets
-            return job.model
 
     def _lately(self, state: State) -> str:
         return frame.lately(self.studio.store.pictures(limit=LATELY), _sound(state)["picture"])

@@ -43,7 +43,13 @@ def unfinished(view: View, after: int, left: float | None, passable: bool) -> Fr
 
 
 def still(
-    view: View, one: Picture, title: str, *, back: bool, enlarge: Sequence[int] = ()
+    view: View,
+    one: Picture,
+    title: str,
+    *,
+    back: bool,
+    enlarge: Sequence[int] = (),
+    words: Mapping[str, str] = frame.WAYS,
 ) -> Frame:
     """One finished picture among those painted with it; `back` leads to what was there before."""
     job, pictures = view.job, view.pictures
@@ -63,7 +69,13 @@ def still(
         thumbs=frame.thumbs(pictures, one.id) if len(pictures) > 1 else "",
         recipe=frame.recipe(line, _facts(job, one)),
         notes=job.warnings,
-        acts=frame.acts(one, back=back, ways=_ways(job), enlarge=enlarge, among=len(pictures)),
+        acts=frame.acts(
+            one,
+            back=back,
+            ways={way: words[way] for way in _ways(job)},
+            enlarge=enlarge,
+            among=len(pictures),
+        ),
         many=len(pictures) > 1,
     )
 

@@ -101,17 +101,15 @@ def acts(
     picture: Picture,
     *,
     back: bool,
-    ways: Sequence[str],
+    ways: Mapping[str, str],
     enlarge: Sequence[int] = (),
     among: int = 1,
 ) -> str:
-    """`ways` lead to another like it; `enlarge` are the times that it can be; `among` are those
-    painted with it, itself too."""
+    """`ways` lead to another like it, with their words; `enlarge` are the times that it can be;
+    `among` are those painted with it, itself too."""
     key = escape(picture.id)
     again = "".join(
-        f'<button type="button" data-{way}="{key}">{words}</button>'
-        for way, words in WAYS.items()
-        if way in ways
+        f'<button type="button" data-{way}="{key}">{words}</button>' for way, words in ways.items()
     )
     larger = "".join(
         f'<button type="button" data-enlarge="{key}" data-times="{times}">Enlarge {times}×</button>'

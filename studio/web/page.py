@@ -6,9 +6,10 @@ import gradio as gr
 
 from studio.jobs.studio import Studio
 from studio.web.bulk import bulk_page
-from studio.web.create import CLICKS, create
+from studio.web.create import CLICKS, LIGHT, create
 from studio.web.desk import FRESH, status_of
 from studio.web.endpoints import endpoints
+from studio.web.gallery.tab import gallery
 from studio.web.library import library
 
 HOUR = 3600
@@ -31,15 +32,26 @@ def build_page(studio: Studio) -> gr.Blocks:
                 js_on_load=CLICKS,
                 apply_default_css=False,
             )
-        with gr.Tabs(elem_id="rooms"):
-            with gr.Tab("Create"):
-                for opened in create(studio, state, status, painting):
+        shown = gallery(studio)
+        with gr.Tabs(elem_id="rooms") as rooms:
+            with gr.Tab("Create", id="create"):
+                for opened in create(studio, state, status, painting, shown):
                     page.load(**opened)
             with gr.Tab("Bulk") as bulk:
                 bulk_page(studio, bulk)
+            with gr.Tab("Gallery", id="gallery"):
+                shown.render()  # type: ignore[no-untyped-call]
             with gr.Tab("Models") as models:
                 library(studio, models)
+        for leads in (shown.reuse, shown.begin, shown.rerun, shown.enlarge, shown.example):
+            leads(lambda: gr.Tabs(selected="create"), [], rooms, **LIGHT)
+        page.load(room_of_address, [], rooms, **LIGHT)
     return page
+
+
+def room_of_address(request: gr.Request) -> object:
+    """A link to a search opens where it is found."""
+    return gr.Tabs(selected="gallery") if "q" in request.query_params else gr.skip()
 
 
 def _secret(studio: Studio) -> str:

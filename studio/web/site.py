@@ -30,7 +30,7 @@ from studio.web.rest import api_routes
 from studio.web.theme import darkroom_theme, named_colours
 from studio.web.zipping import zip_routes
 
-STYLE = Path(__file__).with_name("darkroom.css")
+STYLES = [Path(__file__).parent / name for name in ("darkroom.css", "gallery/gallery.css")]
 HEAD = '<meta name="color-scheme" content="light dark">'
 MOST_EVENTS = 10_000  # of Gradio, all groups together; the line itself has its own limit
 
@@ -81,7 +81,7 @@ async def _open(studio: Studio) -> Site:
             mcp_server=False,
             theme=darkroom_theme(),
             css=named_colours(),
-            css_paths=STYLE,
+            css_paths=STYLES,
             head=HEAD,
             app_kwargs={
                 "routes": [*routes, docs_route(routes)],

@@ -101,7 +101,7 @@ def open_page(browser: Browser, house: House) -> Iterator[OpenPage]:
         page = visitors[-1].new_page()
         watch(page)
         page.goto(house.url + query)
-        expect(page.locator("#generate")).to_be_visible()
+        expect(page.locator("#generate")).to_be_attached()  # a link to a search opens the Gallery
         attached(page)
         return page
 

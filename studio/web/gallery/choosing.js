@@ -1,0 +1,190 @@
+
+// Searching and choosing. The text of the search is the truth: filters and examples only write it.
+
+const form = find('.ask'), box = form.q, said = find('.said'), filters = find('.filters');
+const scroller = document.scrollingElement;
+let total = 0, next = null, turn = 0, asking = false, anchor = 0, inTrash = false, everything = false;
+let typing = 0, told = { q: null, sort: null };
+
+const count = (number, one = 'picture') => `${number.toLocaleString('en')} ${one}${number === 1 ? '' : 's'}`;
+
+const ask = async (address, given) => {
+  const options = given && { method: 'POST', body: JSON.stringify(given), headers: { 'content-type': 'application/json' } };
+  const answer = await fetch(address, options);
+  const body = await answer.json();
+  return answer.ok ? body : { error: body.error.message };
+};
+
+const say = (words, instead) => {
+  said.textContent = '';
+  for (const sentence of [].concat(words)) {
+    const line = document.createElement('p');
+    line.textContent = sentence;
+    said.append(line);
+  }
+  if (!instead) return;
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.dataset.q = instead;
+  button.textContent = instead;
+  said.append(button);
+};
+
+const addressed = () => {
+  const address = new URL(location);
+  const put = (name, value) => value ? address.searchParams.set(name, value) : address.searchParams.delete(name);
+  put('q', wide ? box.value.trim() : '');
+  put('sort', wide && form.sort.value !== 'newest' ? form.sort.value : '');
+  if (address.href !== location.href) history.replaceState(history.state, '', address);
+};
+
+const pageOf = (after = '') => server.pictures({ ...told, after });
+
+const beside = async () => {
+  const mine = turn, about = await server.look({ q: told.q });
+  if (mine !== turn) return;
+  if (about.error) return say(about.error, about.instead);
+  say(about.notes);
+  const open = new Set([...filters.querySelectorAll('[open]')].map((one) => one.dataset.open));
+  filters.innerHTML = about.filters;
+  for (const one of filters.querySelectorAll('details')) one.open = open.has(one.dataset.open);
+  find('.first').innerHTML = about.first;
+  element.classList.toggle('empty-house', Boolean(about.first));
+  form.sort.querySelector('[value=relevance]').disabled = !about.words;
+  inTrash = about.trash;
+  offer();
+};
+
+const counted = () => {
+  find('.count').textContent = total ? count(total) : said.textContent ? '' : 'Nothing was found.';
+};
+
+const search = async (keep) => {
+  const mine = turn += 1;
+  clearTimeout(typing);
+  told = { q: box.value.trim(), sort: form.sort.value };
+  addressed();
+  const [page] = await Promise.all([pageOf(), beside()]);
+  if (mine !== turn) return;
+  if (page.error) {
+    if (form.sort.value === 'relevance') { form.sort.value = 'newest'; return search(keep); }
+    find('.count').textContent = '';
+    element.classList.add('misread');
+    return;
+  }
+  element.classList.remove('misread');
+  takeDown();
+  ({ pictures, next, total } = page);
+  asking = false;
+  if (!keep) { choose([]); at = anchor = 0; }
+  counted();
+  layAnew();
+};
+
+const more = async () => {
+  if (asking || !next) return;
+  asking = true;
+  const mine = turn, page = await pageOf(next);
+  if (mine !== turn) return;
+  asking = false;
+  if (page.error) return say(page.error);
+  const there = new Set(pictures.map((one) => one.id));
+  pictures.push(...page.pictures.filter((one) => !there.has(one.id)));
+  next = page.next;
+  lay(false);
+  for (const place of [...tiles.keys()].filter((one) => one >= rows.at(-1).from)) {
+    tiles.get(place).remove();
+    tiles.delete(place);
+  }
+  draw();
+};
+
+const write = (q) => { box.value = q; search(); };
+const press = async (filter) => { // what stands in the box counts, also if it was not searched yet
+  const changed = await server.switched({ q: box.value, filter });
+  if (changed.error) say(changed.error, changed.instead); else write(changed.q);
+};
+
+const choose = (ids, all = false) => {
+  chosen.clear();
+  for (const id of ids) chosen.add(id);
+  everything = all;
+  for (const place of tiles.keys()) dress(place);
+  done();
+};
+const toggle = (place) => {
+  const { id } = pictures[place];
+  if (!chosen.delete(id)) chosen.add(id);
+  everything = false;
+  anchor = place;
+  dress(place);
+  done();
+};
+const upTo = (place) => {
+  const [from, to] = [Math.min(anchor, place), Math.max(anchor, place)];
+  for (const one of pictures.slice(from, to + 1)) chosen.add(one.id);
+  everything = false;
+  for (const one of tiles.keys()) dress(one);
+  done();
+};
+const chooseAll = async () => {
+  const found = await server.ids({ q: told.q });
+  if (found.error) return say(found.error);
+  choose(found.ids, true);
+};
+
+box.addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search(), 250); });
+form.addEventListener('submit', (event) => { event.preventDefault(); search(); });
+form.sort.addEventListener('change', () => search());
+
+wall.addEventListener('click', (event) => {
+  const tile = event.target.closest('.tile');
+  if (!tile) return;
+  const place = Number(tile.dataset.place);
+  const touching = event.pointerType === 'touch' && chosen.size;
+  if (event.shiftKey) upTo(place);
+  else if (event.target.matches('.pick') || event.ctrlKey || event.metaKey || touching) toggle(place);
+  else return open(pictures[place].id);
+  goTo(place);
+});
+wall.addEventListener('contextmenu', (event) => { // a finger that stays
+  const tile = event.target.closest('.tile');
+  if (!tile || event.pointerType !== 'touch') return;
+  event.preventDefault();
+  toggle(Number(tile.dataset.place));
+});
+wall.addEventListener('focusin', (event) => {
+  const place = event.target.dataset?.place;
+  if (place === undefined || Number(place) === at) return;
+  const before = at;
+  at = Number(place);
+  dress(before);
+  dress(at);
+});
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+wall.addEventListener('keydown', (event) => {
+  const { key } = event, picture = pictures[at];
+  if (!picture || event.altKey) return;
+  if (event.ctrlKey || event.metaKey) {
+    if (key.toLowerCase() !== 'a') return;
+    chooseAll();
+  } else if (key in STEPS) go(at + STEPS[key], event);
+  else if (key === 'ArrowUp') go(beyond(at, -1), event);
+  else if (key === 'ArrowDown') go(beyond(at, 1), event);
+  else if (key === 'Home') go(0, event);
+  else if (key === 'End') go(pictures.length - 1, event);
+  else if (key === ' ') toggle(at);
+  else if (key === 'Enter') open(picture.id);
+  else if (key === 's') mark(meant(), { star: !picture.star });
+  else if (/^[0-5]$/.test(key)) mark(meant(), { rating: Number(key) });
+  else if (key === 'Delete' && !inTrash) throwAway(meant());
+  else return;
+  event.preventDefault();
+});
+const go = (place, event) => {
+  if (event.shiftKey) upTo(Math.max(0, Math.min(pictures.length - 1, place)));
+  goTo(place);
+  if (!event.shiftKey) anchor = at;
+};
+// Those chosen, or the one that the keyboard is at.
+const meant = () => chosen.size ? [...chosen] : [pictures[at].id];

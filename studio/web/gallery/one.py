@@ -1,0 +1,70 @@
+"""One picture of the Gallery: large, with its recipe, its marks, and where it came from.
+
+The frame is that of Create, with what only a history has around it.
+"""
+
+import json
+from html import escape
+
+from studio.jobs.studio import Studio
+from studio.store.history import Kept
+from studio.store.marks import MAX_RATING
+from studio.web import frame
+from studio.web.frame import WAYS
+from studio.web.holding import held_up
+
+WORDS = {**WAYS, "reuse": "Load into Create"}
+WAY = (
+    '<nav class="way"><button type="button" data-pick="">Back to all</button>'
+    '<button type="button" data-step="-1" aria-label="The picture before">←</button>'
+    '<button type="button" data-step="1" aria-label="The next picture">→</button></nav>'
+)
+
+
+def draw(studio: Studio, picture_id: str) -> str:
+    kept = studio.store.history.one(picture_id)
+    view = studio.line.view(kept.picture.job)
+    held = frame.render(held_up(studio, view, kept.picture, back=False, words=WORDS))
+    prompt = escape(kept.picture.prompt)
+    return f'{WAY}<h2 class="prompt">{prompt}</h2>{held}{marks(kept)}'
+
+
+def marks(kept: Kept) -> str:
+    trashed = kept.trashed_at is not None
+    bin_ = _mark("Take out of the trash" if trashed else "Into the trash", {"trash": not trashed})
+    return (
+        f'<section class="marks" data-one="{escape(kept.picture.id)}" aria-label="Your marks">'
+        f'<div>{_star(kept.star)}<span class="rating">{_rating(kept.rating)}</span>{bin_}</div>'
+        f'<div class="tags">{"".join(map(_tag, kept.tags))}'
+        '<form data-tag><input aria-label="Add a tag" placeholder="add a tag" maxlength="64">'
+        "</form></div></section>"
+    )
+
+
+def _star(on: bool) -> str:
+    return _mark("★ Starred" if on else "☆ Star", {"star": not on}, pressed=on)
+
+
+def _rating(rating: int) -> str:
+    return "".join(
+        _mark(
+            "★" if number <= rating else "☆",
+            {"rating": 0 if number == rating else number},
+            label=f"Rate it {number} of {MAX_RATING}",
+            pressed=number == rating,
+        )
+        for number in range(1, MAX_RATING + 1)
+    )
+
+
+def _tag(tag: str) -> str:
+    away = _mark("×", {"remove_tags": [tag]}, label=f"Take the tag {tag} away")
+    return f"<span>{escape(tag)}{away}</span>"
+
+
+def _mark(words: str, change: dict[str, object], *, label: str = "", pressed: bool = False) -> str:
+    said = f' aria-label="{escape(label)}" title="{escape(label)}"' if label else ""
+    on = ' aria-pressed="true"' if pressed else ""
+    return (
+        f'<button type="button" data-mark="{escape(json.dumps(change))}"{said}{on}>{words}</button>'
+    )

@@ -1,0 +1,235 @@
+"""The Gallery in a real browser: searching, filters, choosing, marks, the trash, a phone."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import House, OpenPage
+
+pytestmark = pytest.mark.browser
+WISH = {"model": "test-pattern", "width": 64, "height": 64, "steps": 2}
+PROMPTS = ("a cerise car", "a cerise boat", "two cerise cats", "a cerise <b>castle</b>")
+
+
+@pytest.fixture(scope="module")
+def painted(house: House) -> list[str]:
+    """Four pictures, the oldest first."""
+    ids = []
+    for seed, prompt in enumerate(PROMPTS):
+        tags = ["pet"] if "cat" in prompt else []
+        body = WISH | {"prompt": prompt, "seed": seed, "tags": tags}
+        ids.append(house.http.post("/api/generate", json=body).json()["images"][0]["id"])
+    return ids
+
+
+@pytest.fixture(autouse=True)
+def unmarked(house: House, painted: list[str]) -> Iterator[None]:
+    yield
+    fresh = {"ids": painted, "trash": False, "star": False, "rating": 0, "remove_tags": ["mine"]}
+    house.http.post("/api/pictures/mark", json=fresh)
+
+
+def count(page: Page, words: str) -> None:
+    expect(page.locator("#gallery .count")).to_have_text(words)
+
+
+def search(page: Page, q: str) -> None:
+    page.get_by_label("Search your pictures").fill(q)
+
+
+def pick(page: Page, *places: int) -> None:
+    for place in places:
+        page.locator(f'.tile[data-place="{place}"] .pick').click(force=True)
+
+
+def said(page: Page, words: str | re.Pattern[str]) -> None:
+    expect(page.locator("#gallery .doing p")).to_have_text(words)
+
+
+def test_a_name_that_no_picture_has_is_said(open_page: OpenPage) -> None:
+    page = open_page("/?q=")
+    search(page, "model:zebra")
+    count(page, "")
+    expect(page.locator("#gallery-said")).to_contain_text("No picture has")
+
+
+def test_a_link_to_a_search_opens_it_and_filters_stay_in_step(open_page: OpenPage) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    tag = page.locator('.filters [title="tag:=pet"]')
+    tag.click()
+    count(page, "1 picture")
+    box = page.get_by_label("Search your pictures")
+    expect(box).to_have_value("cerise tag:=pet")
+    expect(page).to_have_url(re.compile("q=cerise\\+tag"))
+    expect(tag).to_have_attribute("aria-pressed", "true")
+    box.fill("cerise tag:=pet -cats")
+    count(page, "Nothing was found.")
+    page.get_by_role("button", name="Without tag:=pet").click()
+    expect(box).to_have_value("cerise -cats")
+    count(page, "3 pictures")
+    page.get_by_role("tab", name="Create").click()
+    expect(page).not_to_have_url(re.compile("q="))
+
+
+def test_what_is_misread_is_said_and_one_click_away(open_page: OpenPage) -> None:
+    page = open_page("/?q=cerise")
+    search(page, "cerise kind:pantied")
+    expect(page.locator("#gallery-said")).to_contain_text(
+        "Character 13: kind: 'pantied' is none of"
+    )
+    page.locator("#gallery-said button").click()
+    count(page, "4 pictures")
+    page.get_by_text("How to search").click()
+    page.get_by_role("button", name="-people").click()
+    expect(page.get_by_label("Search your pictures")).to_have_value("cerise kind:painted -people")
+
+
+def test_some_are_chosen_starred_and_tagged_thrown_away_and_back(
+    house: House, open_page: OpenPage, painted: list[str]
+) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    pick(page, 0, 2)
+    said(page, "2 pictures chosen")
+    bar = page.locator("#gallery .doing")
+    bar.get_by_role("button", name="Star").click()
+    said(page, re.compile("2 pictures starred"))
+    expect(page.locator(".tile.star")).to_have_count(2)
+    bar.get_by_label("Tag them").fill("mine")
+    page.keyboard.press("Enter")
+    said(page, re.compile("2 pictures tagged mine"))
+    expect(page.locator(".filters button", has_text="mine")).to_contain_text("2")
+    bar.get_by_role("button", name="Into the trash").click()
+    said(page, "2 pictures are in the trash.")
+    count(page, "2 pictures")
+    assert house.studio.store.history.ids("cerise") == [painted[2], painted[0]]
+    bar.get_by_role("button", name="Undo").click()
+    count(page, "4 pictures")
+    order = page.locator(".tile img").evaluate_all("all => all.map((one) => one.alt)")
+    assert order == list(reversed(PROMPTS))
+    assert house.studio.store.history.ids("cerise star:yes tag:mine") == [painted[3], painted[1]]
+
+
+def test_the_keyboard_reaches_all_of_it(house: House, open_page: OpenPage) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    page.locator(".tile").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator('.tile[data-place="1"]')).to_be_focused()
+    page.keyboard.press("s")
+    said(page, "1 picture starred.")
+    page.keyboard.press("4")
+    said(page, "1 picture rated 4 of 5.")
+    assert len(house.studio.store.history.ids("cerise star:yes rating:4")) == 1
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    said(page, "2 pictures chosen")
+    page.keyboard.press("Control+a")
+    said(page, "4 pictures chosen")
+    page.keyboard.press("Escape")
+    expect(page.locator("#gallery .doing")).to_be_hidden()
+    page.keyboard.press("Delete")
+    said(page, "1 picture is in the trash.")
+    page.locator("#gallery .doing button").click()
+    count(page, "4 pictures")
+    page.locator('.tile[data-place="3"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".one .prompt")).to_have_text("a cerise car")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".one .prompt")).to_have_text("a cerise boat")
+    page.keyboard.press("Escape")
+    expect(page.locator('.tile[data-place="2"]')).to_be_focused()
+
+
+def test_the_trash_gives_back_and_ends_only_when_asked_twice(
+    house: House, open_page: OpenPage
+) -> None:
+    body = WISH | {"prompt": "a mauve lamp", "seed": 9, "count": 2}
+    ids = [one["id"] for one in house.http.post("/api/generate", json=body).json()["images"]]
+    house.http.post("/api/pictures/mark", json={"ids": ids, "trash": True})
+    page = open_page("/?q=mauve+is:trash")
+    count(page, "2 pictures")
+    pick(page, 0)
+    page.get_by_role("button", name="Take out of the trash").click()
+    said(page, "1 picture is out of the trash.")
+    pick(page, 0)
+    page.get_by_role("button", name="Delete for good").click()
+    assert len(house.studio.store.history.ids("mauve is:trash")) == 1
+    page.get_by_role("button", name="Delete 1 picture for good?").click()
+    said(page, "1 picture deleted for good.")
+    assert house.studio.store.history.ids("mauve is:trash") == []
+    assert house.studio.store.history.ids("mauve") != []
+
+
+def test_one_picture_tells_all_of_itself_and_is_marked(house: House, open_page: OpenPage) -> None:
+    page = open_page("/?q=castle")
+    count(page, "1 picture")
+    page.locator(".tile").click()
+    expect(page.locator(".one .prompt")).to_have_text("a cerise <b>castle</b>")
+    expect(page.locator(".one .recipe dl")).to_contain_text("64 × 64")
+    page.get_by_role("button", name="Rate it 3 of 5").click()
+    page.get_by_label("Add a tag").fill("mine")
+    page.keyboard.press("Enter")
+    expect(page.locator(".marks .tags")).to_contain_text("mine")
+    expect(page.get_by_label("Add a tag")).to_be_focused()
+    page.get_by_role("button", name="☆ Star").click()
+    expect(page.get_by_role("button", name="★ Starred")).to_be_visible()
+    assert len(house.studio.store.history.ids("castle rating:3 tag:mine star:yes")) == 1
+    page.get_by_role("button", name="Into the trash").click()
+    count(page, "Nothing was found.")
+    page.get_by_role("button", name="Undo").click()
+    count(page, "1 picture")
+
+
+def test_two_are_compared_and_all_leave_as_a_zip(open_page: OpenPage) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    pick(page, 0, 1)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".answer")).to_contain_text("seed 3 was 2")
+    expect(page.locator(".pair img")).to_have_count(2)
+    page.get_by_role("button", name="Back to all").click()
+    page.get_by_role("button", name="Choose all 4 found").click()
+    said(page, "4 pictures chosen")
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Download ZIP").click()
+    with zipfile.ZipFile(got.value.path()) as packed:
+        assert sum(name.endswith(".png") for name in packed.namelist()) == 4
+
+
+def test_a_picture_is_loaded_into_create_or_painted_again_there(
+    house: House, open_page: OpenPage
+) -> None:
+    house.http.post("/api/generate", json=WISH | {"prompt": "a sepia boat", "seed": 1})
+    page = open_page("/?q=sepia")
+    count(page, "1 picture")
+    page.locator(".tile").click()
+    page.get_by_role("button", name="Load into Create").click()
+    expect(page.locator("#prompt textarea")).to_have_value("a sepia boat")
+    expect(page.locator("#prompt textarea")).to_be_visible()
+    expect(page.locator("#seed input")).to_have_value("1")
+    page.get_by_role("tab", name="Gallery").click()
+    page.get_by_role("button", name="Rerun exactly").click()
+    expect(page.locator("#live .stage.still .words")).to_have_text(
+        "Painted again: identical, pixel by pixel."
+    )
+    page.get_by_role("tab", name="Gallery").click()
+    page.get_by_role("button", name="Back to all").click()
+
+
+def test_on_a_phone_filters_are_a_sheet_and_nothing_scrolls_sideways(open_page: OpenPage) -> None:
+    page = open_page("/?q=cerise", width=390)
+    count(page, "4 pictures")
+    tag = page.locator('.filters [title="tag:=pet"]')
+    expect(tag).to_be_hidden()
+    page.get_by_role("button", name="Filters").click()
+    tag.click()
+    count(page, "1 picture")
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.locator(".tile").click()
+    expect(page.locator(".one .frame img")).to_be_visible()
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
