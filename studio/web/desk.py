@@ -16,7 +16,6 @@ from studio.canvas import nearest
 from studio.catalog import ModelCard
 from studio.enlarging import alone
 from studio.errors import DarkroomError, NotFound
-from studio.filling import MAX_FINISHED
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.store.rows import FINAL, Job, Picture

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import get_args
 
-from studio.catalog import MAX_FINISHED
 from studio.errors import DarkroomError
+from studio.filling import MAX_FINISHED
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.request import Upscale

@@ -9,7 +9,7 @@ const show = (content) => {
   page.hidden = false;
   element.classList.add('looking');
   page.replaceChildren(...[].concat(content));
-  for (const recipe of page.querySelectorAll('.recipe details')) recipe.open = true;
+  for (const recipe of page.querySelectorAll('.recipe details')) recipe.open = !narrow();
   offer();
   scrollTo(0, 0);
   page.focus({ preventScroll: true });

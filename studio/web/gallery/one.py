@@ -7,7 +7,7 @@ import json
 from html import escape
 
 from studio.jobs.studio import Studio
-from studio.store.history import Kept
+from studio.store.kept import Kept
 from studio.store.marks import MAX_RATING
 from studio.web import frame
 from studio.web.frame import WAYS
