@@ -149,6 +149,7 @@ class Build:
         self.called: set[str] = set()
         self._inside: list[str] = []  # the wildcards whose values are being built
         self._globs: dict[str, list[str]] = {}
+        self._picks: dict[str, Pick] = {}
         self._built: dict[tuple[str, int], list[str | Run]] = {}
         self._scopes = self._uses = self._slots = self._steps = 0
 
@@ -189,9 +190,19 @@ class Build:
         if isinstance(part, Choice):
             return self._choice(part, scope, depth)
         if isinstance(part, Wild):
-            options, weights = self._values(part, scope, depth)
-            return Pick(options, weights, 1, 1, "")
+            return self._called(part, scope, depth)
         return self._used(part, scope, depth)
+
+    def _called(self, wild: Wild, scope: _Scope, depth: int) -> Pick:
+        """One for all calls, unless variables are used in it."""
+        if wild.name in self._picks:
+            return self._picks[wild.name]
+        uses = self._uses
+        options, weights = self._values(wild, scope, depth)
+        pick = Pick(options, weights, 1, 1, "")
+        if self._uses == uses:
+            self._picks[wild.name] = pick
+        return pick
 
     def _choice(self, choice: Choice, scope: _Scope, depth: int) -> Pick:
         only = choice.options[0].parts if len(choice.options) == 1 else ()
@@ -249,9 +260,11 @@ class Build:
 
     def _list(self, name: str, scope: _Scope, depth: int) -> list[str | Run]:
         """Built once, or once for each scope where variables are used in it."""
-        for number in (EVERYWHERE, scope.number):
-            if (name, number) in self._built:
-                return self._built[name, number]
+        if (name, EVERYWHERE) in self._built:
+            return self._built[name, EVERYWHERE]
+        if (name, scope.number) in self._built:
+            self._uses += 1  # whoever calls it depends on the scope, too
+            return self._built[name, scope.number]
         if name in self._inside:
             circle = [*self._inside[self._inside.index(name) :], name]
             self._refuse(f"wildcards call each other in a circle: {' calls '.join(circle)}.")

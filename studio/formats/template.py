@@ -96,7 +96,9 @@ def refuse(sentence: str, text: str, place: int, field: str) -> NoReturn:
 
 # Possessive everywhere: a pattern that fails must not try again with less.
 _NUMBER = r"(?:[0-9]{1,9}+(?:\.[0-9]{0,9}+)?|\.[0-9]{1,9}+)"
-_NAME = r"(?!_)(?:[^\W_]|[-./*]|_(?!_))++"
+_LETTER = r"(?:[^\W_]|[-./*])"
+_NAME = rf"(?!_)(?:{_LETTER}|_(?!_))++"
+_PLAIN = r"(?:[^\\{}|$_]|\$(?!\{))"
 _CALLED = re.compile(rf"{_NAME}(?<!_)")
 _TOKEN = re.compile(
     rf"""
@@ -109,7 +111,9 @@ _TOKEN = re.compile(
     | (?P<bar>\|)
     | (?P<close>\}})
     | (?<![^\W_])__(?P<wild>{_NAME})__(?![^\W_])
-    | (?:[^\\{{}}|$_]++ | .)
+    # Text, in pieces as long as they can be: underscores that no name follows, all but the two that
+    # may begin one, those that turned out not to, and what means nothing.
+    | (?: _{{2,}}+(?!{_LETTER}) | _+(?=__[^_]) | __{_PLAIN}*+ | _?{_PLAIN}++ | . )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -280,6 +284,8 @@ def _weight(number: str) -> int:
 
 def _joined(pieces: "list[str | Node] | Parts") -> Parts:
     """Neighbouring texts as one; what is empty is left out."""
+    if len(pieces) < 2:
+        return tuple(piece for piece in pieces if piece)
     found: list[str | Node] = []
     texts: list[str] = []
     for piece in pieces:

@@ -160,6 +160,7 @@ def test_both_prompts_of_a_wish_are_drawn_apart() -> None:
     "text",
     [
         "a__b and __ and ___ and snake_case__name",
+        "__ __a __ b__ a__b__c ____ _ __-x a__b__ _x_ ______ __a_b__c __x",
         "{ and } and {word} and {{double}}",
         'a {"scene": {"light": "soft"}, "of": ["a", "b"]} prompt',
         "¯\\_(ツ)_/¯ :{ 🙂{🙂}",
@@ -231,6 +232,8 @@ def test_names_with_stars_call_all_lists_that_fit() -> None:
 def test_a_wildcard_sees_the_variables_of_the_prompt_that_calls_it() -> None:
     assert read("__shade__").drawn(0) == "pale grey"
     assert read("${tone=dark}__shade__ __shade__").drawn(0) == "dark grey dark grey"
+    outer = read("__shade__ __outer__ ${tone=dark}__shade__ __outer__", outer=["__shade__ sky"])
+    assert outer.drawn(0) == "pale grey pale grey sky dark grey dark grey sky"
 
 
 @pytest.mark.parametrize(
@@ -326,9 +329,9 @@ def test_no_32_kilobytes_take_more_than_50_milliseconds(kind: str) -> None:
     assert len(text) <= SIZE
     read("{a|b}")  # the pages of the code are in memory
     taken = []
-    for _ in range(3):  # the machine has other things to do, too
-        began = time.perf_counter()
+    for _ in range(3):
+        began = time.thread_time()  # the machine has other things to do, too
         with suppress(Refused):
             read(text).drawn(7)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.thread_time() - began)
     assert min(taken) <= 0.05
