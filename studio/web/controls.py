@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from studio.catalog import Catalog, ModelCard
+from studio.formats.template import plain
 from studio.looks import names_of
 from studio.request import ImageRequest
 from studio.store.rows import Job
@@ -146,7 +147,7 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
     values = {
         "prompt": wish["prompt"],
         "count": wish["count"] if seed is None else 1,
-        "expand": wish.get("expand", "no"),  # there were no choices once
+        "expand": _expand(wish),
         "negative_prompt": wish["negative_prompt"],
         "model": card.name,
         "quality": quality_of(card, request["steps"]),
@@ -164,6 +165,12 @@ def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, ob
         "sources": sources.of_request(request),
     }
     return values, missing
+
+
+def _expand(wish: Mapping[str, Any]) -> str:
+    """As written only where that matters, so that what is typed next is not."""
+    same = all(plain(str(wish[name])) for name in ("prompt", "negative_prompt"))
+    return "random" if same else str(wish.get("expand", "no"))  # there were no choices once
 
 
 def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[str, str]]:
