@@ -66,10 +66,10 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             return doctor(settings, asked)
         case "recover":
             return recover(settings)
-        case "backup" | "restore" | "export" | "fsck":
+        case "backup" | "restore" | "import" | "export" | "fsck":
             from studio.terminal import files
 
-            return int(getattr(files, asked.verb)(settings, asked))
+            return int(files.VERBS[asked.verb](settings, asked))
     return serve(settings)
 
 

@@ -9,13 +9,13 @@ it is.
 import io
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
-from studio.errors import DarkroomError
 from studio.formats.picture import CPU_SECONDS, Unfit, limit, whole
-from studio.formats.read import own_recipe
+from studio.formats.read import read_picture
 
 THUMB_SIDE = 320
 LENGTH = 8
@@ -23,7 +23,7 @@ READ = "--read"
 
 
 def glance(data: bytes, *, read: bool) -> tuple[dict[str, Any], bytes]:
-    """What there is to say, and the thumb. `read` asks for its recipe too."""
+    """What there is to say, and the thumb. `read` asks what it says of itself, too."""
     try:
         image, form = whole(data)
         thumb = draw_thumb(image)
@@ -32,7 +32,7 @@ def glance(data: bytes, *, read: bool) -> tuple[dict[str, Any], bytes]:
     except MemoryError:
         return {"unfit": "it takes too much memory to read; make it smaller."}, b""
     told = {"width": image.width, "height": image.height, "form": form.lower()}
-    return told | ({"recipe": _recipe(data)} if read else {}), thumb
+    return told | ({"reading": asdict(read_picture(data))} if read else {}), thumb
 
 
 def draw_thumb(image: Image.Image) -> bytes:
@@ -40,13 +40,6 @@ def draw_thumb(image: Image.Image) -> bytes:
     small.thumbnail((THUMB_SIDE, THUMB_SIDE))
     small.save(file, "WEBP", quality=80)
     return file.getvalue()
-
-
-def _recipe(data: bytes) -> dict[str, Any] | None:
-    try:
-        return own_recipe(data)
-    except DarkroomError:
-        return None
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Literal
 
-KINDS = ("painted", "redrawn", "inpainted", "referenced", "upscaled", "rerun")
+KINDS = ("painted", "redrawn", "inpainted", "referenced", "upscaled", "rerun", "imported")
 FORMATS = ("png", "jpeg", "webp")
 
 

@@ -21,7 +21,7 @@ def export(store: Store, ids: Sequence[str] | None = None, q: str | None = None)
     groups = Bulks(store.database).groups([picture.job for picture in pictures])
     return write_markdown(
         [
-            (groups.get(picture.job, ()), request_of(picture.recipe, picture.seed))
+            (groups.get(picture.job, ()), request_of(picture.recipe, picture.known_seed))
             for picture in pictures
         ]
     )

@@ -68,7 +68,7 @@ class Estimates:
     ) -> None:
         """What lacks its timings, or took no step, teaches nothing. Of all the time that it took,
         what was not painting is its way to the worker and back to the disk."""
-        taken = steps_taken(request)
+        taken = steps_taken(request) if "steps" in timings else 0  # one from elsewhere says none
         if "steps" not in timings or not (taken or model == NAME):
             return
         self._known.clear()

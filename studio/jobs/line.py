@@ -78,6 +78,8 @@ class Line:
     def rerun(self, picture_id: str, *, key: str | None = None) -> Job:
         """A kept picture exactly as it was painted; the job's view says what came of it."""
         picture = self.store.picture(picture_id)
+        if picture.foreign:  # as near as can be
+            return self.rerun_file(self.store.file(picture).read_bytes(), key=key)
         return self._again(picture.recipe, picture.seed, picture.id, key)
 
     def rerun_file(

@@ -90,9 +90,9 @@ def _compare(store: Store, now: Picture, file: Path, recipe: Recipe, seed: int) 
         return Comparison(_distance(file, store.file(now)), changed)
 
 
-def request_of(recipe: Recipe, seed: int) -> ImageRequest:
+def request_of(recipe: Recipe, seed: int | None) -> ImageRequest:
     """Sent nowhere a second time. Its choices were made."""
-    alone = {"seed": seed, "count": 1, "upload_urls": [], "expand": "no", "nth": None}
+    alone: Recipe = {"seed": seed, "count": 1, "upload_urls": [], "expand": "no", "nth": None}
     return read_request({**dict(recipe.get("request", {})), **alone})
 
 

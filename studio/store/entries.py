@@ -142,14 +142,16 @@ def _names(
         ("sampler", str(request.get("sampler") or "")),
         ("size", f"{one.width}x{one.height}"),
         ("format", one.format),
-        *(("kind", kind) for kind in _kinds(request, rerun_of)),
+        *(("kind", kind) for kind in _kinds(request, rerun_of, "imported" in one.recipe)),
         *(("lora", str(use["name"])) for use in request.get("loras") or ()),
         *(("tag", str(tag)) for tag in request.get("tags") or ()),
     }
     return {(kind, name.replace("\x00", "?")) for kind, name in names if name}
 
 
-def _kinds(request: Mapping[str, Any], rerun_of: str) -> Iterator[str]:
+def _kinds(request: Mapping[str, Any], rerun_of: str, imported: bool) -> Iterator[str]:
+    if imported:
+        yield "imported"
     enlarged = alone(request) if "model" in request else False
     if request.get("start_image") and not enlarged:
         yield "inpainted" if request.get("mask") else "redrawn"
@@ -159,7 +161,7 @@ def _kinds(request: Mapping[str, Any], rerun_of: str) -> Iterator[str]:
         yield "upscaled"
     if rerun_of:
         yield "rerun"
-    if not (enlarged or request.get("start_image") or request.get("references")):
+    if not (imported or enlarged or request.get("start_image") or request.get("references")):
         yield "painted"
 
 

@@ -24,13 +24,13 @@ SECONDS = 60  # of the clock, for one picture: the machine may be busy painting
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """`recipe` is what the picture says of itself, if that was asked for."""
+    """`reading` is what the picture says of itself, if that was asked for: a `Reading` as JSON."""
 
     width: int
     height: int
     form: str
     thumb: bytes
-    recipe: dict[str, Any] | None = None
+    reading: dict[str, Any] | None = None
 
 
 class Glances:
@@ -45,7 +45,7 @@ class Glances:
         told, thumb = self._ask(data)
         if unfit := told.get("unfit"):
             raise Refused(str(unfit))
-        return Glance(told["width"], told["height"], told["form"], thumb, told.get("recipe"))
+        return Glance(told["width"], told["height"], told["form"], thumb, told.get("reading"))
 
     def close(self) -> None:
         child, self._child = self._child, None

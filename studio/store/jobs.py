@@ -113,10 +113,12 @@ def adopt(
     warnings: Sequence[str],
     at: float,
     note: str,
+    batch: str | None = None,
+    elsewhere: bool = False,
 ) -> Job:
-    """A job that was painted before this database was there."""
-    row = _new_row(request, wish, warnings, None, at) | {"id": new_id(at), "state": "done"}
-    row |= {"attempts": 1, "started_at": at, "finished_at": at}
+    """A job that was painted before this database was there, or elsewhere."""
+    row = _new_row(request, wish, warnings, batch, at) | {"id": new_id(at), "state": "done"}
+    row |= {"attempts": int(not elsewhere), "started_at": at, "finished_at": at}
     made = _as_job(tx.execute(insert(job).values(row).returning(job)).one())
     tx.execute(insert(job_event), {"n": 1, **_event(made, None, at, made.owner, note)})
     return made

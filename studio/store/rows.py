@@ -60,10 +60,19 @@ class Job:
     cancel_requested: bool
     rerun_of: str | None = None
 
+    @property
+    def elsewhere(self) -> bool:
+        """Nobody here painted it: its picture was brought."""
+        return self.state == "done" and self.attempts == 0
+
+
+UNKNOWN_SEED = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A kept picture. `path` and `thumb` are relative to the data folder, with `/`."""
+    """A kept picture. `path` and `thumb` are relative to the data folder, with `/`. The seed of one
+    from elsewhere may be unknown."""
 
     id: str
     job: str
@@ -81,6 +90,15 @@ class Picture:
     owner: str
     model: str
     prompt: str
+
+    @property
+    def known_seed(self) -> int | None:
+        return None if self.seed == UNKNOWN_SEED else self.seed
+
+    @property
+    def foreign(self) -> bool:
+        """Another tool painted it, or nobody knows what did."""
+        return "imported" in self.recipe and not self.recipe.get("fingerprint")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,22 @@ class Shelf:
             save.sync_folders()
         return save, tuple(rows)
 
+    def bring(
+        self, stem: str, ending: str, data: bytes, thumb: bytes, taken: Callable[[str], bool]
+    ) -> tuple[Save, str, str]:
+        """A picture from elsewhere, under this name or the next that is free; where both lie."""
+        save = Save(self._files, "import")
+        with save.or_undo():
+            file = save.write((self._root / "pictures" / stem).parent, data)
+            small = save.write((self._root / "thumbs" / stem).parent, thumb)
+            with self._naming:
+                free = next(s for s in _numbered(stem) if self._free(s, ending, taken))
+                path, its_thumb = f"pictures/{free}{ending}", f"thumbs/{free}.webp"
+                save.rename(file, self._root / path)
+                save.rename(small, self._root / its_thumb)
+            save.sync_folders()
+        return save, path, its_thumb
+
     @property
     def _paused(self) -> Path:
         return self._root / PAUSED

@@ -300,6 +300,10 @@ class Store:
             pictures.add(tx, tuple(replace(picture, job=job.id) for picture in found))
         return job
 
+    def bring(self, stem: str, ending: str, data: bytes, thumb: bytes) -> tuple[Save, str, str]:
+        """The files of a picture from elsewhere, and where they lie; its row is to follow."""
+        return self._shelf.bring(stem, ending, data, thumb, self._has_thumb)
+
     def file(self, picture: Picture) -> Path:
         return self._shelf.find("pictures", picture.path)
 

@@ -5,7 +5,8 @@ None of them paints, and none needs the studio to be stopped unless it says so.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from studio.settings import Settings
 from studio.store.backup import backup as copy
 from studio.store.fsck import Report
 from studio.store.fsck import fsck as check
+from studio.store.importing import Outcome, check_folder, of_folder, take_in
 from studio.store.packing import pack
 from studio.store.restore import restore as put_back
 from studio.store.selecting import selected
 from studio.store.store import Store
 
+TOLD_EVERY = 200
 ONLY_LOOKS = "This command only reads."
 
 
@@ -46,6 +49,26 @@ def restore(settings: Settings, asked: argparse.Namespace) -> int:
         print(f"left as it is, for it is another than in the copy: {name}")
     print(f"{settings.data}: {done.copied} files copied, {done.there} were there.")
     return _tell(check(settings))
+
+
+def bring(settings: Settings, asked: argparse.Namespace) -> int:
+    check_folder(asked.folder, settings.data)
+    store, passed = Store.open(settings), dict[str, int]()
+    counts, left = Counter[str](), list[Outcome]()
+    try:
+        for outcome in take_in(store, of_folder(asked.folder, passed), asked.owner):
+            counts["why" if outcome.why else "known" if outcome.known else "new"] += 1
+            left += [outcome] if outcome.why else []
+            if sum(counts.values()) % TOLD_EVERY == 0:
+                print(f"{sum(counts.values())} looked at, {counts['new']} taken in", flush=True)
+    finally:
+        store.close()
+    for outcome in left:
+        print(f"not taken in: {outcome.name}: {outcome.why}")
+    for ending, count in passed.items():
+        print(f"passed over: {count} {'file' if count == 1 else 'files'} of {ending}")
+    print(f"{counts['new']} pictures taken in; {counts['known']} were in the history already.")
+    return 1 if left else 0
 
 
 def export(settings: Settings, asked: argparse.Namespace) -> int:
@@ -94,3 +117,12 @@ def _write(file: Path, pieces: Iterator[bytes]) -> None:
         raise Refused(f"{file}: {error.strerror}.") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+VERBS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "backup": backup,
+    "restore": restore,
+    "import": bring,
+    "export": export,
+    "fsck": fsck,
+}

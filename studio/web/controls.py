@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from studio.catalog import Catalog, ModelCard
+from studio.errors import Refused
 from studio.formats.template import plain
 from studio.looks import names_of
 from studio.request import ImageRequest
@@ -120,6 +121,13 @@ def wish_of(card: ModelCard, values: Values) -> dict[str, object]:
     if isinstance(looks := values["look"], list) and looks:
         fields["look"] = ", ".join(looks)
     return fields | sources.fields(card, values["sources"])
+
+
+def card_of(job: Job, catalog: Catalog) -> ModelCard:
+    """Of a job whose settings are those of the controls."""
+    if job.elsewhere:
+        raise Refused("another tool painted it; its settings are none of these controls.")
+    return catalog.find(job.model)
 
 
 def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, object], list[str]]:

@@ -25,6 +25,7 @@ from studio.web.controls import (
     NAMES,
     Values,
     about,
+    card_of,
     dressed,
     size_line,
     usual,
@@ -138,7 +139,9 @@ class Desk:
         view, _ = self._current(state)
         if picture is None and view is None:
             return _skip(2)
-        return [picture.seed if picture else view.job.request["seed"] if view else None, False]
+        if picture:
+            return [picture.known_seed, False]
+        return [view.job.request["seed"] if view else None, False]
 
     def keep_seed(self) -> bool:
         """[fresh]: a seed typed by hand is meant."""
@@ -337,7 +340,7 @@ class Desk:
 
     def _fill(self, job: Job, seed: int | None) -> Shown:
         """[note, about, size, given, *controls]"""
-        card = self.studio.catalog.find(job.model)
+        card = card_of(job, self.studio.catalog)
         values, missing = values_of(job, card, seed)
         folder = self.studio.settings.model_folder
         return [

@@ -57,8 +57,13 @@ def still(
     if alone(job.request):
         line.append(f"{job.request['upscale']}× by {job.request['upscaler']}")
     else:
-        line += [f"seed {one.seed}", f"{job.request['steps']} steps"]
-    if job.started_at and job.finished_at:
+        line += [] if one.known_seed is None else [f"seed {one.seed}"]
+        line += [f"{job.request['steps']} steps"] if job.request["steps"] else []
+    if tool := one.recipe.get("imported", {}).get("tool"):
+        line.append(f"brought, from {tool}")
+    elif "imported" in one.recipe:
+        line.append("brought")
+    elif job.started_at and job.finished_at:
         line.append(seconds(job.finished_at - job.started_at))
     return Frame(
         "still",
@@ -84,7 +89,7 @@ def _ways(job: Job) -> tuple[str, ...]:
     """To another picture like it. What was only enlarged leads back to what was painted."""
     if alone(job.request):
         return ("reuse", "begin") if job.request["enlarged_from"] else ("begin",)
-    return "reuse", "begin", "rerun"
+    return ("begin", "rerun") if job.elsewhere else ("reuse", "begin", "rerun")
 
 
 def seconds(number: float) -> str:
@@ -118,7 +123,9 @@ def _facts(job: Job, picture: Picture) -> dict[str, object]:
         facts["LoRAs"] = ", ".join(_worn(use, picture) for use in job.request["loras"])
     if job.request["upscale"] != 1:
         facts["enlarged"] = f"{job.request['upscale']}×"
-    facts |= {"seed": picture.seed, "size": f"{picture.width} × {picture.height}"}
+    facts |= {} if picture.known_seed is None else {"seed": picture.seed}
+    facts |= {"brought as": brought["file"]} if (brought := picture.recipe.get("imported")) else {}
+    facts |= {"size": f"{picture.width} × {picture.height}"}
     for name, value in picture.recipe.get("fingerprint", {}).items():
         if isinstance(value, str | int | float) and value is not False:  # what was not done
             facts[name.replace("_", " ")] = "yes" if value is True else value

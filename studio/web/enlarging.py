@@ -38,5 +38,5 @@ def _wish(store: Store, given: Mapping[str, object]) -> dict[str, object]:
     if _way(given) == "image":
         return {"prompt": "", **fields, "start_image": given["image"]}
     picture = store.picture(str(given["picture"]))
-    own = {"prompt": picture.prompt, "seed": picture.seed, "output_format": picture.format}
+    own = {"prompt": picture.prompt, "seed": picture.known_seed, "output_format": picture.format}
     return own | fields | {"start_image": {"picture": picture.id}, "enlarged_from": picture.id}

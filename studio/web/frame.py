@@ -84,7 +84,7 @@ def thumbs(pictures: Sequence[Picture], chosen: str = "") -> str:
     return "".join(
         f'<button type="button" data-pick="{escape(picture.id)}"'
         f' aria-pressed="{"true" if picture.id == chosen else "false"}"'
-        f' aria-label="{escape(_short(picture.prompt))}, seed {picture.seed}"'
+        f' aria-label="{escape(_named(picture))}"'
         f' style="--w:{picture.width};--h:{picture.height}">'
         f'<img src="/thumbs/{escape(picture.id)}" alt="" loading="lazy"></button>'
         for picture in pictures
@@ -177,6 +177,11 @@ def _pause(paused: bool) -> str:
 
 def note(sentence: str, mood: str = "") -> str:
     return f'<p class="note {mood}" role="alert">{escape(sentence)}</p>' if sentence else ""
+
+
+def _named(picture: Picture) -> str:
+    seed = "" if picture.known_seed is None else f", seed {picture.seed}"
+    return f"{_short(picture.prompt) or 'a picture from elsewhere'}{seed}"
 
 
 def _short(text: str) -> str:

@@ -85,7 +85,7 @@ def tell_picture(picture: Picture) -> Told:
         "thumb": f"/thumbs/{picture.id}",
         "job": picture.job,
         "index": picture.index,
-        "seed": picture.seed,
+        "seed": picture.known_seed,
         "width": picture.width,
         "height": picture.height,
         "format": picture.format,

@@ -1,0 +1,193 @@
+"""Pictures from elsewhere, taken into the history: the originals are read and stay as they are.
+
+Each is copied unchanged, known by its content, so that the same one comes in once however often it
+is brought. A few share a transaction; files come first, as everywhere. Any number takes no more
+memory than some pictures do.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import select
+
+from studio.errors import Refused, Unavailable, sayable
+from studio.formats.filename import ENDINGS, safe_name
+from studio.store import jobs, pictures
+from studio.store.files import Save
+from studio.store.foreign import Foreign, understood
+from studio.store.glancing import Glances, glances
+from studio.store.ids import new_id
+from studio.store.rows import Picture
+from studio.store.store import Store
+from studio.store.tables import picture
+
+AT_ONCE = 16  # files whose rows share a transaction
+MOST_BYTES = 100 << 20
+LOOKS_LIKE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A picture to take in. `name` is as its owner knows it, with `/`; `at` is when it was made."""
+
+    name: str
+    data: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`picture` is the one that came in, or that was known already; `why` says why none is."""
+
+    name: str
+    picture: str = ""
+    known: bool = False
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _Fresh:
+    foreign: Foreign
+    row: Picture
+    save: Save
+    name: str
+
+
+def take_in(
+    store: Store, given: Iterable[Given | Outcome], owner: str = "local"
+) -> Iterator[Outcome]:
+    """What came of each, in their order. One that could not even be read comes as its outcome."""
+    if store.reading:
+        raise Unavailable(store.reading)
+    batch, rest = f"import-{new_id()}", iter(given)
+    with glances(read=True) as looking:
+        while some := list(islice(rest, AT_ONCE)):
+            yield from _some(store, looking, some, owner, batch)
+
+
+def of_folder(folder: Path, left: dict[str, int]) -> Iterator[Given | Outcome]:
+    """Its pictures, those of a folder in the order of their names. `left` counts, by their endings,
+    the files that are none."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            ending = path.suffix.lower()
+            if ending not in LOOKS_LIKE:
+                left[sayable(ending or "no ending")] = left.get(ending or "no ending", 0) + 1
+                continue
+            called = sayable(path.relative_to(folder.parent).as_posix())
+            try:
+                about = path.stat()
+                if about.st_size > MOST_BYTES:
+                    most = f"the most is {MOST_BYTES >> 20} MB"
+                    yield Outcome(called, why=f"it has {about.st_size >> 20} MB; {most}.")
+                else:
+                    yield Given(called, path.read_bytes(), about.st_mtime)
+            except OSError as error:
+                yield Outcome(called, why=f"{error.strerror}.")
+
+
+def check_folder(folder: Path, data: Path) -> None:
+    if not folder.is_dir():
+        raise Refused(f"import: there is no folder {folder}.", field="folder")
+    inside, ours = folder.resolve(), data.resolve()
+    if inside.is_relative_to(ours) or ours.is_relative_to(inside):
+        raise Refused(
+            f"import: {folder} and the data folder {data} lie in each other. What lies in the data "
+            "folder already is taken up by 'python app.py recover'.",
+            field="folder",
+        )
+
+
+def _some(
+    store: Store, looking: Glances, some: Sequence[Given | Outcome], owner: str, batch: str
+) -> list[Outcome]:
+    marks = {id(one): sha256(one.data).hexdigest() for one in some if isinstance(one, Given)}
+    known = _known(store, list(marks.values()))
+    fresh: dict[str, _Fresh] = {}
+    outcomes: list[Outcome] = []
+    try:
+        for one in some:
+            if isinstance(one, Outcome):
+                outcomes.append(one)
+            elif there := known.get(mark := marks[id(one)]):
+                outcomes.append(Outcome(one.name, there, known=True))
+            else:
+                outcomes.append(_bring(store, looking, one, mark, owner, fresh))
+                known |= {mark: outcomes[-1].picture} if outcomes[-1].picture else {}
+        _write_down(store, list(fresh.values()), batch)
+    except BaseException:
+        for new in fresh.values():
+            new.save.undo()
+        raise
+    return outcomes
+
+
+def _known(store: Store, marks: Sequence[str]) -> dict[str, str]:
+    with store.database.read() as connection:
+        query = select(picture.c.sha256, picture.c.id).where(picture.c.sha256.in_(marks))
+        return {mark: key for mark, key in connection.execute(query)}
+
+
+def _bring(
+    store: Store,
+    looking: Glances,
+    one: Given,
+    mark: str,
+    owner: str,
+    fresh: dict[str, _Fresh],
+) -> Outcome:
+    """Its files, durable; the row follows."""
+    try:
+        seen = looking.look(one.data)
+    except Refused as error:
+        return Outcome(one.name, why=str(error))
+    foreign = understood(seen, one.name, owner, one.at)
+    place = (_stem(one.name), ENDINGS[seen.form], one.data, seen.thumb)
+    save, path, thumb = store.bring(*place)
+    row = Picture(
+        id=new_id(one.at),
+        job="",
+        index=0,
+        path=path,
+        thumb=thumb,
+        sha256=mark,
+        bytes=len(one.data),
+        width=seen.width,
+        height=seen.height,
+        seed=foreign.seed,
+        format=seen.form,
+        recipe=foreign.recipe,
+        created_at=one.at,
+        owner=owner,
+        model=foreign.request.model,
+        prompt=foreign.request.prompt,
+    )
+    fresh[mark] = _Fresh(foreign, row, save, one.name)
+    return Outcome(one.name, row.id)
+
+
+def _stem(name: str) -> str:
+    """Where it lies: as its owner had it, below a folder of ours."""
+    *folders, last = name.split("/")
+    stem = last.rpartition(".")[0] or last
+    return "/".join(("imported", *(safe_name(part) for part in (*folders, stem))))
+
+
+def _write_down(store: Store, fresh: Sequence[_Fresh], batch: str) -> None:
+    """Of each a job that is done, and that nobody here painted."""
+    if not fresh:
+        return
+    with store.database.write() as tx:
+        rows = []
+        for new in fresh:
+            asked, at, note = new.foreign, new.row.created_at, f"imported: {new.name}"
+            away = new.row.foreign
+            job = jobs.adopt(tx, asked.request, asked.wish, (), at, note, batch, elsewhere=away)
+            rows.append(replace(new.row, job=job.id))
+        pictures.add(tx, tuple(rows))

@@ -1,0 +1,65 @@
+"""Pictures handed in to stay: `/api/pictures/import` takes one as its body, or several of a form.
+
+How they are read and what becomes of them is the business of the store.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from studio.errors import Refused
+from studio.jobs.studio import Studio
+from studio.store.importing import Given, Outcome, take_in
+from studio.web.answers import BadBody, error_response, speaks
+from studio.web.telling import Told, tell_picture
+
+MOST_FILES = 200
+
+
+def import_routes(studio: Studio) -> list[Route]:
+    one_by_one = ThreadPoolExecutor(1, "import")  # any number may wait here, and hold up nobody
+
+    @speaks(error_response)
+    async def bring(request: Request) -> Response:
+        """Take pictures into the history with what they say of themselves: a file as the body, with
+        its `name`, or several files of a form. The same content comes in once."""
+        given = await _given(request)
+        here = asyncio.get_running_loop()
+        outcomes = await here.run_in_executor(
+            one_by_one, lambda: list(take_in(studio.store, given))
+        )
+        told = [await asyncio.to_thread(_told, studio, outcome) for outcome in outcomes]
+        return JSONResponse({"pictures": told})
+
+    return [Route("/api/pictures/import", bring, methods=["POST"])]
+
+
+async def _given(request: Request) -> Sequence[Given]:
+    now, kind = time.time(), request.headers.get("content-type", "").lower()
+    if not kind.startswith("multipart/form-data"):
+        name = request.query_params.get("name") or "picture"
+        return [Given(name[:200], await request.body(), now)]
+    try:
+        async with request.form(max_files=MOST_FILES) as form:
+            files = [one for _, one in form.multi_items() if isinstance(one, UploadFile)]
+            given = [
+                Given((one.filename or "picture")[:200], await one.read(), now) for one in files
+            ]
+    except HTTPException as error:
+        raise BadBody(f"The form cannot be read: {error.detail}") from None
+    if not given:
+        raise Refused("There is no file in the form.")
+    return given
+
+
+def _told(studio: Studio, outcome: Outcome) -> Told:
+    told: Told = {"name": outcome.name, "known": outcome.known, "why": outcome.why or None}
+    found = studio.store.picture(outcome.picture) if outcome.picture else None
+    return told | {"picture": found and tell_picture(found)}

@@ -1,0 +1,236 @@
+"""Pictures from elsewhere come in once, unchanged, and with what they say of themselves."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import app
+from studio.errors import Refused, Unavailable
+from studio.settings import Settings
+from studio.store.files import Files
+from studio.store.fsck import fsck
+from studio.store.importing import Given, Outcome, check_folder, of_folder, take_in
+from studio.store.rows import Picture
+from studio.store.store import Store
+from tests.formats.pictures import plain, png
+from tests.formats.test_picture import saved
+from tests.store.conftest import OpenStore
+from tests.store.kit import FailsAt, WatchedFiles, files_in, wish
+from tests.store.test_recover import paint
+
+AT = 1_600_000_000.0
+A1111 = (
+    "a red boat <lora:ink:0.8>\nNegative prompt: blurry\nSteps: 22, Sampler: Euler a, "
+    "CFG scale: 6.5, Seed: 1234, Size: 64x48, Model hash: 0123456789, Model: dreamer"
+)
+
+
+def brought(store: Store, *given: Given) -> list[Outcome]:
+    return list(take_in(store, given))
+
+
+def one(store: Store, data: bytes, name: str = "boat.png") -> Picture:
+    (outcome,) = brought(store, Given(name, data, AT))
+    assert not outcome.why and not outcome.known
+    return store.picture(outcome.picture)
+
+
+def test_what_another_tool_wrote_is_known_and_the_file_is_as_it_was(store: Store) -> None:
+    data = png({"parameters": A1111})
+    row = one(store, data, "holiday/boat.png")
+    assert store.file(row).read_bytes() == data
+    assert (row.path, row.created_at) == ("pictures/imported/holiday/boat.png", AT)
+    assert (row.seed, row.model, row.width, row.height) == (1234, "dreamer", 64, 48)
+    assert row.prompt.startswith("a red boat") and row.foreign
+    job = store.job(row.job)
+    assert (job.state, job.elsewhere, job.created_at) == ("done", True, AT)
+    assert (job.request["steps"], job.request["guidance"]) == (22, 6.5)
+    assert job.request["negative_prompt"] == "blurry"
+    assert [event.note for event in store.events(job.id)] == ["imported: holiday/boat.png"]
+    told = row.recipe["imported"]
+    assert (told["tool"], told["file"]) == ("A1111", "holiday/boat.png")
+    found = store.history.search("kind:imported model:dreamer lora:ink boat -blurry steps:22")
+    assert [kept.picture.id for kept in found.pictures] == [row.id]
+    with Image.open(store.thumb(row)) as thumb:
+        assert thumb.format == "WEBP"
+
+
+def test_one_of_ours_brings_its_whole_recipe(
+    both: Settings, open_store: OpenStore, tmp_path: Path
+) -> None:
+    elsewhere = open_store(Settings(data=tmp_path / "other"))
+    first, second = paint(elsewhere, wish("two boats", count=2))
+    store = open_store(both)
+    for painted in (first, second):
+        row = one(store, elsewhere.file(painted).read_bytes(), f"{painted.index}.png")
+        assert (row.seed, row.prompt, row.model) == (painted.seed, "two boats", painted.model)
+        assert row.recipe["request"] == painted.recipe["request"]
+        assert store.job(row.job).request["seed"] == painted.seed
+        assert store.job(row.job).wish["prompt"] == "as it was written"
+    assert store.history.search("kind:imported").total == 2
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_one_that_says_nothing_is_kept_and_nothing_is_made_up(store: Store, form: str) -> None:
+    row = one(store, plain(form), f"photo.{form.lower()}")
+    assert (row.known_seed, row.prompt, row.model, row.format) == (
+        None,
+        "",
+        "unknown",
+        form.lower(),
+    )
+    request = store.job(row.job).request
+    assert (request["seed"], request["steps"], request["filename"]) == (None, None, "photo")
+
+
+def test_words_no_database_can_hold_and_numbers_no_request_can_are_kept_beside(
+    store: Store,
+) -> None:
+    told = {"positive_prompt": "a bo\x00at \ud83d", "seed": 2**60, "steps": 900, "cfg_scale": 6.5}
+    row = one(store, png({"invokeai_metadata": json.dumps(told)}))
+    assert row.prompt == "a bo?at ?"
+    assert row.known_seed is None
+    request = store.job(row.job).request
+    assert (request["steps"], request["guidance"]) == (None, 6.5)
+    fields = row.recipe["imported"]["fields"]
+    assert (fields["seed"], fields["steps"]) == (2**60, 900)
+
+
+def test_the_same_content_comes_in_once_under_whatever_name(store: Store) -> None:
+    data = png({"parameters": A1111})
+    names = ("a.png", "b.png", "a.png")
+    outcomes = brought(store, *(Given(name, data, AT) for name in names))
+    assert [outcome.known for outcome in outcomes] == [False, True, True]
+    assert len({outcome.picture for outcome in outcomes}) == 1
+    assert brought(store, Given("c.png", data, AT))[0].known
+    other = one(store, png({"parameters": A1111 + " "}), "A.png")
+    assert other.path in ("pictures/imported/A.png", "pictures/imported/A-2.png")
+    assert one(store, plain("PNG"), "a.jpg").path == "pictures/imported/a-2.png"
+
+
+def test_no_name_leaves_the_folder(settings: Settings, open_store: OpenStore) -> None:
+    names = {
+        "../../etc/passwd": "_/_/etc/passwd.png",
+        "/abs/x.png": "_/abs/x.png",
+        "..": "_.png",
+        "": "_-2.png",
+        "con.png": "_con.png",
+    }
+    store = open_store(settings)
+    given = [Given(name, saved(Image.new("L", (32, 32), len(name))), AT) for name in names]
+    paths = [store.picture(outcome.picture).path for outcome in take_in(store, given)]
+    assert paths == [f"pictures/imported/{path}" for path in names.values()]
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_comes_in(
+    settings: Settings, open_store: OpenStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "holiday"
+    (folder / "b").mkdir(parents=True)
+    (folder / "a.png").write_bytes(plain("PNG"))
+    (folder / "b" / "cut.jpg").write_bytes(plain("JPEG")[:-40])
+    (folder / "b" / "good.webp").write_bytes(plain("WEBP"))
+    (folder / "b" / "notes.txt").write_text("x")
+    (folder / "tiny.png").write_bytes(saved(Image.new("L", (8, 8))))
+    store, passed = open_store(settings), dict[str, int]()
+    outcomes = list(take_in(store, of_folder(folder, passed)))
+    told = [(outcome.name, bool(outcome.picture)) for outcome in outcomes]
+    assert told == [
+        ("holiday/a.png", True),
+        ("holiday/tiny.png", False),
+        ("holiday/b/cut.jpg", False),
+        ("holiday/b/good.webp", True),
+    ]
+    assert outcomes[1].why == "it is 8x8 pixels; the least is 16 a side."
+    assert passed == {".txt": 1}
+    assert sorted(path.name for path in folder.rglob("*.*")) == [
+        *("a.png", "cut.jpg", "good.webp", "notes.txt", "tiny.png")
+    ]
+
+
+@pytest.mark.parametrize("effect", range(1, 12, 3))
+def test_a_disk_that_fills_leaves_nothing_half(
+    settings: Settings, open_store: OpenStore, effect: int
+) -> None:
+    store = open_store(settings, files=WatchedFiles(FailsAt(effect)))
+    given = [Given(f"{n}.png", saved(Image.new("L", (64, 64), n)), AT) for n in range(3)]
+    with pytest.raises(Unavailable, match="disk of the data folder is full"):
+        list(take_in(store, given))
+    assert not store.pictures() and not files_in(settings.data)
+    store.close()
+    assert not fsck(settings).findings
+    again = open_store(settings, files=Files())
+    assert [outcome.known for outcome in take_in(again, given)] == [False] * 3
+
+
+def test_it_goes_on_where_it_broke_off(both: Settings, open_store: OpenStore) -> None:
+    given = [Given(f"{n}.png", saved(Image.new("L", (32, 32), n)), AT + n) for n in range(40)]
+
+    def breaking() -> Iterator[Given]:
+        yield from given[:30]
+        raise KeyboardInterrupt
+
+    store = open_store(both)
+    with pytest.raises(KeyboardInterrupt):
+        list(take_in(store, breaking()))
+    there = len(store.pictures(limit=100))
+    assert there == 16
+    outcomes = list(take_in(store, given))
+    assert sum(outcome.known for outcome in outcomes) == there
+    newest = [row.created_at - AT for row in store.pictures(limit=100)]
+    assert newest == sorted(newest, reverse=True) and len(newest) == 40
+    store.close()
+    assert not fsck(both, deep=True).findings
+
+
+def test_a_folder_in_the_data_folder_is_for_another_command(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (settings.data / "pictures").mkdir(parents=True)
+    for folder in (settings.data / "pictures", tmp_path):
+        with pytest.raises(Refused, match="lie in each other"):
+            check_folder(folder, settings.data)
+    with pytest.raises(Refused, match="there is no folder"):
+        check_folder(tmp_path / "nowhere", settings.data)
+
+
+def test_many_take_no_more_memory_than_a_few(settings: Settings, open_store: OpenStore) -> None:
+    store = open_store(settings)
+
+    def many() -> Iterator[Given]:
+        for n in range(40):
+            yield Given(f"{n}.png", saved(Image.effect_noise((512, 512), 90 + n)), AT)
+
+    one(store, plain("PNG"))  # what is imported once is not counted
+    tracemalloc.start()
+    try:
+        for outcome in take_in(store, many()):
+            assert not outcome.why
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_front_door_takes_a_folder_in_and_says_what_it_left(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    (folder / "boat.png").write_bytes(png({"parameters": A1111}))
+    (folder / "cut.png").write_bytes(plain("PNG")[:-4])
+    (folder / "notes.txt").write_text("x")
+    data = ["--data", str(settings.data)]
+    assert app.main(["import", str(folder), *data]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "not taken in: holiday/cut.png: it is a PNG that was cut; send it again.",
+        "passed over: 1 file of .txt",
+        "1 pictures taken in; 0 were in the history already.",
+    ]
+    (folder / "cut.png").unlink()
+    assert app.main(["import", str(folder), *data]) == 0
+    assert "0 pictures taken in; 1 were in the history already." in capsys.readouterr().out
+    assert app.main(["import", str(settings.data), *data]) == 1
