@@ -18,8 +18,7 @@ from sqlalchemy import Connection, delete, insert, select
 from studio import messages
 from studio.canvas import HEAD, Input, read_head
 from studio.catalog import Settled
-from studio.errors import CannotStart, DarkroomError, Unavailable
-from studio.formats.read import own_recipe
+from studio.errors import CannotStart, Unavailable
 from studio.request import ImageRequest, Priority
 from studio.settings import Settings
 from studio.store import jobs, keys, lineage, pictures
@@ -27,6 +26,7 @@ from studio.store.albums import Albums
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.gate import admit, admit_with
+from studio.store.half_done import half_done_in
 from studio.store.handed import HandedIn
 from studio.store.history import History
 from studio.store.ids import new_id, not_before
@@ -84,7 +84,7 @@ class Store:
                 with database.read() as connection:
                     known = pictures.all_names(connection)
                     last_start = connection.scalar(select(instance.c.started_at))
-                    half_done = _half_done(connection)
+                    half_done = half_done_in(connection)
                     if last := pictures.last_id(connection):
                         not_before(last)
                 shelf.sweep(known, last_start, half_done)
@@ -381,21 +381,6 @@ class Store:
     def _has_thumb(self, thumb: str) -> bool:
         with self.database.read() as connection:
             return pictures.has_thumb(connection, thumb)
-
-
-def _half_done(connection: Connection) -> Callable[[bytes], bool]:
-    """Whether a picture without a row is of a job that will be painted again; else this is an older
-    database, put back in the place of one that knew it."""
-    running = jobs.newest(connection, owner=None, states=("running",), limit=None, before=None)
-    asked = [job.request for job in running]
-
-    def half_done(data: bytes) -> bool:
-        try:
-            return own_recipe(data)["request"] in asked
-        except (DarkroomError, KeyError):
-            return True
-
-    return half_done
 
 
 def _sign_in(tx: Connection, now: float) -> None:
