@@ -185,13 +185,17 @@ def test_one_picture_tells_all_of_itself_and_is_marked(house: House, open_page: 
     count(page, "1 picture")
 
 
-def test_two_are_compared_and_all_leave_as_a_zip(open_page: OpenPage) -> None:
+def test_two_are_compared_and_all_leave_as_a_zip_or_a_bulk_file(open_page: OpenPage) -> None:
     page = open_page("/?q=cerise")
     count(page, "4 pictures")
     pick(page, 0, 1)
     page.get_by_role("button", name="Compare").click()
     expect(page.locator(".answer")).to_contain_text("seed 3 was 2")
     expect(page.locator(".pair img")).to_have_count(2)
+    with page.expect_response("**/api/choices") as answer:
+        page.get_by_role("button", name="This one is better").first.click()
+    assert answer.value.status == 201
+    said(page, re.compile("^Noted"))
     page.get_by_role("button", name="Back to all").click()
     page.get_by_role("button", name="Choose all 4 found").click()
     said(page, "4 pictures chosen")
@@ -199,6 +203,61 @@ def test_two_are_compared_and_all_leave_as_a_zip(open_page: OpenPage) -> None:
         page.get_by_role("button", name="Download ZIP").click()
     with zipfile.ZipFile(got.value.path()) as packed:
         assert sum(name.endswith(".png") for name in packed.namelist()) == 4
+    with page.expect_download() as got:
+        page.get_by_role("button", name="As a bulk file").click()
+    assert "two cerise cats" in got.value.path().read_text(encoding="utf-8")
+
+
+def test_searches_and_collections_are_kept_by_their_names(
+    house: House, open_page: OpenPage
+) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    page.get_by_label("Save this search as").fill("the red ones")
+    page.keyboard.press("Enter")
+    said(page, "The search is kept as the red ones.")
+    pick(page, 1, 2)
+    for _ in range(2):  # the second time they are in it already
+        page.get_by_label("Put them into a collection").fill("best of")
+        page.keyboard.press("Enter")
+        said(page, re.compile("2 pictures in the collection best of"))
+    search(page, "")
+    page.locator(".filters button", has_text="best of").click()
+    expect(page.get_by_label("Search your pictures")).to_have_value('in:="best of"')
+    count(page, "2 pictures")
+    page.get_by_role("button", name="the red ones", exact=True).click()
+    count(page, "4 pictures")
+    page.get_by_role("button", name="Forget the search the red ones").click()
+    said(page, "The search the red ones is forgotten.")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="the red ones", exact=True)).to_be_visible()
+    house.studio.store.albums.drop_search(house.studio.store.albums.searches()[0].id)
+    house.studio.store.albums.drop(house.studio.store.albums.collections()[0].id)
+
+
+def test_what_hangs_together_is_a_click_away(house: House, open_page: OpenPage) -> None:
+    wish = WISH | {"prompt": "a teal gate"}
+    first, second = (
+        house.http.post("/api/generate", json=wish | {"seed": seed}).json()["images"][0]["id"]
+        for seed in (1, 2)
+    )
+    job = house.http.post(f"/api/pictures/{first}/rerun").json()["id"]
+    house.studio.line.wait(job, 5)
+    page = open_page("/?q=teal+seed:2")
+    count(page, "1 picture")
+    page.locator(".tile").click()
+    family = page.locator(".family", has_text="The same words, other seeds")
+    expect(family.locator(f'[data-pick="{first}"]')).to_be_visible()
+    family.locator(f'[data-pick="{first}"]').click()
+    into = page.locator(".family", has_text="Painted into")
+    expect(into.locator("[data-pick]")).to_have_count(1)
+    into.locator("[data-pick]").click()
+    back = page.locator(".family", has_text="Painted from").locator(f'[data-pick="{first}"]')
+    expect(back).to_be_visible()
+    with page.expect_download() as got:
+        page.get_by_role("link", name="that says nothing of itself").click()
+    assert b"parameters" not in got.value.path().read_bytes()
+    assert second in {one.picture.id for one in house.studio.store.history.variants(first).pictures}
 
 
 def test_a_picture_is_loaded_into_create_or_painted_again_there(

@@ -21,8 +21,9 @@ const offer = () => {
   if (size) {
     if (inTrash) acts.push(button('restore', 'Take out of the trash'), button('end', 'Delete for good'));
     else {
-      acts.push(button('star', 'Star'), rates(), tagging());
-      acts.push(button('zip', 'Download ZIP'), button('trash', 'Into the trash'));
+      acts.push(button('star', 'Star'), rates(), naming('tag', 'tag', 'Tag them'));
+      acts.push(naming('collect', 'collection', 'Put them into a collection'));
+      acts.push(button('zip', 'Download ZIP'), button('bulk', 'As a bulk file'), button('trash', 'Into the trash'));
     }
     if (size === 2) acts.push(button('compare', 'Compare'));
     if (size < total) acts.push(button('all', `Choose all ${total.toLocaleString('en')} found`));
@@ -45,10 +46,17 @@ const rates = () => {
   made.append(new Option('Rate', ''), ...[5, 4, 3, 2, 1].map((one) => new Option('★'.repeat(one), one)), new Option('no rating', 0));
   return made;
 };
-const tagging = () => {
+const naming = (act, placeholder, ariaLabel) => {
   const made = document.createElement('form'), field = document.createElement('input');
-  made.dataset.tag = '';
-  Object.assign(field, { placeholder: 'tag', ariaLabel: 'Tag them', maxLength: 64, size: 10 });
+  made.dataset[act] = '';
+  Object.assign(field, { placeholder, ariaLabel, maxLength: 64, size: 10 });
+  if (act === 'collect') {
+    const known = document.createElement('datalist');
+    known.id = 'gallery-collections';
+    known.append(...Object.keys(collections).map((name) => new Option(name, name)));
+    field.setAttribute('list', known.id);
+    made.append(known);
+  }
   made.append(field);
   return made;
 };
@@ -128,6 +136,51 @@ const deleteForGood = async (pressed) => {
   beside();
 };
 
+const collect = async (name) => {
+  const ids = [...chosen], first = ids.slice(0, LEAST_SHOWN);
+  let its = collections[name];
+  if (!its) {
+    const made = await ask('/api/collections', { name, ids: first });
+    if (made.error) return done(made.error);
+    its = collections[name] = made.id;
+  }
+  for (let from = 0; from < ids.length; from += LEAST_SHOWN) { // who is in it already stays
+    const changed = await ask(`/api/collections/${its}`, { add: ids.slice(from, from + LEAST_SHOWN) }, 'PATCH');
+    if (changed.error) return done(changed.error);
+  }
+  done(`${count(ids.length)} in the collection ${name}.`);
+  beside();
+};
+
+const save = async (name) => {
+  const made = await ask('/api/searches', { name, q: box.value, sort: form.sort.value });
+  done(made.error ?? `The search is kept as ${name}.`);
+  beside();
+};
+const forget = async (id) => {
+  const its = await ask(`/api/searches/${id}`), gone = await ask(`/api/searches/${id}`, undefined, 'DELETE');
+  if (gone.error) return done(gone.error);
+  beside();
+  done(`The search ${its.name} is forgotten.`, async () => {
+    await ask('/api/searches', { name: its.name, q: its.q, sort: its.sort });
+    done('As it was.');
+    beside();
+  });
+};
+
+// Pictures as a bulk file, which paints them again.
+const asBulk = async () => {
+  const which = everything ? { q: told.q } : { ids: [...chosen] };
+  const answer = await post('/api/bulk/export', which);
+  if (!answer.ok) return done((await answer.json()).error.message);
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = 'pictures.md';
+  link.click();
+  URL.revokeObjectURL(link.href);
+  done(`${count(chosen.size)} written as a bulk file.`);
+};
+
 // A form of its own: the browser downloads what it answers, however large.
 const download = (address, fields) => {
   const made = document.createElement('form');
@@ -149,6 +202,7 @@ const ACTS = {
   restore: () => move([...chosen], false),
   end: deleteForGood,
   zip: () => download('/api/pictures/zip', everything ? { q: told.q } : { ids: [...chosen].join(',') }),
+  bulk: asBulk,
   all: chooseAll,
   none: () => choose([]),
   compare: () => compare(...chosen),
@@ -161,8 +215,10 @@ const ACTS = {
 element.addEventListener('click', (event) => {
   const pressed = event.target.closest('button');
   if (!pressed) return;
-  const { q, filter, add, do: act, try: prompt } = pressed.dataset;
+  const { q, sort, filter, add, forget: search, do: act, try: prompt } = pressed.dataset;
+  if (sort) form.sort.value = sort;
   if (q !== undefined) write(q);
+  else if (search) forget(search);
   else if (filter) press(filter);
   else if (add !== undefined) { write(`${box.value} ${add}`.trim()); box.focus(); }
   else if (prompt !== undefined) trigger('example', { prompt });
@@ -172,10 +228,13 @@ bar.addEventListener('change', (event) => {
   if (event.target.dataset.do === 'rate' && event.target.value) mark([...chosen], { rating: Number(event.target.value) });
 });
 element.addEventListener('submit', (event) => {
-  if (event.target.dataset.tag === undefined) return;
+  if (event.target === form) return;
   event.preventDefault();
-  const field = event.target.querySelector('input'), tag = field.value.trim();
-  if (!tag) return;
+  const name = event.target.querySelector('input').value.trim(), { save: saving, collect: collecting } = event.target.dataset;
   const one = event.target.closest('[data-one]')?.dataset.one;
-  if (one) change(one, { add_tags: [tag] }); else mark([...chosen], { add_tags: [tag] });
+  if (!name) return;
+  if (saving !== undefined) save(name);
+  else if (collecting !== undefined) collect(name);
+  else if (one) change(one, { add_tags: [name] });
+  else mark([...chosen], { add_tags: [name] });
 });

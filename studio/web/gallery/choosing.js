@@ -4,14 +4,15 @@
 const form = find('.ask'), box = form.q, said = find('.said'), filters = find('.filters');
 const scroller = document.scrollingElement;
 let total = 0, next = null, turn = 0, asking = false, anchor = 0, inTrash = false, everything = false;
-let typing = 0, told = { q: null, sort: null };
+let typing = 0, collections = {}, told = { q: null, sort: null };
 
 const count = (number, one = 'picture') => `${number.toLocaleString('en')} ${one}${number === 1 ? '' : 's'}`;
 
-const ask = async (address, given) => {
-  const options = given && { method: 'POST', body: JSON.stringify(given), headers: { 'content-type': 'application/json' } };
-  const answer = await fetch(address, options);
-  const body = await answer.json();
+const post = (address, given, method = 'POST') =>
+  fetch(address, { method, body: JSON.stringify(given), headers: { 'content-type': 'application/json' } });
+const ask = async (address, given, method) => {
+  const answer = await (given || method ? post(address, given, method) : fetch(address));
+  const body = answer.status === 204 ? {} : await answer.json();
   return answer.ok ? body : { error: body.error.message };
 };
 
@@ -52,6 +53,7 @@ const beside = async () => {
   element.classList.toggle('empty-house', Boolean(about.first));
   form.sort.querySelector('[value=relevance]').disabled = !about.words;
   inTrash = about.trash;
+  ({ collections } = about);
   offer();
 };
 

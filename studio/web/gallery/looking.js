@@ -61,11 +61,15 @@ const compare = async (first, second) => {
   words.className = 'answer';
   words.textContent = told.error ?? told.words;
   pair.className = 'pair';
-  for (const id of [first, second]) {
+  for (const [id, other] of [[first, second], [second, first]]) {
+    const figure = document.createElement('figure'), better = button('', 'This one is better');
+    better.dataset.winner = id;
+    better.dataset.loser = other;
     const image = document.createElement('img');
     image.src = `/pictures/${id}`;
     image.alt = pictures.find((one) => one.id === id)?.prompt ?? '';
-    pair.append(image);
+    figure.append(image, better);
+    pair.append(figure);
   }
   const way = document.createElement('nav'), away = button('', 'Back to all');
   way.className = 'way';
@@ -74,14 +78,20 @@ const compare = async (first, second) => {
   show([way, words, pair]);
 };
 
+const better = async (winner, loser) => {
+  const told = await ask('/api/choices', { winner, loser });
+  done(told.error ?? 'Noted: it counts in which settings win for you.');
+};
+
 const WAYS = ['reuse', 'begin', 'rerun', 'enlarge'];
 page.addEventListener('click', (event) => {
   const pressed = event.target.closest('button');
   if (!pressed) return;
-  const { pick, mark: what, times, step } = pressed.dataset;
+  const { pick, mark: what, times, step, winner, loser } = pressed.dataset;
   const id = pressed.closest('[data-one]')?.dataset.one;
   if (pick === '') close();
   else if (pick) open(pick);
+  else if (winner) better(winner, loser);
   else if (step) neighbour(Number(step));
   else if (what) {
     const asked = JSON.parse(what);

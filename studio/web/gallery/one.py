@@ -4,9 +4,11 @@ The frame is that of Create, with what only a history has around it.
 """
 
 import json
+from collections.abc import Sequence
 from html import escape
 
 from studio.jobs.studio import Studio
+from studio.store.history import History
 from studio.store.kept import Kept
 from studio.store.marks import MAX_RATING
 from studio.web import frame
@@ -14,6 +16,12 @@ from studio.web.frame import WAYS
 from studio.web.holding import held_up
 
 WORDS = {**WAYS, "reuse": "Load into Create"}
+SAYS = {
+    "all": "that says all",
+    "parameters": "that other tools read",
+    "none": "that says nothing of itself",
+}
+SOME = 12  # of a row
 WAY = (
     '<nav class="way"><button type="button" data-pick="">Back to all</button>'
     '<button type="button" data-step="-1" aria-label="The picture before">←</button>'
@@ -26,7 +34,8 @@ def draw(studio: Studio, picture_id: str) -> str:
     view = studio.line.view(kept.picture.job)
     held = frame.render(held_up(studio, view, kept.picture, back=False, words=WORDS))
     prompt = escape(kept.picture.prompt)
-    return f'{WAY}<h2 class="prompt">{prompt}</h2>{held}{marks(kept)}'
+    around = f"{_giving(picture_id)}{_family(studio.store.history, picture_id)}"
+    return f'{WAY}<h2 class="prompt">{prompt}</h2>{held}{marks(kept)}{around}'
 
 
 def marks(kept: Kept) -> str:
@@ -38,6 +47,40 @@ def marks(kept: Kept) -> str:
         f'<div class="tags">{"".join(map(_tag, kept.tags))}'
         '<form data-tag><input aria-label="Add a tag" placeholder="add a tag" maxlength="64">'
         "</form></div></section>"
+    )
+
+
+def _giving(picture_id: str) -> str:
+    """What a file says of itself is chosen when it is given out."""
+    where = f"/pictures/{escape(picture_id)}?download=1&amp;metadata="
+    links = " · ".join(
+        f'<a href="{where}{what}" download>{words}</a>' for what, words in SAYS.items()
+    )
+    return f'<p class="giving">A file {links}</p>'
+
+
+def _family(history: History, picture_id: str) -> str:
+    """Pictures that hang together with it, each a click away."""
+    links = history.lineage(picture_id).links
+    sources = [link.source for link in links if link.picture == picture_id]
+    children = [link.picture for link in links if link.source == picture_id]
+    variants = history.variants(picture_id, limit=SOME + 1)
+    others = [one for one in variants.pictures if one.picture.id != picture_id][:SOME]
+    return (
+        _row("Painted from", history.those(sources), len(sources))
+        + _row("Painted into", history.those(children[:SOME]), len(children))
+        + _row("The same words, other seeds", others, variants.total - 1)
+    )
+
+
+def _row(heading: str, shown: Sequence[Kept], count: int) -> str:
+    if not shown:
+        return ""
+    more = f' <span class="mono">{len(shown)} of {count:,}</span>' if count > len(shown) else ""
+    thumbs = frame.thumbs([one.picture for one in shown])
+    return (
+        f'<section class="family"><h3>{heading}{more}</h3><div class="thumbs">{thumbs}</div>'
+        "</section>"
     )
 
 

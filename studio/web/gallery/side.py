@@ -9,6 +9,7 @@ from html import escape
 from studio.formats.filters import clause, is_on
 from studio.formats.query import Piece, Words
 from studio.formats.query_fields import FIELDS
+from studio.store.albums import Collection, SavedSearch
 from studio.store.facets import Facet
 
 TITLES = {
@@ -38,11 +39,33 @@ WORDS = (
 )
 
 
+def albums(
+    collections: Sequence[Collection], searches: Sequence[SavedSearch], pieces: Sequence[Piece]
+) -> str:
+    """What was kept by a name; a search that asks for something can be kept, too."""
+    kept = [
+        f'<p class="kept"><button type="button" data-q="{escape(one.q)}"'
+        f' data-sort="{escape(one.sort)}" title="{escape(one.q)}"><span>{escape(one.name)}</span>'
+        f'</button><button type="button" data-forget="{escape(one.id)}"'
+        f' aria-label="Forget the search {escape(one.name)}">×</button></p>'
+        for one in searches
+    ]
+    if pieces:
+        kept.append(
+            '<form data-save><input aria-label="Save this search as" maxlength="100"'
+            ' placeholder="save this search as"></form>'
+        )
+    its = [_value("in", one.name, one.count, pieces, 0.0, one.name) for one in collections]
+    return (_group("Searches", kept, 0) if kept else "") + (
+        _group("Collections", its, 0) if its else ""
+    )
+
+
 def filters(
     facets: Mapping[str, Facet], pieces: Sequence[Piece], now: float, title: Callable[[str], str]
 ) -> str:
     """`title` is what a model is called."""
-    shown, dated = [_asked(pieces)], False  # days are for one month
+    shown, dated = list[str](), False  # days are for one month
     for kind, heading in TITLES.items():
         values = [(value, count) for value, count in facets[kind].values if _tells(kind, value)]
         drawn = [
@@ -75,7 +98,7 @@ def _tells(kind: str, value: str) -> bool:
     return (kind, value) not in (("star", "no"), ("rating", "0"))
 
 
-def _asked(pieces: Sequence[Piece]) -> str:
+def asked(pieces: Sequence[Piece]) -> str:
     """What is asked for beside words, each with a way out: also where it finds nothing."""
     drawn = [
         f'<button type="button" data-filter="{escape(piece.text)}"'

@@ -67,14 +67,18 @@ class Gallery:
         """Of a search: its filters, whether it has words, and whether it is the trash."""
         q, now, history = _text(asked, "q"), time.time(), self.studio.store.history
         parts = pieces(q, now)
-        counted = history.facets(q)
+        albums, counted = self.studio.store.albums, history.facets(q)
+        collections = albums.collections()
         facets = dict(counted.facets)
         for kind, facet in facets.items():  # where one is chosen, the others stay to choose from
             if chosen := _chosen(kind, facet, parts, now):
                 facets[kind] = history.facets(apart(parts, chosen, now)).facets[kind]
         words = any(isinstance(leaf, Words) for part in parts for leaf in leaves(part.node))
         return {
-            "filters": side.filters(facets, parts, now, lambda name: title_of(self.studio, name)),
+            "filters": side.asked(parts)
+            + side.albums(collections, albums.searches(), parts)
+            + side.filters(facets, parts, now, lambda name: title_of(self.studio, name)),
+            "collections": {one.name: one.id for one in collections},
             "notes": list(counted.notes),
             "words": words,
             "trash": is_on(parts, side.TRASH, now),
