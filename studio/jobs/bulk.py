@@ -6,6 +6,7 @@ how files are read, and neither pages nor the database.
 
 import gc
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from studio.wording import Lists, Worded, Wording
 
 MOST_OF_ONE = 10_000  # pictures that one line becomes
 MOST_SLIPS = 8  # that are looked for in one picture
+_INSIDE = re.compile(r"prompt: (?:line (?P<line>\d+), )?column (?P<column>\d+): (?P<rest>.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +175,13 @@ def _look_for_room(line: Line, pictures: Sequence[Planned], sheet: Sheet) -> Non
 def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
     """Settled, with the column each begins in."""
     here, lists = line.here(), line.lists()
+    unread = {one.line for one in sheet.remarks if one.stops}
     alike = Counter[str]()
     found: list[tuple[Ask, int]] = []
     for entry in sheet.entries:
         wish, wrong = wish_of(entry)
+        if wish is None and entry.line in unread:
+            continue  # what it lacks may stand in what could not be read
         sheet.remarks += wrong
         if wish is None:
             continue
@@ -235,7 +240,13 @@ def _settled(line: Line, one: Worded, entry: Entry, here: Here, sheet: Sheet) ->
 
 
 def _remark(error: Refused, entry: Entry) -> Remark:
-    return Remark(*entry.place(error.field or ""), begun(str(error)))
+    line, column = entry.place(error.field or "")
+    sentence = str(error)
+    if inside := _INSIDE.match(sentence):  # it says where in the prompt, which begins here
+        below, at = int(inside["line"] or 1) - 1, int(inside["column"])
+        at = at if below else column + at - 1
+        return Remark(line + below, at, f"prompt: {inside['rest']}")
+    return Remark(line, column, begun(sentence))
 
 
 def _base(settled: Settled, template: ImageRequest | None) -> str:

@@ -228,3 +228,10 @@ def test_stopping_leaves_what_is_painted_alone(open_studio: OpenStudio, tmp_path
         studio.line.wait(first.id, 0.02)
     assert stop_rest(studio.line, bulk.id) == 2
     assert [job.state for job in finish(studio, bulk.id)] == ["done", "cancelled", "cancelled"]
+
+
+@pytest.mark.parametrize("way", ["all", "cycle", "random"])
+def test_choices_that_were_made_without_a_seed_are_known_again(paused: Studio, way: str) -> None:
+    text = HEAD + f"- a {{red|blue}} car {{expand: {way}, count: 2}}\n- a {{red|blue}} car\n"
+    run(paused.line, text)
+    assert not check(paused.line, text).new

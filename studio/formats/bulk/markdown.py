@@ -85,6 +85,7 @@ class Reader:
             name = group_of(name)
         except Slip as slip:
             self.sheet.say(line, column, str(slip), slip.hint)
+            name = ""
         self.headings = [one for one in self.headings if one[0] < level]
         self.headings.append((level, name, settings))
 
@@ -272,7 +273,7 @@ def _block(here: Reader, number: int, column: int, fence: re.Match[str], coming:
         sentence = f"Not read, so not painted: a block of {shown(said)}."
         here.sheet.note(number, column, sentence, "Write ```prompt to make it one.")
         return
-    prompt = Setting("prompt", "\n".join(inside), number, column)
+    prompt = Setting("prompt", "\n".join(inside), number + 1, len(indent) + 1)
     here.add(number, column, once([prompt, *own], here.sheet))
 
 

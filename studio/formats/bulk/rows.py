@@ -29,7 +29,7 @@ _FIELD = re.compile(r'"((?:[^"]|"")*+)"')
 
 
 def head_of(cells: Sequence[Cell], line: int, sheet: Sheet) -> list[Column]:
-    """The names of the columns."""
+    """The names of the columns; none if no row can be read."""
     columns: list[Column] = []
     for name, at in cells:
         if field_of(name) is None:
@@ -43,6 +43,7 @@ def head_of(cells: Sequence[Cell], line: int, sheet: Sheet) -> list[Column]:
             columns.append(name)
     if not any(field_of(name) == "prompt" for name in columns if name):
         sheet.say(line, 1, "No column is called prompt.", "Name the one that says what to paint.")
+        return []
     return columns
 
 
@@ -50,6 +51,8 @@ def row_settings(
     cells: Sequence[Cell], columns: Sequence[Column], line: int, sheet: Sheet
 ) -> list[Setting] | None:
     """What a row says; an empty cell says nothing."""
+    if not columns:
+        return None
     if len(cells) != len(columns):
         counted = f"This row has {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
         sheet.say(line, 1, f"{counted}; the head has {len(columns)}.", "Leave none out.")
@@ -137,6 +140,8 @@ def line_settings(text: str, line: int, column: int, sheet: Sheet) -> list[Setti
         at = column + option.start()
         word = _WORD.match(text, option.end())
         try:
+            if not word and text[option.end() :].strip():  # nothing but quotes keeps it from one
+                raise ValueError("No closing quotation")
             value = "".join(shlex.split(word[1])) if word else ""
             if not word or word[1].startswith("--"):
                 raise Slip(f"--{option['name']} has no value.", "Write it behind the name.")
@@ -145,7 +150,9 @@ def line_settings(text: str, line: int, column: int, sheet: Sheet) -> list[Setti
             (counts if said[0].field == "count" else found).extend(said)
         except (Slip, ValueError) as error:
             hint = error.hint if isinstance(error, Slip) else "Close the quotes."
-            sheet.say(line, at, _words(error), hint)
+            sheet.say(line, at, f"{_words(error)}.", hint)
+            if not isinstance(error, Slip):
+                break
             place = max(place, option.end())
         following = _OPTION.search(text, place)
         rest = text[place : following.start() if following else len(text)]
@@ -218,4 +225,4 @@ def _no_constant(name: str) -> float:
 
 def _words(error: Exception) -> str:
     said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-    return said[:1].upper() + said[1:].rstrip(".") + ("." if isinstance(error, Slip) else "")
+    return said.rstrip(".") if isinstance(error, Slip) else said[:1].upper() + said[1:].rstrip(".")

@@ -108,7 +108,15 @@ def wish_of(entry: Entry) -> tuple[ImageRequest | None, list[Remark]]:
         rest = ImageRequest.model_validate({"prompt": "x", **sound}) if wrong != {""} else None
     except ValidationError:
         rest = None
-    return rest, [Remark(*entry.place(path), begun(sentence)) for path, sentence in told]
+    return rest, [
+        Remark(*_place(entry, path, sentence), begun(sentence)) for path, sentence in told
+    ]
+
+
+def _place(entry: Entry, path: str, sentence: str) -> tuple[int, int]:
+    """Of what is wrong between several fields, where the first of them was said."""
+    between = (name for name in SHAPE if name in sentence and name in entry.places)
+    return entry.place(path or next(between, ""))
 
 
 def begun(sentence: str) -> str:
