@@ -9,6 +9,7 @@ BENCHES = {
     "startup": "from the command to the page, over the imports that cannot be avoided",
     "schedule": "the schedule against first come first served and a fixed split, on traces",
     "line": "submitting, claiming and finishing jobs while very many wait",
+    "bulk": "a file of 10,000 prompts checked and written down; importers killed in the middle",
     "estimate": "forecasts of when a picture ends, against when it did",
     "throughput": "the server with a full line against bare workers; waits at 70 % of that",
     "encode": "PNG, thumbnail and a large save against Pillow's own ways: speed, size, pixels",

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -124,6 +125,10 @@ class ModelCard(Part):
         if (weights := sum(self.weights.values())) >= self.memory_gb:
             raise ValueError(f"weights: {weights:g} GB and a picture are more than memory_gb.")
         return self
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        return frozenset(self.words)
 
     @property
     def stored(self) -> Stored:
@@ -294,7 +299,7 @@ class Catalog:
             field = "loras" if wish.loras else "prompt"
             raise Refused(f"{field}: {card.title} takes no LoRAs. Take them off.", field=field)
         warnings += check(uses, loras, card.title, card.lora_base, prompt)
-        known = {*card.words, *triggers_of(uses, loras)} if card.words else ()
+        known = (card.known | triggers_of(uses, loras)) if card.words else ()
         unknown = unknown_words((prompt, "" if unheard else negative), known) if known else ()
         if unknown:
             warnings += unknown_sentences(card.title, unknown, looks)

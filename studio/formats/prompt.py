@@ -39,6 +39,8 @@ class Blend(NamedTuple):
 @lru_cache(maxsize=64)  # a wish that is settled asks three times
 def blends(text: str) -> tuple[Blend, ...]:
     """The prompts between AND: mostly one. One with no share, or less, is left out."""
+    if not _SYNTAX.search(text) and text.strip():
+        return (Blend(1.0, ((Fragment(text, 1.0),),)),)
     found = [
         Blend(share, tuple(chunk for chunk in map(_joined, _weighted(part)) if chunk) or ((),))
         for share, part in _shares(text)
@@ -125,6 +127,8 @@ def _marks(text: str, pieces: Sequence[_Piece]) -> list[str]:
 
 def inert_syntax(text: str, *, weighting: bool) -> list[str]:
     """One sentence for each kind of syntax in the text that will have no effect."""
+    if not _SYNTAX.search(text):
+        return []
     plain = _ESCAPED.sub(" ", text)
     sentences = [sentence for pattern, sentence in _INERT if pattern.search(plain)]
     squares = _SQUARE.findall(plain)
@@ -162,6 +166,7 @@ def inert_syntax(text: str, *, weighting: bool) -> list[str]:
     return sentences
 
 
+_SYNTAX = re.compile(r"[()\[\]{}<\\]|__|\+\+|--|AND|BREAK")  # without any of it text is text
 _ESCAPED = re.compile(r"\\[()\[\]\\+-]")
 _SQUARE = re.compile(r"\[([^\[\]]*+)\]")
 # Possessive everywhere: a pattern that fails must not try again with less.

@@ -32,7 +32,9 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return value and value.replace("\x00", "?").encode(errors="replace").decode()
+        if value is None or (value.isascii() and "\x00" not in value):
+            return value
+        return value.replace("\x00", "?").encode(errors="replace").decode()
 
 
 metadata = MetaData()

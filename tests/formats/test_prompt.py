@@ -239,3 +239,8 @@ def _escaped(text: str) -> str:
     for mark in "\\()[]":
         text = text.replace(mark, "\\" + mark)
     return text.replace("BREAK", "break")
+
+
+@given(st.text("ab :.,B'\"-+_RE\n|$", max_size=12))
+def test_text_without_syntax_is_one_fragment_as_it_would_be_with_some(text: str) -> None:
+    assert parse(text) == parse(f"{text}()")  # empty brackets change nothing
