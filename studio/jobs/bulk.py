@@ -99,17 +99,17 @@ def run(
     again: bool = False,
 ) -> tuple[Bulk, Plan]:
     """All of the file or nothing of it. The same key with the same file gives the same again."""
-    plan = check(line, text, name, form, again=again)
-    if plan.problems:
-        raise Unsound(plan)
-    body = hashlib.sha256("\n".join((name, plan.form, str(again), text)).encode()).hexdigest()
     with _uncollected():
+        plan = check(line, text, name, form, again=again)
+        if plan.problems:
+            raise Unsound(plan)
+        body = "\n".join((name, plan.form, str(again), text))
         bulk, entered = Bulks(line.store.database).begin(
             [one.ask for one in plan.pictures],
             name=name,
             form=plan.form,
             key=key,
-            body_hash=body,
+            body_hash=hashlib.sha256(body.encode()).hexdigest(),
             room=_room(line),
             again=again,
         )
