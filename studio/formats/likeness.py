@@ -11,7 +11,8 @@ FLAT = 4  # levels of 255
 
 
 def likeness(image: Image.Image) -> int | None:
-    """From -2^63 to 2^63 - 1, as databases count. None of one that is flat: it is like all such."""
+    """From -2^63 to 2^63 - 1, as databases count. None of one that is flat, or only
+    grows darker: it is like all such."""
     small = image.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     light = small.tobytes()
     if max(light) - min(light) < FLAT:
@@ -21,4 +22,4 @@ def likeness(image: Image.Image) -> int | None:
         for column in range(SIDE):
             at = row * (SIDE + 1) + column
             bits = bits << 1 | (light[at + 1] > light[at])
-    return bits - (bits >> 63 << 64)
+    return (bits - (bits >> 63 << 64)) or None

@@ -3,13 +3,12 @@
 How a picture looks is 64 bits, taken where its thumb is made; one without them is not compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from studio.store.entries import SHOWN
 from studio.store.search import Found
 from studio.store.tables import entry, picture
 
@@ -33,38 +32,41 @@ def variants(found: Found, seq: int) -> list[int]:
     return [int(one) for one in sight["seq"][same][::-1]]
 
 
-def near(connection: Connection, found: Found, seq: int) -> list[int]:
+def near(found: Found, seq: int) -> list[int]:
     """Those that look nearly like one, the nearest first."""
-    own = connection.scalar(select(entry.c.near).where(entry.c.seq == seq))
-    if own is None:
+    numbers = found.sight["near"]
+    (row,) = np.flatnonzero(found.sight["seq"] == seq)
+    if not numbers[row]:
         return []
-    rows = connection.execute(select(entry.c.seq, entry.c.near).where(entry.c.near.is_not(None)))
-    pairs = np.array([tuple(row) for row in rows], dtype=np.int64)
-    apart = np.bitwise_count((pairs[:, 1] ^ np.int64(own)).view(np.uint64))  # no sign
-    alike = np.flatnonzero(apart <= NEAR)
-    shown = set(found.sight["seq"][found.mask].tolist())
+    apart = np.bitwise_count((numbers ^ numbers[row]).view(np.uint64))  # without a sign
+    alike = np.flatnonzero((apart <= NEAR) & (numbers != 0) & found.mask)
     order = alike[np.argsort(apart[alike], kind="stable")]
-    return [int(pairs[at, 0]) for at in order if pairs[at, 0] in shown and pairs[at, 0] != seq]
+    return [int(one) for one in found.sight["seq"][order] if one != seq]
 
 
-def duplicates(connection: Connection, owner: str | None) -> list[Group]:
+def duplicates(connection: Connection, found: Found) -> list[Group]:
     """The same file kept twice, and those that look the same to the bit."""
-    return [
-        *_groups(connection, "the same file", picture.c.sha256, owner),
-        *_groups(connection, "looks the same", entry.c.near, owner),
-    ]
+    shown = set(found.sight["seq"][found.mask].tolist())
+    return [*_same_files(connection, shown), *_same_looks(found)]
 
 
-def _groups(connection: Connection, why: str, by: object, owner: str | None) -> Sequence[Group]:
-    shown = select(by.label("what"), entry.c.seq)  # type: ignore[attr-defined]
-    shown = shown.join(picture, picture.c.id == entry.c.picture).where(entry.c.state == SHOWN)
-    if owner is not None:
-        shown = shown.where(picture.c.owner == owner)
-    its = shown.subquery()
-    twice = select(its.c.what).where(its.c.what.is_not(None)).group_by(its.c.what)
-    twice = twice.having(func.count() > 1).limit(MOST)
-    groups: dict[object, list[int]] = {}
-    members = select(its.c.what, its.c.seq).where(its.c.what.in_(twice)).order_by(its.c.seq)
-    for what, seq in connection.execute(members):
-        groups.setdefault(what, []).append(seq)
-    return [Group(why, tuple(seqs)) for seqs in groups.values()]
+def _same_files(connection: Connection, shown: set[int]) -> Iterator[Group]:
+    content = picture.c.sha256
+    twice = select(content).group_by(content).having(func.count() > 1)  # from its index alone
+    its = select(content, entry.c.seq).join(entry, entry.c.picture == picture.c.id)
+    groups: dict[str, list[int]] = {}
+    for name, seq in connection.execute(its.where(content.in_(twice)).order_by(entry.c.seq)):
+        if seq in shown:
+            groups.setdefault(name, []).append(seq)
+    whole = [tuple(seqs) for seqs in groups.values() if len(seqs) > 1]
+    yield from (Group("the same file", seqs) for seqs in whole[:MOST])
+
+
+def _same_looks(found: Found) -> Iterator[Group]:
+    rows = np.flatnonzero(found.mask & (found.sight["near"] != 0))
+    _, at, counts = np.unique(found.sight["near"][rows], return_inverse=True, return_counts=True)
+    some = np.flatnonzero(counts > 1)[:MOST]
+    rows, at = rows[np.isin(at, some)], at[np.isin(at, some)]
+    for one in some:
+        its = found.sight["seq"][rows[at == one]]
+        yield Group("looks the same", tuple(int(seq) for seq in its))

@@ -18,7 +18,7 @@ from studio.store.entries import GONE
 
 Numbers = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
-WIDE = ("seq", "seed", "kept_at", "family")
+WIDE = ("seq", "seed", "kept_at", "family", "near")  # 0 is near nothing
 NARROW = (
     *("state", "owner", "model", "look", "sampler", "size", "format", "width", "height"),
     *("steps", "guidance", "rating", "star"),
@@ -174,7 +174,7 @@ def packed(
 def _read(
     connection: Connection, table: str, names: Sequence[str], which: str
 ) -> dict[str, Numbers]:
-    columns = ", ".join(names)
+    columns = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
     found = packed(connection, f"SELECT {columns} FROM {table} {which}", names)
     return dict(zip(names, found, strict=True))
 

@@ -174,13 +174,14 @@ class History:
         found = self.found("", owner=owner)
         with self.database.read() as connection:
             seq = marks.numbers(connection, [picture_id], owner)[0]
-            seqs = alike.near(connection, found, seq)
+            seqs = alike.near(found, seq)
             return Page(tuple(kept(connection, seqs[:limit])), None, len(seqs))
 
     def duplicates(self, *, owner: str | None = None) -> list[tuple[str, list[Kept]]]:
         """Groups of pictures that are the same file, or look the same; and why."""
+        found = self.found("", owner=owner)
         with self.database.read() as connection:
-            groups = alike.duplicates(connection, owner)
+            groups = alike.duplicates(connection, found)
             return [(group.why, kept(connection, group.seqs)) for group in groups]
 
     def choose(self, winner: str, loser: str, *, owner: str | None = None) -> None:

@@ -150,6 +150,7 @@ def tell_kept(kept: Kept) -> Told:
         "rating": kept.rating,
         "tags": list(kept.tags),
         "trashed_at": kept.trashed_at,
+        "variants": kept.variants,
     }
 
 

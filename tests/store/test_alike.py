@@ -7,7 +7,7 @@ from sqlalchemy import update
 from studio.errors import NotFound, Refused
 from studio.formats.likeness import likeness
 from studio.request import InputPicture
-from studio.store import lineage
+from studio.store import entries, lineage
 from studio.store.lineage import Link
 from studio.store.marks import Marks
 from studio.store.store import Store
@@ -73,6 +73,7 @@ def test_variants_differ_in_nothing_but_the_seed(store: Store) -> None:
     kept(store, seed=1, owner="ada")
     page = store.history.variants(second)
     assert [one.picture.id for one in page.pictures] == [third, second, first]
+    assert {one.variants for one in page.pictures} == {3}
     assert page.total == 3 and store.history.variants(second, limit=1).total == 3
 
 
@@ -103,7 +104,8 @@ def test_the_same_file_and_what_looks_the_same_are_found(store: Store) -> None:
     third, fourth, fifth = (kept(store, str(n))[0] for n in range(3))
     with store.database.write() as tx:
         for one, looks in ((third, 7), (fourth, 7), (fifth, 6), (second[0], -1)):
-            tx.execute(update(entry).where(entry.c.picture == one).values(near=looks))
+            what = {"near": looks, "changed": entries.next_version(tx)}
+            tx.execute(update(entry).where(entry.c.picture == one).values(what))
     groups = [(why, [one.picture.id for one in its]) for why, its in store.history.duplicates()]
     assert groups == [
         ("the same file", [first[0], second[0]]),
