@@ -284,6 +284,30 @@ def test_how_many_there_are_is_reckoned_without_building_them() -> None:
     assert read("{a|b}" * 900).nth(1) == "a" * 899 + "b"
 
 
+MARKS = ["{", "}", "|", "{", "}", "|", "$$", "${", "__", "_", "\\", "::", ":", "=", "=!", "1", "2"]
+MARKS += ["0.5", "-", "*", "{2$$", "colours", "__colours__", "v", "a", " ", "(", ")", "[", "]"]
+
+
+def test_whatever_is_typed_is_one_of_its_texts_or_refused_in_a_sentence() -> None:
+    draw, chosen = random.Random(7), 0
+    for _ in range(2500):
+        text = "".join(draw.choice(MARKS) for _ in range(draw.randint(1, 16)))
+        try:
+            template = read(text)
+        except Refused as refusal:
+            assert str(refusal).startswith("prompt: "), text
+            continue
+        if not template.dynamic:
+            assert "\\" in text or template.drawn(0) == text
+        elif template.count <= 60:
+            chosen += 1
+            all_ = {template.nth(number) for number in range(template.count)}
+            ways = (template.drawn, template.turn)
+            found = {way(seed) for way in ways for seed in range(4)}
+            assert found <= all_ == set(template.all()), text
+    assert chosen > 100
+
+
 def doubling(many: int) -> str:
     names = [f"v{number}" for number in range(many)]
     pairs = zip(names, names[1:], strict=False)

@@ -17,7 +17,7 @@ def read(encoder: str, *sent: str, **more: Any) -> dict[str, Any]:
 
 def told(prompt: dict[str, Any], **more: Any) -> dict[str, Any]:
     whole = {"model": "m", "title": "M", "prompt": prompt, "negative_prompt": text("")}
-    whole |= {"loras": [], "look": None, "unknown_words": None, "counted": True}
+    whole |= {"loras": [], "look": None, "unknown_words": None, "counted": True, "choices": None}
     return whole | {"why": "", "warnings": []} | more
 
 
@@ -41,6 +41,21 @@ def test_the_line_says_tokens_weights_loras_and_what_is_unknown() -> None:
     html = render(told(prompt, loras=[lora]))
     assert "red <b>1.3</b>" in html and "a red<br>b" in html
     assert "ink 0.8, listens to inked, which the prompt does not say" in html
+
+
+def test_the_line_says_how_many_texts_there_are_and_behind_it_the_first() -> None:
+    one = {"prompt": "a <red> car", "negative_prompt": "", "seed": 7, "nth": 0}
+    other = one | {"prompt": "a blue car", "negative_prompt": "<fog>", "nth": 1}
+    choices = {"expand": "all", "words": "9 texts", "texts": 9, "pictures": 9, "example": False}
+    choices |= {"shown": [one, other], "wildcards": ["a/b"]}
+    whole = told(text("a <red> car", read("T5", "a <red> car")), choices=choices)
+    assert line(whole)[0] == "9 texts, each is painted"
+    html = render(whole)
+    assert "<dd>a &lt;red&gt; car<br>a blue car <s>&lt;fog&gt;</s><small>and 7 more, from " in html
+    assert "__a/b__" in html
+    drawn = choices | {"expand": "random", "example": True, "shown": [one]}
+    assert "<dd>a &lt;red&gt; car<small>for example, from" in render(whole | {"choices": drawn})
+    assert line(whole | {"choices": drawn})[0] == "9 texts, each picture draws one"
 
 
 def test_what_is_cut_is_struck_through_where_it_stands() -> None:
