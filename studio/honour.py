@@ -82,6 +82,24 @@ def honour(
     )
 
 
+def fit(fields: dict[str, object], settle: Settle) -> tuple[Settled | None, list[str]]:
+    """What is refused is given up, field by field, with the sentence that refused it; nothing comes
+    of it where that is the model or the prompt."""
+    lost = list[str]()
+    for _ in range(MOST_TRIES):
+        try:
+            return settle(read_request(fields)), lost
+        except Refused as refused:
+            lost.append(_sentence(str(refused)))
+            name = (refused.field or "").partition(".")[0]
+            if name not in fields or name in ("model", "prompt"):
+                break
+            both = ("width", "height") if name in ("width", "height") else (name,)
+            for one in both:
+                fields.pop(one, None)
+    return None, lost
+
+
 @dataclass(slots=True)
 class _Wish:
     reading: Reading
@@ -111,23 +129,11 @@ class _Wish:
         self._larger()
 
     def try_it(self, settle: Settle) -> None:
-        """What is refused is given up, field by field, with the sentence that refused it."""
         if "model" not in self.fields or not self.fields.get("prompt"):
             return
-        for _ in range(MOST_TRIES):
-            try:
-                settled = settle(read_request(self.fields))
-            except Refused as refused:
-                name = (refused.field or "").partition(".")[0]
-                self.lost.append(_sentence(str(refused)))
-                if name not in self.fields or name in ("model", "prompt"):
-                    return
-                self.fields.pop(name)
-                if name in ("width", "height"):
-                    self.fields.pop("width", None), self.fields.pop("height", None)
-            else:
-                self.said += settled.warnings
-                return
+        settled, lost = fit(self.fields, settle)
+        self.lost += lost
+        self.said += settled.warnings if settled else ()
 
     def _words(self) -> None:
         for name in ("prompt", "negative_prompt"):

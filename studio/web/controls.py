@@ -13,11 +13,12 @@ import gradio as gr
 from studio.catalog import Catalog, ModelCard
 from studio.errors import Refused
 from studio.formats.template import plain
+from studio.jobs.studio import Studio
 from studio.looks import names_of
 from studio.request import ImageRequest
 from studio.store.rows import Job
 from studio.upscalers import UpscalerCard, find_upscalers
-from studio.web import sources
+from studio.web import frame, sources
 from studio.web.wardrobe import ROWS, empty_rows, offers, rows_of, uses_of
 from studio.weights import absent
 
@@ -46,6 +47,7 @@ OURS = ("fresh", "look", *ROWS, "sources")  # no fields of a wish, or not in thi
 MORE_THAN_ONE = 2  # choices: the best, and the only one
 BEST = ""  # of the upscalers: what the model's card says, or else the first
 Values = Mapping[str, object]
+Filled = tuple[dict[str, object], list[str]]  # values, and what they cannot show
 
 
 def bounds(field: str) -> tuple[float, float]:
@@ -130,15 +132,23 @@ def card_of(job: Job, catalog: Catalog) -> ModelCard:
     return catalog.find(job.model)
 
 
-def values_of(job: Job, card: ModelCard, seed: int | None) -> tuple[dict[str, object], list[str]]:
+def values_of(job: Job, card: ModelCard, seed: int | None) -> Filled:
     """The controls as they stood for a job, and in sentences what they cannot show of it.
 
     With the seed of one picture they are set to paint that picture again.
     """
-    wish, request, missing = job.wish, job.request, []
+    wish, request = job.wish, job.request
     if seed is not None and wish.get("nth") is not None:  # one of many texts, or of the turns
         wish = wish | {name: request[name] for name in ("prompt", "negative_prompt", "loras")}
         wish |= {"look": None, "expand": "no"}
+    return values_from(wish, request, card, seed)
+
+
+def values_from(
+    wish: Mapping[str, Any], request: Mapping[str, Any], card: ModelCard, seed: int | None
+) -> Filled:
+    """The same of a wish and of what it is when it is settled."""
+    missing = list[str]()
     size = (request["width"], request["height"])
     shapes = [name for name, known in card.sizes.items() if (known.width, known.height) == size]
     if not shapes:
@@ -179,6 +189,18 @@ def _expand(wish: Mapping[str, Any]) -> str:
     """As written only where that matters, so that what is typed next is not."""
     same = all(plain(str(wish[name])) for name in ("prompt", "negative_prompt"))
     return "random" if same else str(wish.get("expand", "no"))  # there were no choices once
+
+
+def filled(studio: Studio, card: ModelCard, values: Values, missing: Sequence[str]) -> list[object]:
+    """[note, about, size, given, *controls]"""
+    folder = studio.settings.model_folder
+    return [
+        frame.note(" ".join(missing), "warn"),
+        about(card, folder),
+        size_line(card, values["aspect"], values["upscale"]),
+        sources.draw(card, values["sources"], studio.store),
+        *dressed(card, values, studio.catalog, folder),
+    ]
 
 
 def model_choices(cards: Sequence[ModelCard], model_folder: Path) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
 from studio.looks import MOST_WORN
 from studio.request import Upscale
-from studio.web import frame, sources, truth, wardrobe
+from studio.web import frame, readout, sources, truth, wardrobe
 from studio.web.choosing import SET_BY_LOOKS, Choosing
 from studio.web.controls import (
     MORE_THAN_ONE,
@@ -183,6 +183,11 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     when(parts["model"].input, desk.choose_model, ("state", "model", "sources"), chosen)
     when(parts["given"].put, desk.put, ("model", "sources", "upscale"), put)
     when(parts["given"].said, desk.warn, [], ["note"])
+    reads = readout.Readout(desk.studio)
+    when(parts["readout"].told, reads.tell, [], ("readout", "note"))
+    when(parts["readout"].said, readout.said, [], ["note"])
+    when(parts["readout"].take, reads.load, ("state", "model"), ("state", *FILL))
+    when(parts["readout"].begun, desk.watch, ["state"], written)
     choosing = Choosing(desk.studio)
     when(parts["quality"].input, choosing.choose_quality, ("model", "quality"), ["steps"])
     when(parts["steps"].input, choosing.choose_steps, ("model", "steps"), ["quality"])
@@ -286,6 +291,7 @@ def _settings(studio: Studio) -> Parts:
     found |= wardrobe.build(card, folder, CLICKS)
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         found |= _advanced(card) | _enlarging(card, catalog, folder)
+    found["readout"] = readout.door()
     return found
 
 

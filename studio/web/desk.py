@@ -27,6 +27,7 @@ from studio.web.controls import (
     about,
     card_of,
     dressed,
+    filled,
     size_line,
     usual,
     values_of,
@@ -78,6 +79,14 @@ class Desk:
             return _refused(error)
         return self._begun([job], state, gr.skip())
 
+    def watch(self, event: gr.EventData, state: State) -> Shown:
+        """[state, note, seed, held, *show]: a job that was asked for at another door."""
+        try:
+            job = self.studio.store.job(str(getattr(event, "id", "")))
+        except DarkroomError as error:
+            return _refused(error)
+        return self._begun([job], state, gr.skip())
+
     def enlarge(self, event: gr.EventData, state: State) -> Shown:
         """[state, note, seed, held, *show]"""
         asked = {"picture": getattr(event, "id", None), "times": getattr(event, "times", None)}
@@ -113,7 +122,7 @@ class Desk:
 
     def pick(self, event: gr.EventData, state: State) -> Shown:
         """[state, held, lately]; an empty id puts the picture down."""
-        state = _sound(state) | {"picture": str(getattr(event, "id", ""))}
+        state = sound(state) | {"picture": str(getattr(event, "id", ""))}
         return [state, self._held(state), self._lately(state)]
 
     def reuse(self, event: gr.EventData, state: State) -> Shown:
@@ -127,7 +136,7 @@ class Desk:
             filled = self._fill(job, picture.seed)
         except DarkroomError as error:
             return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
-        return [_sound(state) | {"model": job.model}, *filled]
+        return [sound(state) | {"model": job.model}, *filled]
 
     def example(self, event: gr.EventData) -> str:
         """[prompt]"""
@@ -180,11 +189,11 @@ class Desk:
     def choose_model(self, state: State, name: str, given: object) -> Shown:
         """[state, live, *filled]; Gradio calls also when the list is only left."""
         card = self.studio.catalog.find(name)
-        if card.name == (_sound(state)["model"] or self.studio.catalog.default.name):
+        if card.name == (sound(state)["model"] or self.studio.catalog.default.name):
             return _skip(6 + len(NAMES))
         view, _ = self._current(state)
         live = gr.skip() if view else frame.empty(card.examples)
-        return [_sound(state) | {"model": card.name}, live, "", *self._usual(card, given)]
+        return [sound(state) | {"model": card.name}, live, "", *self._usual(card, given)]
 
     # Shown by itself
 
@@ -194,7 +203,7 @@ class Desk:
         Where nothing was left it keeps its hands off: by now somebody may have typed.
         """
         asked = request.query_params.get("job")
-        found = self._with(asked, _sound(state) | {"model": ""})
+        found = self._with(asked, sound(state) | {"model": ""})
         view, _ = self._current(found)
         card, folder = self.studio.catalog.default, self.studio.settings.model_folder
         drawn = sources.draw(card, sources.NOTHING, self.studio.store)
@@ -248,7 +257,7 @@ class Desk:
         first of them if there are very many."""
         others = [view.job.id for view in self._views(state) if not view.final]
         new = [job.id for job in jobs[:MOST_JOBS]]
-        now = _sound(state) | {"jobs": [*others, *new][-MOST_JOBS:], "picture": ""}
+        now = sound(state) | {"jobs": [*others, *new][-MOST_JOBS:], "picture": ""}
         return [now, "", seed, "", *self.show(now)]
 
     def _of_its_wish(self, job: Job) -> list[Job]:
@@ -270,7 +279,7 @@ class Desk:
 
     def _views(self, state: State) -> list[View]:
         views = []
-        for job in _sound(state)["jobs"]:
+        for job in sound(state)["jobs"]:
             try:
                 view = self.studio.line.view(job)
             except NotFound:  # the data folder is another one now
@@ -288,7 +297,7 @@ class Desk:
         return (views[-1] if views else None), 0
 
     def _picture(self, state: State) -> Picture | None:
-        chosen = _sound(state)["picture"]
+        chosen = sound(state)["picture"]
         try:
             return self.studio.store.picture(chosen) if chosen else None
         except NotFound:
@@ -310,10 +319,10 @@ class Desk:
 
     def _examples(self, state: State) -> Sequence[str]:
         catalog = self.studio.catalog
-        return catalog.cards.get(_sound(state)["model"], catalog.default).examples
+        return catalog.cards.get(sound(state)["model"], catalog.default).examples
 
     def _lately(self, state: State) -> str:
-        return frame.lately(self.studio.store.pictures(limit=LATELY), _sound(state)["picture"])
+        return frame.lately(self.studio.store.pictures(limit=LATELY), sound(state)["picture"])
 
     def _given(self, card: ModelCard, now: sources.Sources, upscale: int, *, began: bool) -> Shown:
         """[given, sources, aspect, size]: the shape follows a picture that the next begins from."""
@@ -341,15 +350,7 @@ class Desk:
     def _fill(self, job: Job, seed: int | None) -> Shown:
         """[note, about, size, given, *controls]"""
         card = card_of(job, self.studio.catalog)
-        values, missing = values_of(job, card, seed)
-        folder = self.studio.settings.model_folder
-        return [
-            frame.note(" ".join(missing), "warn"),
-            about(card, folder),
-            size_line(card, values["aspect"], values["upscale"]),
-            sources.draw(card, values["sources"], self.studio.store),
-            *self._dressed(card, values),
-        ]
+        return filled(self.studio, card, *values_of(job, card, seed))
 
 
 def _refused(error: DarkroomError) -> Shown:
@@ -361,7 +362,7 @@ def _spoken(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _sound(state: State) -> dict[str, Any]:
+def sound(state: State) -> dict[str, Any]:
     """The state as we wrote it, whatever the browser's storage holds."""
     if not isinstance(state, Mapping):
         return dict(FRESH)
