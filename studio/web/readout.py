@@ -5,7 +5,7 @@ The browser hands the file to `/api/read` and says here what came back. So nothi
 believed: all is escaped, and a wish is settled like any other before it fills a control.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -33,6 +33,7 @@ ROWS = {
     "guidance": "guidance",
     "sampler": "sampler",
 }
+NUMBERS = ("seed", "steps", "guidance")
 Told = Mapping[str, object]
 
 
@@ -93,9 +94,11 @@ def _rows(told: Told) -> Iterator[tuple[str, str]]:
     wish = mapping_of(told.get("wish"))
     for field, name in ROWS.items():
         if (text := text_of(wish.get(field))) != "":
-            yield name, escape(_cut(text))
+            shown = escape(_cut(text))
+            yield name, f'<span class="number">{shown}</span>' if field in NUMBERS else shown
     if wish.get("width") and wish.get("height"):
-        yield "size", f"{escape(text_of(wish['width']))} × {escape(text_of(wish['height']))}"
+        size = f"{text_of(wish['width'])} × {text_of(wish['height'])}"
+        yield "size", f'<span class="number">{escape(size)}</span>'
     if model := mapping_of(told.get("model")):
         yield "model", _match(model)
     for lora in list_of(told.get("loras"))[:MOST]:
@@ -103,9 +106,12 @@ def _rows(told: Told) -> Iterator[tuple[str, str]]:
 
 
 def _match(match: Told) -> str:
+    """`boats_v2 31e35c80fc: boats here, by its hash`"""
     name, known, here, by = (text_of(match.get(key)) for key in ("name", "hash", "here", "by"))
-    theirs = f"{escape(name[:200])} <span class='mono'>{escape(known[:12])}</span>"
-    return f"{theirs}: {escape(here[:80])} here, by its {escape(by)}" if here else theirs
+    parts = [escape(name[:200])] if name else []
+    parts += [f'<span class="mono">{escape(known[:12])}</span>'] if known else []
+    theirs = " ".join(parts)
+    return f"{theirs}, which is {escape(here[:80])} by its {escape(by)}" if here else theirs
 
 
 def _sentences(kind: str, given: object) -> str:
@@ -129,13 +135,14 @@ def _left(given: object) -> str:
 
 def _acts(told: Told) -> str:
     wish = mapping_of(told.get("wish"))
-    acts: Sequence[tuple[str, str]] = []
+    acts = list[tuple[str, str]]()
     if wish.get("prompt"):
         acts = [("load", "Load into Create")]
-        acts += [("again", "Paint it again and compare")] if wish.get("model") else []
+        if wish.get("model") and not mapping_of(told.get("model")).get("said"):
+            acts += [("again", "Paint it again and compare")]
     return "".join(
         f'<button type="button" data-readout="{act}">{words}</button>'
-        for act, words in (*acts, ("close", "Another"))
+        for act, words in (*acts, ("close", "Read another"))
     )
 
 

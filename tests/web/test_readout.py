@@ -27,7 +27,7 @@ def test_a_picture_is_read_and_loaded_into_the_controls(
     page.locator("#readout input[type=file]").set_input_files(file(tmp_path, PICTURE))
     told = page.locator("#readout section")
     expect(told).to_contain_text("boat.png was painted by A1111")
-    expect(told).to_contain_text("TestPattern : test-pattern here, by its name")
+    expect(told).to_contain_text("TestPattern, which is test-pattern by its name")
     expect(told.locator(".lost")).to_contain_text("Hires fix is not done here")
     page.get_by_role("button", name="Load into Create").click()
     expect(page.locator("#prompt textarea")).to_have_value("a red boat")
@@ -47,7 +47,7 @@ def test_it_is_painted_again_and_compared(
     expect(page.locator("#live .words")).to_contain_text("Painted again: different")
     expect(page.locator("#live .words")).to_contain_text("could not be honoured")
     expect(page.locator("#live .notes")).to_contain_text("Hires fix is not done here")
-    page.get_by_role("button", name="Another").click()
+    page.get_by_role("button", name="Read another").click()
     expect(page.locator("#readout .drop")).to_be_visible()
 
 
