@@ -18,6 +18,7 @@ from studio.matching import Match, find_lora, find_model, reader
 from studio.request import ImageRequest, read_request
 from studio.routing import Here, settle_here
 
+WORDS = ("prompt", "negative_prompt")
 NUMBERS = ("seed", "steps", "guidance", "width", "height")
 MOST_TRIES = 12  # fields that may be given up, one after the other
 NOTHING = "There is nothing in this picture about how it was painted."
@@ -136,7 +137,7 @@ class _Wish:
         self.said += settled.warnings if settled else ()
 
     def _words(self) -> None:
-        for name in ("prompt", "negative_prompt"):
+        for name in WORDS:
             text = str(self.reading.fields.get(name, ""))
             sound = text.replace("\0", "").encode(errors="replace").decode()
             if sound != text:
@@ -147,6 +148,8 @@ class _Wish:
                 self.fields["expand"] = "no"  # choices that it had were made
         if not self.fields.get("prompt"):
             self.lost.append("It does not say what it should show.")
+        elif not all(plain(str(self.fields.get(name, ""))) for name in WORDS):
+            self.fields["expand"] = "no"  # what looks like a choice of ours is text there
 
     def _number(self, name: str) -> None:
         value = self.reading.fields.get(name)

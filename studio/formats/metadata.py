@@ -11,6 +11,7 @@ from typing import Any
 from studio.catalog import ModelCard
 from studio.enlarging import FAMILY
 from studio.errors import Refused
+from studio.formats.foreign.notes import read_json
 from studio.formats.foreign.samplers import WRITTEN
 from studio.request import ImageRequest, LoraUse
 
@@ -49,10 +50,9 @@ def recipe_text(recipe: dict[str, Any]) -> str:
 
 
 def read_recipe(text: str) -> dict[str, Any]:
-    try:
-        recipe = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused("The recipe in this picture is not JSON; it was cut or changed.") from None
+    recipe = read_json(text)
+    if recipe is None:
+        raise Refused("The recipe in this picture is not JSON; it was cut or changed.")
     if not isinstance(recipe, dict) or recipe.get("version") != 1:
         raise Refused("The recipe in this picture is not one that this version reads.")
     return recipe

@@ -18,7 +18,15 @@ from studio.formats.foreign.a1111 import read_a1111
 from studio.formats.foreign.comfy import read_comfy
 from studio.formats.foreign.fooocus import read_fooocus
 from studio.formats.foreign.invoke import read_dream, read_invoke, read_old
-from studio.formats.foreign.notes import Named, Reading, Unread, mapping_of, shown, text_of
+from studio.formats.foreign.notes import (
+    Named,
+    Reading,
+    Unread,
+    mapping_of,
+    number_of,
+    shown,
+    text_of,
+)
 from studio.formats.foreign.others import (
     read_drawthings,
     read_easy,
@@ -27,14 +35,18 @@ from studio.formats.foreign.others import (
 )
 from studio.formats.foreign.swarm import read_swarm
 from studio.formats.metadata import PARAMETERS, RECIPE, read_recipe
+from studio.formats.template import plain
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 USER = "exif:UserComment"
 MAKER = "exif:MakerNote"
-WORDS = ("Description", "exif:ImageDescription", "exif:XPComment")
+SAID_IN = ("Description", "exif:ImageDescription", "exif:XPComment")
+WORDS = ("prompt", "negative_prompt")
 MOST_LEFT = 20  # texts of nobody that are shown
 # What no pixel depends on, and no other wish needs.
 BESIDE = ("version", "count", "owner", "priority", "upload_urls", "filename", "tags")
+SPENT = (*BESIDE, "expand", "nth")  # where no choices are left to be made
+DEEPEST = 32
 Texts = Mapping[str, str]
 
 
@@ -64,24 +76,28 @@ def read_picture(data: bytes) -> Reading:
 
 
 def read_ours(recipe: Mapping[str, Any]) -> Reading:
-    """One picture of it: a count of one with its own seed, and the words as they were typed."""
-    marks = mapping_of(recipe.get("fingerprint"))
-    request = {**recipe["request"], **mapping_of(recipe.get("wish"))}
-    fields = {k: v for k, v in request.items() if k not in BESIDE and v not in (None, "", [])}
-    hashes = {text_of(mark.get("name")): mark for mark in _marks(marks.get("loras"))}
+    """One picture of it: a count of one with its own seed, and the words as they were typed; where
+    they were a template, as they were drawn for this picture."""
+    marks, wish = mapping_of(recipe.get("fingerprint")), mapping_of(recipe.get("wish"))
+    drawn = bool(wish.keys() & {"expand", "nth"})
+    request = {**recipe["request"], **({} if drawn else wish)}
+    beside = BESIDE if any(not plain(text_of(request.get(name))) for name in WORDS) else SPENT
+    fields = {k: v for k, v in request.items() if k not in beside and v not in (None, "", [])}
+    hashes = {mark["name"]: mark for mark in _marks(marks.get("loras"))}
     loras = tuple(
-        Named(name, text_of(hashes.get(name, {}).get("sha256")), use.get("weight", 1.0))
+        Named(name, text_of(hashes.get(name, {}).get("sha256")), number_of(use.get("weight")) or 0)
         for use in _marks(recipe["request"].get("loras"))
         if (name := text_of(use.get("name")))
     )
-    model = Named(text_of(request.get("model")), text_of(marks.get("model_hash")))
+    templates = [text_of(wish.get(name)) for name in WORDS if drawn]
     return Reading(
         "Darkroom",
         text_of(marks.get("darkroom")),
         fields | {"seed": recipe["seed"]},
-        model,
+        Named(text_of(request.get("model")), text_of(marks.get("model_hash"))),
         loras,
         text_of(request.get("sampler")),
+        translated=tuple(f"It was made from a template: {text}" for text in templates if text),
         own=recipe,
     )
 
@@ -108,7 +124,7 @@ def _readings(found: Carried, left: list[Unread]) -> Iterator[Reading | None]:
     yield read_drawthings(inside)
     yield read_easy(texts)
     for text in (
-        *(texts.get(name, "") for name in WORDS),
+        *(texts.get(name, "") for name in SAID_IN),
         _inside(texts.get(XML, ""), "dc:description"),
     ):
         yield read_midjourney(text)
@@ -148,12 +164,42 @@ def _own_text(found: Carried) -> str:
 
 
 def _sound_recipe(text: str) -> dict[str, Any]:
+    """Each part of its kind, for whoever paints from it or compares with it relies on that."""
     recipe = read_recipe(text)
-    kinds = {"request": dict, "fingerprint": dict, "seed": int}
-    for name, kind in kinds.items():
-        if not isinstance(recipe.get(name), kind):
+    marks = mapping_of(recipe.get("fingerprint"))
+    sound = {
+        "request": isinstance(recipe.get("request"), dict),
+        "fingerprint": isinstance(recipe.get("fingerprint"), dict),
+        "seed": isinstance(recipe.get("seed"), int),
+        "wish": isinstance(recipe.get("wish", {}), dict),
+        "model_hash": isinstance(marks.get("model_hash", ""), str),
+        "upscaler_hash": isinstance(marks.get("upscaler_hash", ""), str),
+        "loras": _are_loras(marks.get("loras", [])),
+    }
+    for name, whole in sound.items():
+        if not whole:
             raise Refused(f"The recipe in this picture is not whole: its {name} was changed.")
+    if _depth(recipe) > DEEPEST:
+        raise Refused("The recipe in this picture is not whole: it is nested too deeply.")
     return recipe
+
+
+def _are_loras(given: object) -> bool:
+    return isinstance(given, list) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("name"), str)
+        and isinstance(one.get("sha256", ""), str)
+        for one in given
+    )
+
+
+def _depth(value: object) -> int:
+    level, depth = [value], 0
+    while level and depth <= DEEPEST:
+        depth += 1
+        inner = [one for one in level if isinstance(one, dict | list)]
+        level = [v for one in inner for v in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _marks(given: object) -> list[Mapping[str, Any]]:

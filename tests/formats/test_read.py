@@ -14,21 +14,11 @@ from studio.formats.read import own_recipe, read_picture
 from tests.formats.fixtures.a1111 import TEXT
 from tests.formats.fixtures.every import FIXTURES
 from tests.formats.fixtures.form import Fixture
+from tests.formats.fixtures.others import OURS
 from tests.formats.mutation import mutated
 from tests.formats.pictures import SIZE, graph, jpeg, node, plain, png, raw_png, webp
 
 SECOND = 1.0
-OURS = {
-    "version": 1,
-    "seed": 8,
-    "index": 1,
-    "request": {
-        **{"version": 1, "prompt": "a red boat", "model": "starter", "seed": 7, "steps": 8},
-        **{"count": 3, "owner": "ann", "loras": [{"name": "ink", "weight": 0.8}]},
-    },
-    "wish": {"prompt": "a boat", "look": "ink"},
-    "fingerprint": {"darkroom": "0.1.0", "model_hash": "ab" * 32, "loras": []},
-}
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -55,15 +45,34 @@ def test_what_could_not_be_understood_is_shown_with_its_text() -> None:
     assert found.unread == (("Moon phase", "full, and: bright"),)
 
 
-def test_ours_is_read_as_it_was_typed_with_the_seed_of_this_picture() -> None:
+def test_ours_comes_with_its_recipe() -> None:
     found = read_picture(png({"darkroom": recipe_text(OURS), "parameters": TEXT}))
-    assert (found.tool, found.version) == ("Darkroom", "0.1.0")
-    assert found.fields == {
-        **{"prompt": "a boat", "look": "ink", "model": "starter", "seed": 8, "steps": 8},
-        "loras": [{"name": "ink", "weight": 0.8}],
-    }
-    assert found.model and found.model.hash == "ab" * 32
-    assert found.own == OURS
+    assert found.own == OURS and found.tool == "Darkroom"
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        *(("request", []), ("fingerprint", None), ("seed", "7"), ("wish", [1])),
+        *(("model_hash", 7), ("upscaler_hash", {}), ("loras", [{}]), ("loras", {"a": 1})),
+    ],
+)
+def test_a_part_of_ours_that_was_changed_is_named(part: str, changed: object) -> None:
+    marks = OURS["fingerprint"]
+    assert isinstance(marks, dict)
+    recipe = {**OURS, part: changed}
+    if part in ("model_hash", "upscaler_hash", "loras"):
+        recipe = {**OURS, "fingerprint": {**marks, part: changed}}
+    found = read_picture(png({"darkroom": recipe_text(recipe)}))
+    assert found.tool == "" and f"its {part} was changed" in found.unread[0].text
+
+
+def test_a_recipe_of_ours_that_is_nested_without_end_is_refused() -> None:
+    deep: object = 1
+    for _ in range(400):
+        deep = [deep]
+    found = read_picture(png({"darkroom": recipe_text({**OURS, "more": deep})}))
+    assert found.tool == "" and "nested too deeply" in found.unread[0].text
 
 
 def test_a_damaged_recipe_of_ours_is_said_and_the_other_text_is_read() -> None:
@@ -101,11 +110,17 @@ def test_a_chunk_that_was_changed_is_not_believed() -> None:
     assert found.unread[0] == ("parameters", "it is damaged; its check sum is another")
 
 
+def test_half_of_a_surrogate_pair_becomes_a_question_mark() -> None:
+    nodes = graph(n6=node("CLIPTextEncode", text="a \ud83d boat", clip=["4", 1]))
+    found = read_picture(png({"prompt": json.dumps(nodes)}))
+    assert found.fields["prompt"] == "a ? boat"
+
+
 def test_texts_that_burst_are_not_unpacked() -> None:
     bomb = raw_png((b"zTXt", b"parameters\0\0" + zlib.compress(b"a" * 64 * 2**20)))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     found = read_picture(bomb)
-    assert time.perf_counter() - begun < SECOND
+    assert time.thread_time() - begun < SECOND
     assert "more than 4 MB" in found.unread[0].text
 
 
@@ -124,6 +139,7 @@ def test_texts_that_burst_are_not_unpacked() -> None:
         "word+" * 700_000,
         '"' + "-s 1 " * 800_000,
         "--ar " * 800_000,
+        '{"sui_image_params":{"prompt":"' + "<a:b>" * 700_000 + '"}}',
     ],
     ids=str.__len__,
 )
@@ -132,9 +148,9 @@ def test_texts_that_burst_are_not_unpacked() -> None:
 )
 def test_hostile_texts_take_less_than_a_second(text: str, place: str) -> None:
     data = raw_png((b"tEXt", place.encode() + b"\0" + text[: 4 * 2**20 - 100].encode()))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     read_picture(data)
-    assert time.perf_counter() - begun < SECOND
+    assert time.thread_time() - begun < SECOND
 
 
 def test_graphs_that_run_in_circles_or_double_end() -> None:
@@ -167,9 +183,9 @@ def test_graphs_that_run_in_circles_or_double_end() -> None:
         "n160": node("CLIPTextEncode", text="a" * 30_000, clip=["300", 0]),
         "n260": node("PrimitiveString", value="b" * 30_000),
     }
-    begun = time.perf_counter()
+    begun = time.thread_time()
     found = read_picture(png({"prompt": json.dumps(graph(**double, **texts, **circle))}))
-    assert time.perf_counter() - begun < SECOND
+    assert time.thread_time() - begun < SECOND
     assert found.tool == "ComfyUI" and found.fields["steps"] == 20
 
 
@@ -178,9 +194,9 @@ def test_mutated_files_never_raise_and_never_take_long() -> None:
     files = [one.data for one in FIXTURES.values()]
     for _ in range(3000):
         data = mutated(chance.choice(files), chance)
-        begun = time.perf_counter()
+        begun = time.thread_time()
         read_picture(data)
-        assert time.perf_counter() - begun < SECOND
+        assert time.thread_time() - begun < SECOND
 
 
 def _held(said: tuple[str, ...], pieces: tuple[str, ...]) -> bool:

@@ -1,5 +1,7 @@
 """What becomes of foreign recipes here: models and LoRAs found again, and each loss in words."""
 
+import json
+import random
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,11 +13,14 @@ from studio.formats.foreign.notes import Named, Reading
 from studio.formats.foreign.samplers import meant
 from studio.formats.read import read_picture
 from studio.honour import NOTHING, Honoured, honour
+from studio.jobs.foreign import understood
 from studio.matching import Reader, find_model
 from studio.presets import load_catalog
 from studio.request import read_request
+from studio.routing import Here, settle_here
 from studio.settings import Settings
 from tests.formats.fixtures.every import FIXTURES
+from tests.formats.mutation import mutated
 from tests.formats.pictures import plain
 from tests.hall.test_checkpoints import SDXL
 from tests.hall.test_checkpoints import write as write_checkpoint
@@ -216,6 +221,12 @@ def test_what_is_refused_is_given_up_and_told(catalog: Catalog, models: Path) ->
     assert said(found, "Prompt: 101 weighted parts are too many; the most is 100.")
 
 
+def test_what_looks_like_a_choice_of_ours_is_text_there(catalog: Catalog, models: Path) -> None:
+    found = told(catalog, models, fields=BASE | {"prompt": "a {red|blue} boat, __x__"})
+    assert found.wish["expand"] == "no"
+    assert "expand" not in told(catalog, models).wish
+
+
 def test_letters_that_are_none_are_left_out(catalog: Catalog, models: Path) -> None:
     found = told(catalog, models, fields=BASE | {"prompt": "a\0 boat \ud800"})
     assert found.wish["prompt"] == "a boat ?"
@@ -238,12 +249,26 @@ def test_of_a_picture_that_says_nothing_that_is_said(catalog: Catalog, models: P
     assert (found.tool, found.wish, found.not_honoured) == ("", {}, (NOTHING,))
 
 
+def test_of_mutated_files_an_answer_is_made_that_can_be_sent(
+    catalog: Catalog, models: Path
+) -> None:
+    chance, here = random.Random(7), Here(catalog, models)
+    for _ in range(400):
+        data = mutated(chance.choice(list(FIXTURES.values())).data, chance)
+        found = understood(
+            read_picture(data), catalog, models, lambda wish: settle_here(wish, here)
+        )
+        json.dumps(found.told(), ensure_ascii=False).encode()
+
+
 @pytest.mark.parametrize("name", FIXTURES)
 def test_whatever_is_read_becomes_a_wish_that_could_be_asked_for(
     catalog: Catalog, models: Path, name: str
 ) -> None:
     found = honour(read_picture(FIXTURES[name].data), catalog, models, instead="sdxl")
-    if "prompt" in found.wish:
+    if found.tool == "Darkroom":  # which is painted from its recipe
+        assert found.wish["model"] == "starter"
+    elif "prompt" in found.wish:
         assert read_request(found.wish).model == "sdxl"
     else:
         assert "It does not say what it should show." in found.not_honoured

@@ -4,9 +4,10 @@ Values may be JSON with commas in it, bare or quoted; rows may be followed by te
 went through other hands may have lost its line breaks. Nothing is interpreted here.
 """
 
-import json
 import re
 from dataclasses import dataclass
+
+from studio.formats.foreign.notes import read_json
 
 MOST_PAIRS = 400
 LONGEST_ROW = 2**18
@@ -102,9 +103,6 @@ def _comma(row: str, place: int) -> int:
 
 def _unquoted(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
-        try:
-            text = json.loads(value)
-        except ValueError:
-            return value[1:-1]
-        return text if isinstance(text, str) else value
+        text = read_json(value)
+        return text if isinstance(text, str) else value[1:-1]
     return value

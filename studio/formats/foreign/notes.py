@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from studio.errors import sayable
+
 LONGEST_SHOWN = 300  # letters of what could not be understood
 LONGEST_NAME = 200
 MOST_SAID = 60  # sentences of one kind
@@ -120,12 +122,23 @@ class Notes:
 
 
 def read_json(text: str) -> object:
-    """None for what is no JSON. NaN and Infinity are what ComfyUI writes."""
+    """None for what is no JSON. NaN and Infinity are what ComfyUI writes; half of a surrogate pair,
+    which JSON may hold and no answer can repeat, becomes a question mark."""
     try:
         found: object = json.loads(text)
+        return _sayable(found) if "\\ud" in text.lower() else found
     except (ValueError, RecursionError):
         return None
-    return found
+
+
+def _sayable(value: object) -> object:
+    if isinstance(value, str):
+        return sayable(value)
+    if isinstance(value, list):
+        return [_sayable(one) for one in value]
+    if isinstance(value, dict):
+        return {sayable(key): _sayable(one) for key, one in value.items()}
+    return value
 
 
 def mapping_of(value: object) -> Values:

@@ -19,6 +19,7 @@ from studio.formats.foreign.notes import (
 from studio.formats.foreign.weighting import Grammar, compel, novelai, plain, translated
 
 Texts = Mapping[str, str]
+LONGEST = 40_000  # letters of a line of Midjourney's
 _SWITCH = re.compile(r"\s--(?P<key>[a-z]{1,20})(?P<value>(?:\s+(?!--)[^\s]{1,200}){0,60})")
 _JOB = re.compile(r"\s*Job ID: ?[\w-]{1,60}\s*$")
 NOVELAI = {
@@ -165,8 +166,9 @@ def read_easy(texts: Texts) -> Reading | None:
 
 def read_midjourney(text: str) -> Reading | None:
     """`a koi pond --ar 3:2 --v 6.1 --no people Job ID: …`"""
+    text = text[:LONGEST]
     words = _JOB.sub("", text)
-    if words == text and not re.search(r"\s--(?:ar|v|niji|stylize|s) ", text[:40_000]):
+    if words == text and not re.search(r"\s--(?:ar|v|niji|stylize|s) ", text):
         return None
     notes = Notes()
     given = {one["key"]: one["value"].strip() for one in _SWITCH.finditer(words)}

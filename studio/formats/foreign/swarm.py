@@ -19,6 +19,7 @@ from studio.formats.foreign.notes import (
 )
 from studio.formats.foreign.weighting import comfy, translated
 from studio.formats.prompt import take_loras
+from studio.request import MAX_PROMPT
 
 WROTE = "SwarmUI's marks in the {} are written in ours, so that they weigh the same."
 DONE = {
@@ -75,6 +76,9 @@ def read_swarm(text: str) -> Reading | None:
 def _words(given: Values, extra: Values, notes: Notes) -> None:
     for field, key in (("prompt", "prompt"), ("negative_prompt", "negativeprompt")):
         theirs = text_of(given.get(key))
+        if len(theirs) > MAX_PROMPT:  # no wish can hold it
+            notes.fields[field] = theirs
+            continue
         words, tags = take_loras(theirs)
         for name, weights in tags:  # the network that paints comes first here
             reading = weights[1] if len(weights) > 1 and weights[1] != weights[0] else None
