@@ -55,7 +55,8 @@ def choose_attention(
     found = {heads for denoiser in denoisers for heads in heads_of(denoiser)}
     masked = card.family in MASKED
     rows = [_rows(heads, plan.device, dtype, masked=masked) for heads in found]
-    widths = " and ".join(str(width) for width in sorted({width for _, width in found}))
+    *most, last = sorted({width for _, width in found}) or [0]
+    widths = f"{', '.join(map(str, most))} and {last}" if most else str(last)
     what = f"{'masked ' * masked}heads of {widths}"
     if wanted not in ("auto", "native"):
         if not rows:
@@ -65,7 +66,8 @@ def choose_attention(
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             if is_the_devices(error):
                 raise
-            first = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            first = line.partition(". ")[0].removesuffix(".")[:160]
             why = f"it does not compute {what} in {plan.dtype}: {first}"
             raise _refused(card, wanted, why) from None
         said = [ROUNDED.format(wanted)] if wanted == "sage" else []

@@ -24,6 +24,7 @@ from studio.engine.parts import _read
 from studio.engine.residents import Residents
 from studio.engine.sharing import find_sources
 from studio.messages import Paint, Unload
+from studio.otherparts import OtherPart
 from studio.request import read_request
 from tests.engine import test_one_file
 from tests.engine.conftest import NUMPY_COPY, Job
@@ -147,6 +148,18 @@ def test_one_that_is_loaded_while_the_other_wears_reads_with_bare_encoders(
     pixels(wish("one", 1), residents)
     fresh = pixels(wish("two"), Residents("cpu", place, "fp32"))
     assert np.array_equal(pixels(wish("two"), residents), fresh)
+
+
+def test_one_whose_unet_lies_elsewhere_shares_the_rest_of_the_folder(
+    place: Path, residents: Residents, cards: dict[str, ModelCard], get: Get
+) -> None:
+    """As Lightning does with the folder of SDXL."""
+    shutil.copy(place / "two" / "unet" / WEIGHTS["unet"], place / "fast.safetensors")
+    parts = {"unet": OtherPart(repo="", file="fast.safetensors")}
+    fast = cards["one"].model_copy(update={"name": "fast", "parts": parts})
+    painter = residents.get(fast, residents.key(fast, str(place / "one"), "auto"))
+    assert common(painter, get("one")) == list(SHARED)
+    assert common(painter, get("two")) == list(SHARED)
 
 
 @pytest.mark.parametrize("part", SHARED)
