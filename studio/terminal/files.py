@@ -78,7 +78,7 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
     try:
         q = asked.q if asked.id or asked.job or asked.batch or asked.q else ""
         ids = selected(store, ids=asked.id, job_id=asked.job, batch=asked.batch, q=q)
-        _write(asked.zip, pack(store, ids, asked.name))
+        _write(asked.zip, pack(store, ids, asked.name, settings.metadata))
     finally:
         store.close()
     print(f"{asked.zip}: {len(ids)} pictures; manifest.json in it names what was missing.")

@@ -205,7 +205,7 @@ def _zip(studio: Studio) -> Callable[..., gr.FileData]:
             folder.mkdir(parents=True)
             file = folder / "darkroom.zip"
             with file.open("wb") as written:
-                written.writelines(pack(studio.store, found, template))
+                written.writelines(pack(studio.store, found, template, studio.settings.metadata))
         return gr.FileData(path=str(file), orig_name=file.name)
 
     return zip

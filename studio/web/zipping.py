@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from studio.errors import Refused
 from studio.jobs.studio import Studio
+from studio.store.giving import said_of
 from studio.store.packing import pack
 from studio.store.selecting import selected
 from studio.web.answers import error_response, read_object, speaks
@@ -25,7 +26,7 @@ from studio.web.pictures import attachment, template_of
 
 ENOUGH = 1 << 18  # bytes that are worth a turn of the loop
 READERS = 2  # a slow client holds none: each is asked for one piece at a time
-FIELDS = ("ids", "job", "batch", "q", "name")
+FIELDS = ("ids", "job", "batch", "q", "name", "metadata")
 
 
 def zip_routes(studio: Studio) -> list[Route]:
@@ -34,12 +35,13 @@ def zip_routes(studio: Studio) -> list[Route]:
     @speaks(error_response)
     async def zip_of(request: Request) -> Response:
         """Pictures as one ZIP with their recipes in a manifest: of `ids`, a `job`, a `batch`, or
-        all that `q` finds; `name` is a template for the files in it."""
+        all that `q` finds; `name` is a template for the files in it, `metadata` what they say."""
         asked = await _asked(request)
         name = template_of(asked.pop("name", ""))
+        said = said_of(asked.pop("metadata", None), studio.settings.metadata)
         ids = await asyncio.to_thread(lambda: selected(studio.store, **asked))
         stem = f"darkroom-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-        return Stream(pack(studio.store, ids, name), readers, attachment(stem, ".zip"))
+        return Stream(pack(studio.store, ids, name, said), readers, attachment(stem, ".zip"))
 
     return [Route("/api/pictures/zip", zip_of, methods=["GET", "POST"])]
 

@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import app
 from studio.errors import NotFound, Refused
+from studio.formats.rewrite import Said
 from studio.settings import Settings
 from studio.store.marks import read_marks
 from studio.store.packing import pack
@@ -19,6 +21,7 @@ from studio.store.selecting import selected
 from studio.store.store import Store
 from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, painted, submit, wish
+from tests.store.test_recover import paint
 
 
 def kept(store: Store, **fields: Any) -> list[str]:
@@ -109,6 +112,20 @@ def test_a_selection_is_ids_a_job_or_a_batch_and_one_alone(store: Store) -> None
             selected(store, **unclear)  # type: ignore[arg-type]
     with pytest.raises(Refused, match="at least one"):
         selected(store, ids=[])
+
+
+@pytest.mark.parametrize("said", ["all", "parameters", "none"])
+def test_pictures_and_manifest_say_no_more_than_they_should(store: Store, said: Said) -> None:
+    rows = paint(store, wish("a secret boat"))
+    with zipfile.ZipFile(io.BytesIO(b"".join(pack(store, [rows[0].id], "x", said)))) as read:
+        (about,) = told(read)["pictures"]
+        data = read.read("x.png")
+        assert about["state"] == "whole" and about["sha256"] == sha256(data).hexdigest()
+        assert ("recipe" in about) is (said == "all")
+        assert (b"darkroom" in data) is (said == "all")
+        assert (b"words" in data) is (said != "none")
+        for name in ("manifest.json", "manifest.csv"):
+            assert (b"secret" in read.read(name)) is (said != "none")
 
 
 def test_it_holds_a_piece_and_not_the_pictures(settings: Settings, open_store: OpenStore) -> None:
