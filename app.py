@@ -66,7 +66,7 @@ def _act(settings: Settings, asked: argparse.Namespace) -> int:
             return doctor(settings, asked)
         case "recover":
             return recover(settings)
-        case "backup" | "restore" | "import" | "export" | "fsck":
+        case "backup" | "restore" | "import" | "export" | "fsck" | "tidy":
             from studio.terminal import files
 
             return int(files.VERBS[asked.verb](settings, asked))

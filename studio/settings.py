@@ -132,6 +132,15 @@ class Settings(BaseSettings):
         "that other tools read), or none. The file in the data folder keeps all.",
     )
     previews: bool = Field(True, description="Show the picture while it develops.")
+    keep_days: float = Field(
+        0, ge=0, description="Pictures nobody marked go to the trash after so many days; 0: never."
+    )
+    keep_gb: float = Field(
+        0, ge=0, description="Beyond so much, the oldest that nobody marked go there; 0: no limit."
+    )
+    keep_jobs_days: float = Field(
+        0, ge=0, description="Ended jobs without pictures are forgotten then; 0: never."
+    )
     trash_days: int = Field(
         30, ge=0, description="Pictures in the trash end for good after so many days; 0: never."
     )

@@ -21,6 +21,7 @@ from studio.jobs.slot import Inbox
 from studio.presets import load_catalog
 from studio.safety import safety_of, safety_text
 from studio.settings import Settings
+from studio.store.retention import let_go
 from studio.store.store import Store
 
 WORKER = "studio.engine.worker"
@@ -57,6 +58,7 @@ class Studio:
             opened.callback(store.close)
             if not store.reading:
                 store.recover()
+                let_go(store, settings)
             feed = Feed()
             estimates = Estimates(catalog.guides)
             estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))

@@ -1,9 +1,11 @@
-"""What the history may let go by its own settings: said beforehand, and pictures by way of the trash.
+"""What the history may let go by its settings: said beforehand, and pictures through the trash.
 
 Off unless somebody sets it. What somebody said something of (a star, a rating, a place in a
 collection) stays, and so does what was brought from elsewhere.
 """
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,12 +14,13 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, se
 from studio.settings import Settings
 from studio.store.entries import SHOWN
 from studio.store.history import DAY, MOST_MARKED
-from studio.store.marks import Marks
+from studio.store.marks import read_marks
 from studio.store.rows import FINAL
 from studio.store.store import Store
 from studio.store.tables import bulk_picture, collected, entry, job, job_event, picture
 
 GB = 1e9
+log = logging.getLogger("darkroom.store")
 AT_ONCE = 500
 
 
@@ -33,19 +36,20 @@ class Going:
 def going(store: Store, settings: Settings, now: float) -> Going:
     with store.database.read() as connection:
         found = _pictures(connection, settings, now)
-        over = settings.keep_jobs_days and connection.scalar(
-            select(func.count()).select_from(job).where(_over(settings, now))
-        )
-    return Going(tuple(found), sum(found.values()), over or 0)
+        over = select(func.count()).select_from(job).where(_over(settings, now))
+        jobs = connection.scalar(over) or 0 if settings.keep_jobs_days else 0
+    return Going(tuple(found), sum(found.values()), jobs)
 
 
-def let_go(store: Store, settings: Settings, clock: Callable[[], float]) -> Going:
+def let_go(store: Store, settings: Settings, clock: Callable[[], float] = time.time) -> Going:
     gone = going(store, settings, clock())
     for first in range(0, len(gone.pictures), MOST_MARKED):
         some = gone.pictures[first : first + MOST_MARKED]
-        store.history.mark(some, Marks(trash=True))
+        store.history.mark(some, read_marks({"trash": True}))
     while settings.keep_jobs_days and _forget_jobs(store, settings, clock()):
         pass
+    if gone.pictures or gone.jobs:
+        log.info("%d pictures went to the trash, %d jobs ended", len(gone.pictures), gone.jobs)
     return gone
 
 

@@ -5,6 +5,7 @@ None of them paints, and none needs the studio to be stopped unless it says so.
 
 import argparse
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -19,7 +20,9 @@ from studio.store.fsck import fsck as check
 from studio.store.importing import Outcome, check_folder, of_folder, take_in
 from studio.store.packing import pack
 from studio.store.restore import restore as put_back
-from studio.store.selecting import selected
+from studio.store.retention import going as would_go
+from studio.store.retention import let_go
+from studio.store.selecting import rows, selected
 from studio.store.store import Store
 
 TOLD_EVERY = 200
@@ -85,6 +88,22 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
     return 0
 
 
+def tidy(settings: Settings, asked: argparse.Namespace) -> int:
+    dry: bool = asked.dry_run
+    store = Store.open_to_read(settings, ONLY_LOOKS) if dry else Store.open(settings)
+    try:
+        going = would_go(store, settings, time.time()) if dry else let_go(store, settings)
+        for _, picture in rows(store.database, going.pictures):
+            if picture:
+                print(f"{picture.path}  {picture.prompt[:60]}")
+    finally:
+        store.close()
+    verb = "would go" if dry else "went"
+    size = f"{going.bytes / 1e6:.1f} MB"
+    print(f"{len(going.pictures)} pictures ({size}) {verb} to the trash; {going.jobs} jobs {verb}.")
+    return 0
+
+
 def fsck(settings: Settings, asked: argparse.Namespace) -> int:
     report = check(settings, deep=asked.deep, repair=asked.repair)
     if not asked.json:
@@ -125,4 +144,5 @@ VERBS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "import": bring,
     "export": export,
     "fsck": fsck,
+    "tidy": tidy,
 }

@@ -1,0 +1,125 @@
+"""What is old, or too much, goes through the trash if somebody wants it; and is said before."""
+
+from argparse import Namespace
+from typing import Any
+
+import pytest
+
+import app
+from studio.settings import Settings
+from studio.store.fsck import fsck
+from studio.store.importing import Given, take_in
+from studio.store.marks import read_marks
+from studio.store.retention import going, let_go
+from studio.store.rows import Picture
+from studio.store.store import Store
+from studio.terminal.files import tidy
+from tests.formats.pictures import plain
+from tests.store.conftest import OpenStore
+from tests.store.kit import claimed, painted
+
+DAY = 86_400.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def filled(store: Store, clock: Clock) -> list[Picture]:
+    """One a day, the oldest first; each 4,500 bytes."""
+    rows: list[Picture] = []
+    for _ in range(5):
+        job = claimed(store)
+        rows += store.keep(job.id, painted(job)) or ()
+        clock.now += DAY
+    return rows
+
+
+def test_nothing_goes_unless_somebody_says_so(both: Settings, open_store: OpenStore) -> None:
+    clock = Clock()
+    store = open_store(both, clock=clock)
+    filled(store, clock)
+    assert going(store, both, clock.now + 1e9).pictures == ()
+    assert let_go(store, both, clock).jobs == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gone"),
+    [
+        ({"keep_days": 3.5}, [1]),
+        ({"keep_days": 0.5}, [1, 3, 4]),
+        ({"keep_gb": 4 * 4500 / 1e9}, [1]),
+        ({"keep_gb": 1 / 1e9}, [1, 3, 4]),
+        ({"keep_gb": 5 * 4500 / 1e9}, []),
+        ({"keep_days": 3.5, "keep_gb": 3 * 4500 / 1e9}, [1, 3]),
+    ],
+)
+def test_the_oldest_that_nobody_marked_go_to_the_trash_and_come_back(
+    both: Settings, open_store: OpenStore, wanted: dict[str, Any], gone: list[int]
+) -> None:
+    clock = Clock()
+    store = open_store(both, clock=clock)
+    rows = filled(store, clock)
+    store.history.mark([rows[0].id], read_marks({"star": True}))
+    store.history.mark([rows[2].id], read_marks({"rating": 3}))
+    settings = both.model_copy(update=wanted)
+    expected = tuple(rows[index].id for index in gone)
+    told = going(store, settings, clock.now)
+    assert (told.pictures, told.bytes) == (expected, 4500 * len(gone))
+    assert store.history.search("is:trash").total == 0  # it was only said
+    assert let_go(store, settings, clock) == told
+    trash = [kept.picture.id for kept in store.history.search("is:trash").pictures]
+    assert sorted(trash) == sorted(expected)
+    if expected:
+        store.history.mark(expected, read_marks({"trash": False}))
+    assert store.history.search("").total == 5
+
+
+def test_what_was_brought_stays(settings: Settings, open_store: OpenStore) -> None:
+    store = open_store(settings)
+    list(take_in(store, [Given("old.png", plain("PNG"), 1.0)]))
+    wanted = settings.model_copy(update={"keep_days": 1, "keep_gb": 1e-9})
+    assert going(store, wanted, 1e10).pictures == ()
+
+
+def test_jobs_of_which_nothing_is_left_are_forgotten(both: Settings, open_store: OpenStore) -> None:
+    clock = Clock()
+    store = open_store(both.model_copy(update={"trash_days": 0}), clock=clock)
+    rows = filled(store, clock)
+    failed = claimed(store)
+    store.fail(failed.id, failed.token, "boom", "It broke.")
+    store.history.mark([rows[0].id], read_marks({"trash": True}))
+    store.history.empty_trash()
+    clock.now += 10 * DAY
+    late = claimed(store)
+    store.fail(late.id, late.token, "boom", "It broke.")
+    wanted = both.model_copy(update={"keep_jobs_days": 5.0})
+    assert going(store, wanted, clock.now).jobs == 2
+    assert let_go(store, wanted, clock).jobs == 2
+    left = {job.id for job in store.jobs()}
+    assert left == {row.job for row in rows[1:]} | {late.id}
+    store.close()
+    assert not fsck(both).findings
+
+
+def test_the_front_door_says_beforehand_what_would_go(
+    settings: Settings, open_store: OpenStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(settings)
+    job = claimed(store, prompt="an old boat")
+    (row,) = store.keep(job.id, painted(job)) or ()
+    wanted = settings.model_copy(update={"keep_gb": 1e-6})
+    assert tidy(wanted, Namespace(dry_run=True)) == 0  # while it runs
+    assert capsys.readouterr().out.splitlines() == [
+        f"{row.path}  an old boat",
+        "1 pictures (0.0 MB) would go to the trash; 0 jobs would go.",
+    ]
+    store.close()
+    assert tidy(wanted, Namespace(dry_run=False)) == 0
+    assert "1 pictures (0.0 MB) went to the trash" in capsys.readouterr().out
+    assert app.main(["tidy", "--dry-run", "--data", str(settings.data)]) == 0
+    assert "0 pictures (0.0 MB) would go" in capsys.readouterr().out
