@@ -10,9 +10,11 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck
@@ -31,13 +33,23 @@ from hypothesis.stateful import (
 from studio.errors import Conflict, TooMany, Unavailable
 from studio.request import Priority
 from studio.settings import Settings
+from studio.store.marks import Marks
 from studio.store.rows import Before, Job, Room, State
 from studio.store.store import Store
 from tests.store.kit import FailsAt, WatchedFiles, files_in, painted, submit, wish
 
 MOST = 6  # jobs that may wait
+Lies = Literal["shown", "in the trash", "gone"]
 OWNERS = st.sampled_from(["ann", "bob"])
 PRIORITIES = st.sampled_from(["urgent", "high", "normal", "low"])
+
+
+class Stubborn(WatchedFiles):
+    """Also what is removed is watched."""
+
+    def remove(self, path: Path) -> None:
+        self.watch("remove", path)
+        super().remove(path)
 
 
 @dataclass
@@ -51,6 +63,7 @@ class Expected:
     crashes: int = 0
     stopping: bool = False
     tokens: list[int] = field(default_factory=list)
+    lies: Lies = "shown"  # its picture, once there is one
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -71,7 +84,7 @@ class Line(RuleBasedStateMachine):
         self.store = self._open()
 
     def _open(self) -> Store:
-        return Store.open(self.settings, files=WatchedFiles(lambda *effect: self.fails(*effect)))
+        return Store.open(self.settings, files=Stubborn(lambda *effect: self.fails(*effect)))
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):
@@ -196,15 +209,34 @@ class Line(RuleBasedStateMachine):
         except Conflict:
             assert expected.state != "queued"
 
+    @rule(job=jobs, back=st.booleans())
+    def throw_away(self, job: str, back: bool) -> None:
+        expected = self.expected[job]
+        if expected.state != "done" or expected.lies == "gone":
+            return
+        (picture,) = self.store.pictures(job=job)
+        changed = self.store.history.mark([picture.id], Marks(trash=not back))
+        now: Lies = "shown" if back else "in the trash"
+        assert changed == (expected.lies != now)
+        expected.lies = now
+
+    @rule(effect=st.integers(0, 4))
+    def empty_the_trash(self, effect: int) -> None:
+        """Also on a disk that fails: the rows are gone at once, and the files sooner or later."""
+        self.fails = FailsAt(effect)
+        with suppress(Unavailable):
+            self.store.history.empty_trash()
+        self.fails = FailsAt()
+        for expected in self.expected.values():
+            expected.lies = "gone" if expected.lies == "in the trash" else expected.lies
+
     @rule()
     def restart(self) -> None:
         """I5, the other way: after a restart no file is there without its row."""
         self.store.close()
         self.store = self._open()
         self.store.recover()
-        pictures = self.store.pictures(limit=1000)
-        named = [name for picture in pictures for name in (picture.path, picture.thumb)]
-        assert files_in(self.settings.data) == sorted(named)
+        assert files_in(self.settings.data) == sorted(self.store.names())
         for expected in self.expected.values():
             if expected.state == "running":
                 self._back(expected)
@@ -226,11 +258,15 @@ class Line(RuleBasedStateMachine):
 
     @invariant()
     def pictures_belong_to_the_token_that_won_and_their_files_are_whole(self) -> None:
-        """I3, I4, I5, I7."""
-        pictures = self.store.pictures(limit=1000)
-        done = [name for name, job in self.expected.items() if job.state == "done"]
-        assert sorted(picture.job for picture in pictures) == sorted(done)
-        for picture in pictures:
+        """I3, I4, I5, I7; and what is searched is what there is."""
+        done = {name: job.lies for name, job in self.expected.items() if job.state == "done"}
+        shown = self.store.pictures(limit=1000)
+        thrown = [one.picture for one in self.store.history.search("is:trash", limit=200).pictures]
+        for lies, found in (("shown", shown), ("in the trash", thrown)):
+            its = sorted(name for name, where in done.items() if where == lies)
+            assert sorted(picture.job for picture in found) == its
+        assert self.store.history.search("car").total == len(shown)
+        for picture in (*shown, *thrown):
             assert picture.recipe == {"by": self.expected[picture.job].token}
             assert hashlib.sha256(self.store.file(picture).read_bytes()).hexdigest() == (
                 picture.sha256

@@ -15,6 +15,7 @@ from studio.errors import Refused
 from studio.formats.query import All, Node, Not, Words, parse
 from studio.formats.query import Some as Or
 from studio.formats.query_fields import Flag, Name, Span
+from studio.formats.words import tokens
 from studio.settings import Settings
 from studio.store.history import History
 from studio.store.marks import Marks
@@ -162,6 +163,19 @@ def test_what_is_found_and_counted_is_what_a_plain_filter_finds(full: Full, text
     assert facets["rating"] == Counter(str(row.rating) for row in rows)
     assert facets["star"] == Counter("yes" if row.star else "no" for row in rows)
     assert sum(facets["day"].values()) == sum(facets["month"].values()) == len(rows)
+
+
+@settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(prompt=some.text(some.characters(exclude_categories=("Cs",), exclude_characters="\0")))
+def test_any_prompt_is_found_by_its_own_words(store: Store, prompt: str) -> None:
+    words = tokens(prompt)
+    (made,) = kept(store, f"{prompt} zebra")
+    for asked in (Words(tuple(words[:3])), Words(tuple(words[-2:])), Words(("zebra",))):
+        if asked.tokens:
+            found = store.history.search(f'"{" ".join(asked.tokens)}"', limit=200).pictures
+            assert made in [one.picture.id for one in found]
 
 
 def pages(history: History, q: str, sort: Sort, limit: int) -> Iterator[list[str]]:
