@@ -55,6 +55,13 @@ const change = async (id, what) => {
   same?.focus();
 };
 
+const wayBack = () => {
+  const way = document.createElement('nav'), away = button('', 'Back to all');
+  way.className = 'way';
+  away.dataset.pick = '';
+  way.append(away);
+  return way;
+};
 const compare = async (first, second) => {
   const told = await ask(`/api/pictures/${first}/compare?with=${second}`);
   const words = document.createElement('p'), pair = document.createElement('div');
@@ -71,11 +78,7 @@ const compare = async (first, second) => {
     figure.append(image, better);
     pair.append(figure);
   }
-  const way = document.createElement('nav'), away = button('', 'Back to all');
-  way.className = 'way';
-  away.dataset.pick = '';
-  way.append(away);
-  show([way, words, pair]);
+  show([wayBack(), words, pair]);
 };
 
 const better = async (winner, loser) => {
