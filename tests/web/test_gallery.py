@@ -289,6 +289,8 @@ def test_on_a_phone_filters_are_a_sheet_and_nothing_scrolls_sideways(open_page: 
     tag.click()
     count(page, "1 picture")
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.locator(".count").click()
+    expect(tag).to_be_hidden()
     page.locator(".tile").click()
     expect(page.locator(".one .frame img")).to_be_visible()
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -206,11 +206,19 @@ const ACTS = {
   all: chooseAll,
   none: () => choose([]),
   compare: () => compare(...chosen),
-  filters: (pressed) => {
-    const open = element.classList.toggle('filtering');
-    pressed.setAttribute('aria-expanded', open);
-  },
+  filters: () => sheet(!element.classList.contains('filtering')),
 };
+
+// On a phone the filters are a sheet; a tap beside it puts it away.
+const sheet = (open) => {
+  element.classList.toggle('filtering', open);
+  find('.sheet').setAttribute('aria-expanded', open);
+};
+element.addEventListener('click', (event) => {
+  if (!element.classList.contains('filtering') || event.target.closest('.filters, .sheet')) return;
+  sheet(false);
+  event.stopPropagation();
+}, true);
 
 element.addEventListener('click', (event) => {
   const pressed = event.target.closest('button');

@@ -38,6 +38,18 @@ WORDS = (
     ("-people", "without it"),
 )
 
+KEYS = (
+    ("arrows", "from one to the next"),
+    ("space", "choose it; with shift and arrows, all on the way"),
+    ("Ctrl A", "choose all that were found"),
+    ("s", "star"),
+    ("1 to 5", "rate; 0 takes it away"),
+    ("Delete", "into the trash"),
+    ("Enter", "look at it"),
+    ("Esc", "back, or choose none"),
+    ("/", "search"),
+)
+
 
 def albums(
     collections: Sequence[Collection], searches: Sequence[SavedSearch], pieces: Sequence[Piece]
@@ -90,7 +102,11 @@ def help_() -> str:
         f"<dd>{escape(about)}</dd>"
         for example, about in rows
     )
-    return f'<details class="help"><summary>How to search</summary><dl>{told}</dl></details>'
+    keys = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{what}</dd>" for key, what in KEYS)
+    return (
+        f'<details class="help"><summary>How to search</summary><dl>{told}</dl>'
+        f'<p class="quiet">On the pictures:</p><dl class="keys">{keys}</dl></details>'
+    )
 
 
 def _tells(kind: str, value: str) -> bool:
