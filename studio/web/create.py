@@ -186,8 +186,9 @@ def _light_events(desk: Desk, parts: Parts, painting: Dependency) -> None:
     reads = readout.Readout(desk.studio)
     when(parts["readout"].told, reads.tell, [], ("readout", "note"))
     when(parts["readout"].said, readout.said, [], ["note"])
-    when(parts["readout"].take, reads.load, ("state", "model"), ("state", *FILL))
-    when(parts["readout"].begun, desk.watch, ["state"], written)
+    for place in ("readout", "gallery"):
+        when(parts[place].take, reads.load, ("state", "model"), ("state", *FILL))
+        when(parts[place].begun, desk.watch, ["state"], written)
     choosing = Choosing(desk.studio)
     when(parts["quality"].input, choosing.choose_quality, ("model", "quality"), ["steps"])
     when(parts["steps"].input, choosing.choose_steps, ("model", "steps"), ["quality"])

@@ -43,8 +43,9 @@ def build_page(studio: Studio) -> gr.Blocks:
                 shown.render()  # type: ignore[no-untyped-call]
             with gr.Tab("Models") as models:
                 library(studio, models)
-        for leads in (shown.reuse, shown.begin, shown.rerun, shown.enlarge, shown.example):
-            leads(lambda: gr.Tabs(selected="create"), [], rooms, **LIGHT)
+        leads = (shown.reuse, shown.begin, shown.rerun, shown.enlarge, shown.example)
+        for lead in (*leads, shown.take, shown.begun):
+            lead(lambda: gr.Tabs(selected="create"), [], rooms, **LIGHT)
         page.load(room_of_address, [], rooms, **LIGHT)
     return page
 

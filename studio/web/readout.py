@@ -39,7 +39,13 @@ Told = Mapping[str, object]
 
 def door() -> gr.HTML:
     """A component with the events told, said, take and begun."""
-    return gr.HTML(draw(None), elem_id="readout", js_on_load=SCRIPT, apply_default_css=False)
+    return gr.HTML(
+        draw(None),
+        elem_id="readout",
+        elem_classes="readout",
+        js_on_load=SCRIPT,
+        apply_default_css=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)

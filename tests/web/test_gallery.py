@@ -1,16 +1,27 @@
 """The Gallery in a real browser: searching, filters, choosing, marks, the trash, a phone."""
 
+import base64
+import io
 import re
 import zipfile
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import House, OpenPage
 
 pytestmark = pytest.mark.browser
 WISH = {"model": "test-pattern", "width": 64, "height": 64, "steps": 2}
+DROP = """(data) => {
+  const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], 'dropped.png', { type: 'image/png' }));
+  const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector('#gallery .wall').dispatchEvent(drop);
+}"""
 PROMPTS = ("a cerise car", "a cerise boat", "two cerise cats", "a cerise <b>castle</b>")
 
 
@@ -294,3 +305,34 @@ def test_on_a_phone_filters_are_a_sheet_and_nothing_scrolls_sideways(open_page: 
     page.locator(".tile").click()
     expect(page.locator(".one .frame img")).to_be_visible()
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
+def foreign(settings: str) -> bytes:
+    marks, file = PngInfo(), io.BytesIO()
+    marks.add_text("parameters", f"a foreign <i>harbour</i>\n{settings}")
+    Image.new("RGB", (64, 64), "teal").save(file, "PNG", pnginfo=marks)
+    return file.getvalue()
+
+
+def test_a_picture_of_another_tool_is_read_loaded_into_create_and_painted_again(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    data = foreign("Steps: 4, Sampler: Nobody's, Seed: 77, Size: 64x64, Odd: 1")
+    given = {"name": "far.png", "mimeType": "image/png", "buffer": data}
+    page.locator("#gallery .file input").set_input_files(given)  # type: ignore[arg-type]
+    readout = page.locator("#gallery .readout")
+    expect(readout).to_contain_text("far.png was painted by A1111")
+    expect(readout).to_contain_text("a foreign <i>harbour</i>")
+    expect(readout.locator(".lost")).to_contain_text("Nobody's")
+    readout.get_by_role("button", name="Load into Create").click()
+    expect(page.locator("#prompt textarea")).to_have_value("a foreign <i>harbour</i>")
+    expect(page.locator("#seed input")).to_have_value("77")
+
+    page.get_by_role("tab", name="Gallery").click()
+    data = foreign("Steps: 4, Seed: 5, Size: 64x64, Model: test-pattern")
+    page.evaluate(DROP, base64.b64encode(data).decode())
+    expect(readout).to_contain_text("dropped.png was painted by A1111")
+    readout.get_by_role("button", name="Paint it again").click()
+    expect(page.locator("#live .stage.still .words")).to_contain_text("Painted again:")

@@ -19,13 +19,13 @@ from studio.jobs.studio import Studio
 from studio.store.facets import Facet
 from studio.store.history import MOST
 from studio.store.pages import sort_of
-from studio.web import frame
+from studio.web import frame, readout
 from studio.web.gallery import one, side
 from studio.web.history import tell_page
 from studio.web.holding import title_of
 
 HERE = Path(__file__).parent
-PARTS = ("wall", "choosing", "acting", "looking")
+PARTS = ("wall", "choosing", "acting", "looking", "reading")
 SCRIPT = "".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
 SHELL = (HERE / "shell.html").read_text(encoding="utf-8").replace("<!-- help -->", side.help_())
 Told = dict[str, Any]  # what the script is told
@@ -42,7 +42,14 @@ def gallery(studio: Studio) -> gr.HTML:
         render=False,
         server_functions=[
             spoken(act)
-            for act in (rooms.pictures, rooms.look, rooms.switched, rooms.one, rooms.ids)
+            for act in (
+                rooms.pictures,
+                rooms.look,
+                rooms.switched,
+                rooms.one,
+                rooms.told,
+                rooms.ids,
+            )
         ],
     )
 
@@ -92,6 +99,12 @@ class Gallery:
 
     def one(self, asked: object) -> Told:
         return {"html": one.draw(self.studio, _text(asked, "id"))}
+
+    def told(self, asked: object) -> Told:
+        """What a picture of any tool says, as `/api/read` answered it to the script."""
+        told = asked.get("told") if isinstance(asked, Mapping) else None
+        name = _text(asked, "name")
+        return {"html": readout.draw(told if isinstance(told, dict) else {}, name)}
 
     def ids(self, asked: object) -> Told:
         """Of all that a search finds."""
