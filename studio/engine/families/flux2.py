@@ -26,6 +26,8 @@ PATCH = 16  # pixels a side of one packed latent
 
 
 class Flux2(Stock):
+    kind = Flux2KleinPipeline
+
     def __init__(
         self,
         folder: Path,
@@ -35,7 +37,8 @@ class Flux2(Stock):
         lent: Mapping[str, Any],
     ) -> None:
         self.keeps = (read_index(folder) or {}).get("_class_name") == Flux2KleinKVPipeline.__name__
-        self.kind = Flux2KleinKVPipeline if self.keeps else Flux2KleinPipeline  # type: ignore[misc]
+        if self.keeps:
+            self.kind = Flux2KleinKVPipeline  # type: ignore[misc]
         super().__init__(folder, card, parts, plan, lent)
 
     def arguments(self, request: ImageRequest) -> dict[str, Any]:
