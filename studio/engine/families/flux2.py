@@ -5,7 +5,7 @@ saw; the folder says which it is."""
 # mypy: disable-error-code="no-untyped-call"
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline
@@ -26,7 +26,7 @@ PATCH = 16  # pixels a side of one packed latent
 
 
 class Flux2(Stock):
-    kind = Flux2KleinPipeline
+    kind: ClassVar[Any] = Flux2KleinPipeline
 
     def __init__(
         self,
