@@ -75,11 +75,14 @@ class Line:
             batch = new_id()
         return self._write_down(settled, asked, key=key, batch=batch)
 
-    def rerun(self, picture_id: str, *, key: str | None = None) -> Job:
-        """A kept picture exactly as it was painted; the job's view says what came of it."""
+    def rerun(self, picture_id: str, *, model: str = "", key: str | None = None) -> Job:
+        """A kept picture exactly as it was painted; the job's view says what came of it. One that
+        was brought from another tool as near as can be, by `model` where its own is not here."""
         picture = self.store.picture(picture_id)
-        if picture.foreign:  # as near as can be
-            return self.rerun_file(self.store.file(picture).read_bytes(), key=key)
+        if picture.foreign:
+            data = self.store.file(picture).read_bytes()
+            return self.rerun_file(data, model=model, key=key)
+        _refuse_another(model)
         return self._again(picture.recipe, picture.seed, picture.id, key)
 
     def rerun_file(
@@ -90,9 +93,7 @@ class Line:
         or as it is if it is ours and from somebody who is trusted."""
         reading, store = read_picture(data), self.store
         if (recipe := reading.own) is not None:
-            if model:
-                sentence = "model: it is a picture of this studio; it is painted by its own."
-                raise Refused(sentence, field="model")
+            _refuse_another(model)
             kept = store.keep_input(data) if trusted else store.keep_read(data, recipe)
             return self._again(recipe, int(recipe["seed"]), kept, key)
         models = self.settings.model_folder
@@ -104,6 +105,8 @@ class Line:
     def read(self, given: bytes | Picture, *, deep: bool = False) -> Honoured:
         """What a picture from anywhere says, or one of the history, and what becomes of that here.
         No job is made."""
+        if isinstance(given, Picture) and given.foreign:
+            given = self.store.file(given).read_bytes()
         if isinstance(given, bytes):
             reading = read_picture(given)
         else:
@@ -268,3 +271,9 @@ class Line:
 
 def _hash(asked: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(asked).encode()).hexdigest()
+
+
+def _refuse_another(model: str) -> None:
+    if model:
+        sentence = "model: it is a picture of this studio; it is painted by its own."
+        raise Refused(sentence, field="model")

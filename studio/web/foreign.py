@@ -74,9 +74,7 @@ def read_told(studio: Studio, given: bytes | str, deep: bool) -> Told:
 
 def rerun_of(studio: Studio, given: bytes | str, model: str, key: str | None) -> Job:
     if isinstance(given, str) and re.fullmatch(PICTURE, given):
-        if model:
-            raise Refused("model: a picture of the history is painted by its own.", field="model")
-        return studio.line.rerun(given, key=key)
+        return studio.line.rerun(given, model=model, key=key)
     return studio.line.rerun_file(_data(given), model=model, key=key)
 
 

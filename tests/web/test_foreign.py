@@ -155,6 +155,22 @@ def test_where_the_model_is_missing_another_may_be_named(house: House) -> None:
     assert final(house.http, named.json()["id"])["state"] == "done"
 
 
+def test_one_that_was_brought_into_the_history_is_read_and_painted_from_its_file(
+    house: House,
+) -> None:
+    headers = {"content-type": "image/png"}
+    data = png({"parameters": TEXT.replace("TestPattern", "dreamy_8")})
+    brought = house.http.post("/api/pictures/import", content=data, headers=headers).json()
+    (picture,) = [one["picture"]["id"] for one in brought["pictures"]]
+    told = house.http.post("/api/read", json={"picture": picture}).json()
+    assert told["tool"] == "A1111" and told["not_honoured"][0].startswith("Its model 'dreamy_8'")
+    refused = house.http.post("/api/rerun", json={"picture": picture})
+    assert "Name the model" in refused.json()["error"]["message"]
+    asked = {"picture": picture, "model": "test-pattern"}
+    job = house.http.post("/api/rerun", json=asked).json()["id"]
+    assert final(house.http, job)["rerun"]["answer"] == "different"
+
+
 def test_the_addresses_are_listed(house: House) -> None:
     page = house.http.get("/docs").text
     assert "/api/read" in page and "/api/rerun" in page
