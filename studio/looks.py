@@ -151,11 +151,13 @@ def _settings(wish: ImageRequest, worn: Sequence[Look]) -> tuple[dict[str, Any],
         taken: dict[str, Any] = {}
         for group in GROUPS:
             says = {name: look.settings[name] for name in group if name in look.settings}
+            if group == ("strength",) and not wish.start_image:
+                continue  # it is that of a picture to begin from
             wished = {
                 name: value for name in group if (value := getattr(wish, name)) not in (None, "")
             }
             if says and wished:
-                if says != wished:
+                if any(getattr(wish, name) != value for name, value in says.items()):
                     said.append(
                         f"The look {look.title} says {_list(says)}; the wish {_list(wished)}."
                     )

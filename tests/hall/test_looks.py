@@ -56,6 +56,14 @@ def test_what_the_wish_says_counts_more_and_that_is_said() -> None:
         "The look Ink says guidance 4.0; the wish guidance 0.0.",
     )
     assert not dress(wish(look="bold", steps=12), LOOKS, no_words).said
+    assert not dress(wish(look="bold", steps=12, quality="draft"), LOOKS, no_words).said
+
+
+def test_how_far_from_a_picture_counts_only_where_there_is_one() -> None:
+    far = INK.model_copy(update={"strength": 0.3})
+    assert dress(wish(look="ink"), {"ink": far}, no_words).wish.strength is None
+    begun = wish(look="ink", start_image="0" * 64)
+    assert dress(begun, {"ink": far}, no_words).wish.strength == 0.3
 
 
 def test_several_looks_are_worn_in_their_order_and_the_later_counts_more() -> None:
