@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, func, select
 
+from studio.store.pages import newest_first
 from studio.store.search import Found
 from studio.store.tables import entry, picture
 
@@ -29,7 +30,7 @@ def variants(found: Found, seq: int) -> list[int]:
     sight = found.sight
     (row,) = np.flatnonzero(sight["seq"] == seq)
     same = found.mask & (sight["family"] == sight["family"][row])
-    return [int(one) for one in sight["seq"][same][::-1]]
+    return newest_first(sight, same)
 
 
 def near(found: Found, seq: int) -> list[int]:

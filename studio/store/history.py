@@ -18,7 +18,7 @@ from studio.store.facets import Facet
 from studio.store.kept import Kept, kept
 from studio.store.lineage import Lineage, lineage
 from studio.store.marks import Marks
-from studio.store.pages import Sort, page
+from studio.store.pages import Sort, newest_first, page
 from studio.store.search import Found, Search
 from studio.store.shelf import Shelf
 from studio.store.tables import entry, leaving, picture
@@ -101,7 +101,7 @@ class History:
     def ids(self, q: str, *, owner: str | None = None) -> list[str]:
         """Of all that are found, the newest first: for who takes a whole search at once."""
         found = self.found(q, owner=owner)
-        seqs = [int(seq) for seq in found.sight["seq"][found.mask][::-1]]
+        seqs = newest_first(found.sight, found.mask)
         with self.database.read() as connection:
             return _ids(connection, seqs)
 

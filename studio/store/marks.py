@@ -64,7 +64,10 @@ def numbers(tx: Connection, ids: Sequence[str], owner: str | None) -> list[int]:
 def mark(tx: Connection, seqs: Sequence[int], marks: Marks, now: float) -> int:
     """How many are otherwise than before."""
     changed: set[int] = set()
-    for some in parts(seqs):
+    for asked in parts(seqs):
+        here = select(entry.c.seq).where(entry.c.seq.in_(asked), entry.c.state <= TRASHED)
+        # A search may have found what has left since.
+        some: Sequence[int] = list(tx.execute(here).scalars())
         changed |= _flags(tx, some, marks, now)
         changed |= _untag(tx, some, marks.remove_tags)
         changed |= _tag(tx, some, marks.add_tags)

@@ -43,33 +43,39 @@ def page(
     if sort == "rating":
         best = _by_rating(found.sight, rows, cursor, limit + 1)
     else:
-        best = _by_age(found.sight, rows, cursor, limit + 1, oldest=sort == "oldest")
+        best = by_age(found.sight, rows, cursor, limit + 1, oldest=sort == "oldest")
     more = len(best) > limit
     seqs = [int(seq) for seq in found.sight["seq"][best[:limit]]]
     return seqs, _cursor(found.sight, int(best[limit - 1]), sort) if more else None
+
+
+def newest_first(sight: Sight, mask: Mask) -> list[int]:
+    """The numbers of all of them."""
+    rows = np.flatnonzero(mask)
+    return [int(seq) for seq in sight["seq"][by_age(sight, rows, None, len(rows), oldest=False)]]
 
 
 def _by_rating(sight: Sight, rows: Numbers, cursor: Cursor | None, count: int) -> Numbers:
     """The best rated first, and of those the newest."""
     ratings = sight["rating"][rows]
     found: Numbers = np.empty(0, np.int64)
-    for rating in range(cursor[0] if cursor else MAX_RATING, -1, -1):
+    for rating in range(min(cursor[0], MAX_RATING) if cursor else MAX_RATING, -1, -1):
         its = cursor if cursor and rating == cursor[0] else None
-        more = _by_age(sight, rows[ratings == rating], its, count - len(found), oldest=False)
+        more = by_age(sight, rows[ratings == rating], its, count - len(found), oldest=False)
         found = np.concatenate((found, more))
         if len(found) == count:
             break
     return found
 
 
-def _by_age(
+def by_age(
     sight: Sight, rows: Numbers, cursor: Cursor | None, count: int, *, oldest: bool
 ) -> Numbers:
     """By when they were kept, and among those of one moment by their number."""
     if cursor:
         rows = rows[_behind(sight, rows, cursor, oldest)]
     if sight.in_order:
-        return rows[:count] if oldest else rows[-count:][::-1]
+        return rows[:count] if oldest else rows[::-1][:count]
     kept_at = sight["kept_at"][rows]
     if len(rows) > count:  # no need to sort those that come later
         edge = count - 1 if oldest else len(rows) - count

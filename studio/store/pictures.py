@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 from studio.errors import NotFound
 from studio.store import entries
 from studio.store.rows import Picture
-from studio.store.tables import entry, picture
+from studio.store.tables import entry, leaving, picture
 
 
 def add(
@@ -46,7 +46,10 @@ def newest(tx: Connection, *, owner: str | None, limit: int, before: str | None)
 
 
 def has_thumb(tx: Connection, thumb: str) -> bool:
-    return tx.scalar(select(picture.c.id).where(picture.c.thumb == thumb)) is not None
+    """Or a file of that name is about to go, and would take a new one with it."""
+    there = select(picture.c.id).where(picture.c.thumb == thumb)
+    goes = select(leaving.c.name).where(leaving.c.name == thumb)
+    return tx.scalar(there.union_all(goes)) is not None
 
 
 def last_id(tx: Connection) -> str | None:

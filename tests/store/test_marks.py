@@ -4,17 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, insert, text
 
 import app
 from studio.errors import NotFound, Refused, Unavailable
 from studio.settings import Settings
 from studio.store.database import Database, database_url
 from studio.store.history import History
-from studio.store.marks import Marks, read_marks
+from studio.store.marks import Marks, mark, numbers, read_marks
 from studio.store.schema import prepare
 from studio.store.store import Store
-from studio.store.tables import entry, entry_term
+from studio.store.tables import entry, entry_term, leaving
 from tests.store.conftest import OpenStore
 from tests.store.kit import FailsAt, WatchedFiles, claimed, files_in, first_migration, kept, painted
 
@@ -204,3 +204,33 @@ def test_the_command_line_searches_beside_a_server(
     assert one["picture"]["prompt"] == "a red car" and one["star"] is False
     assert app.main(["search", "modle:x", "--data", str(settings.data)]) == 1
     assert "Did you mean model:?" in capsys.readouterr().err
+
+
+def test_a_name_whose_file_is_about_to_go_is_not_given_again(
+    both: Settings, open_store: OpenStore
+) -> None:
+    given = both.model_copy(update={"file_name": "{prompt}"})
+    store = open_store(given)
+    (first,) = painted_ones(store, "a car", count=1)
+    path = store.picture(first).path
+    store.history.mark([first], Marks(trash=True))
+    store.history.empty_trash()
+    with store.database.write() as tx:  # as if the server had died before it crossed them out
+        names = (path, "thumbs/a_car.webp")
+        tx.execute(insert(leaving), [{"name": name} for name in names])
+    (second,) = painted_ones(store, "a car", count=1)
+    assert store.picture(second).path != path
+    store.close()
+    again = open_store(given)
+    assert again.file(again.picture(second)).is_file()
+
+
+def test_what_has_left_since_it_was_found_does_not_come_back(store: Store) -> None:
+    (first,) = kept(store)
+    with store.database.read() as connection:
+        seqs = numbers(connection, [first], None)
+    store.history.mark([first], Marks(trash=True))
+    store.history.empty_trash()
+    with store.database.write() as tx:
+        assert mark(tx, seqs, Marks(trash=False, star=True, add_tags=("x",)), 0) == 0
+    assert store.history.search("star:yes OR tag:x").total == 0
