@@ -14,6 +14,7 @@ from PIL import Image
 
 from studio.jobs import fake
 from studio.messages import Paint
+from studio.settings import Settings
 from studio.store.rows import Picture
 from studio.store.store import Store
 from studio.web import handed
@@ -171,8 +172,8 @@ def test_one_call_hands_in_only_so_many(house: House, monkeypatch: pytest.Monkey
 class Counting(Store):
     """The same store; it counts how often a file is looked for."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store.database, store._shelf, store._clock, store._closing)
+    def __init__(self, store: Store, settings: Settings) -> None:
+        super().__init__(store.database, store._shelf, store._clock, settings, store._closing)
         self.read = 0
 
     def file(self, picture: Picture) -> Path:
@@ -182,7 +183,7 @@ class Counting(Store):
 
 def test_what_one_call_says_often_is_read_once(house: House) -> None:
     painted = house.http.post("/api/generate", json=WISH | {"seed": 5}).json()["images"][0]["id"]
-    store = Counting(house.studio.store)
+    store = Counting(house.studio.store, house.studio.settings)
     hands = Hands(store)
     for start in (painted, {"picture": painted}):
         fields, _ = hands.settle({"start_image": start, "references": [painted, painted]})

@@ -334,6 +334,7 @@ def test_a_picture_is_painted_again_exactly_and_its_job_says_so(house: House) ->
         "words": "identical, pixel by pixel",
         "distance": {"most": 0, "mean": 0.0, "seen": 0.0},
         "changed": [],
+        "not_honoured": [],
     }
     assert (
         house.http.get("/api/jobs", params={"limit": 1}).json()["jobs"][0]["rerun_of"]
