@@ -20,6 +20,7 @@ BENCHES = {
     "zip": "a ZIP of 10,000 pictures from the server: speed, memory, and when nobody takes it",
     "read": "pictures of other tools: how soon each is read, and 100,000 of them mutated",
     "history": "searches, pages and facets among up to a million pictures, with a plot",
+    "importing": "10,000 pictures from a folder into the history, and fsck over them",
     "kill": "kill -9 of server and workers at random instants; what was lost or doubled",
 }
 

@@ -53,7 +53,6 @@ class Outcome:
 class _Fresh:
     foreign: Foreign
     row: Picture
-    save: Save
     name: str
 
 
@@ -111,19 +110,24 @@ def _some(
     known = _known(store, list(marks.values()))
     fresh: dict[str, _Fresh] = {}
     outcomes: list[Outcome] = []
-    try:
+    save = store.saving()
+    with save.or_undo():
         for one in some:
             if isinstance(one, Outcome):
                 outcomes.append(one)
             elif there := known.get(mark := marks[id(one)]):
                 outcomes.append(Outcome(one.name, there, known=True))
             else:
-                outcomes.append(_bring(store, looking, one, mark, owner, fresh))
+                outcomes.append(_bring(store, save, looking, one, mark, owner, fresh))
                 known |= {mark: outcomes[-1].picture} if outcomes[-1].picture else {}
+        save.sync_folders()
+    try:
         _write_down(store, list(fresh.values()), batch)
     except BaseException:
-        for new in fresh.values():
-            new.save.undo()
+        # A COMMIT that failed may have taken hold after all. If the database does not answer, the
+        # files stay: better a file without a row than a row without its file.
+        if not _known(store, list(fresh)):
+            save.undo()
         raise
     return outcomes
 
@@ -136,6 +140,7 @@ def _known(store: Store, marks: Sequence[str]) -> dict[str, str]:
 
 def _bring(
     store: Store,
+    save: Save,
     looking: Glances,
     one: Given,
     mark: str,
@@ -148,8 +153,8 @@ def _bring(
     except Refused as error:
         return Outcome(one.name, why=str(error))
     foreign = understood(seen, one.name, owner, one.at)
-    place = (_stem(one.name), ENDINGS[seen.form], one.data, seen.thumb)
-    save, path, thumb = store.bring(*place)
+    content = (one.data, seen.thumb)
+    path, thumb = store.bring(save, _stem(one.name), ENDINGS[seen.form], content)
     row = Picture(
         id=new_id(one.at),
         job="",
@@ -168,7 +173,7 @@ def _bring(
         model=foreign.request.model,
         prompt=foreign.request.prompt,
     )
-    fresh[mark] = _Fresh(foreign, row, save, one.name)
+    fresh[mark] = _Fresh(foreign, row, one.name)
     return Outcome(one.name, row.id)
 
 

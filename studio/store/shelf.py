@@ -55,21 +55,27 @@ class Shelf:
             save.sync_folders()
         return save, tuple(rows)
 
+    def saving(self) -> Save:
+        """For several pictures from elsewhere, whose folders are synced once for all."""
+        return Save(self._files, "import")
+
     def bring(
-        self, stem: str, ending: str, data: bytes, thumb: bytes, taken: Callable[[str], bool]
-    ) -> tuple[Save, str, str]:
-        """A picture from elsewhere, under this name or the next that is free; where both lie."""
-        save = Save(self._files, "import")
-        with save.or_undo():
-            file = save.write((self._root / "pictures" / stem).parent, data)
-            small = save.write((self._root / "thumbs" / stem).parent, thumb)
-            with self._naming:
-                free = next(s for s in _numbered(stem) if self._free(s, ending, taken))
-                path, its_thumb = f"pictures/{free}{ending}", f"thumbs/{free}.webp"
-                save.rename(file, self._root / path)
-                save.rename(small, self._root / its_thumb)
-            save.sync_folders()
-        return save, path, its_thumb
+        self,
+        save: Save,
+        stem: str,
+        ending: str,
+        content: tuple[bytes, bytes],
+        taken: Callable[[str], bool],
+    ) -> tuple[str, str]:
+        """A picture and its thumb, under this name or the next that is free; where both lie."""
+        file = save.write((self._root / "pictures" / stem).parent, content[0])
+        small = save.write((self._root / "thumbs" / stem).parent, content[1])
+        with self._naming:
+            free = next(s for s in _numbered(stem) if self._free(s, ending, taken))
+            path, thumb = f"pictures/{free}{ending}", f"thumbs/{free}.webp"
+            save.rename(file, self._root / path)
+            save.rename(small, self._root / thumb)
+        return path, thumb
 
     @property
     def _paused(self) -> Path:

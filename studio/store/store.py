@@ -300,9 +300,14 @@ class Store:
             pictures.add(tx, tuple(replace(picture, job=job.id) for picture in found))
         return job
 
-    def bring(self, stem: str, ending: str, data: bytes, thumb: bytes) -> tuple[Save, str, str]:
-        """The files of a picture from elsewhere, and where they lie; its row is to follow."""
-        return self._shelf.bring(stem, ending, data, thumb, self._has_thumb)
+    def saving(self) -> Save:
+        return self._shelf.saving()
+
+    def bring(
+        self, save: Save, stem: str, ending: str, content: tuple[bytes, bytes]
+    ) -> tuple[str, str]:
+        """Where the files of a picture from elsewhere lie; its row is to follow."""
+        return self._shelf.bring(save, stem, ending, content, self._has_thumb)
 
     def file(self, picture: Picture) -> Path:
         return self._shelf.find("pictures", picture.path)
