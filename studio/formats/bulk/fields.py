@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -47,6 +48,7 @@ ALIASES = {
     "resolution": SIZE,
     "text": "prompt",
 }
+MOST_SHOWN = 100  # letters of a name that is not known
 NOTHING = ("", "none", "null", "~")  # without quotes: as if it had not been said
 WAYS_TO_EXPAND = get_args(Expand)
 _PIXELS = re.compile(r"(\d{1,6})\s*[x×*]\s*(\d{1,6})")
@@ -102,9 +104,14 @@ def field_of(name: str) -> str | None:
 
 
 def unknown(name: str) -> Slip:
+    return Slip(*_unknown(name[:MOST_SHOWN]))
+
+
+@lru_cache(maxsize=256)  # a column that is not known is so in each row
+def _unknown(name: str) -> tuple[str, str]:
     near = get_close_matches(name.strip().lower().replace(" ", "_"), _SPOKEN, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(NAMES)}."
-    return Slip(f"There is no setting {shown(name)}.", hint)
+    return f"There is no setting {shown(name)}.", hint
 
 
 def settings_of(name: str, value: Value, line: int, column: int) -> list[Setting]:

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from studio.formats.bulk.ahead import Ahead, Line
 from studio.formats.bulk.fields import Slip, group_of
 from studio.formats.bulk.rows import Column, head_of, line_settings, row_settings
 from studio.formats.bulk.settings import once, read_settings, split
-from studio.formats.bulk.sheet import Setting, Sheet, shown
+from studio.formats.bulk.sheet import SHOWN, Setting, Sheet, shown
 
 FENCE = re.compile(r"(?P<indent>\s*)(?P<marks>`{3,}|~{3,})(?P<info>.*)")
 HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})(?:[ \t]+(?P<words>.*?)(?:[ \t]#+)?)?[ \t]*$")
@@ -22,7 +23,6 @@ DASHES = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*$")
 CELL = re.compile(r"(?:[^|\\]|\\.)*+")
 TICK = re.compile(r"\[(?P<done>[ xX])\](?:[ \t]+|$)")
 BLOCKS = ("", "prompt", "text", "txt", "picture")
-Line = tuple[int, str]  # number and text
 
 
 @dataclass(slots=True)
@@ -94,58 +94,12 @@ def read_markdown(lines: Sequence[str], sheet: Sheet) -> None:
     here = Reader(sheet)
     numbered = iter(list(enumerate(lines, 1)))
     left = _head(numbered, lines, here)
-    coming = _Ahead(left)
+    coming = Ahead(left)
     for number, text in coming:
         _one_line(here, number, text, coming)
     here.close()
     if coming.comment:
         sheet.say(*coming.comment, "The comment that begins here has no end.", "Close it: -->")
-
-
-class _Ahead:
-    """The lines without their comments, and a look at the next one."""
-
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines = lines
-        self._kept: list[Line] = []
-        self.comment: tuple[int, int] | None = None
-
-    def __iter__(self) -> Iterator[Line]:
-        while found := self._kept.pop() if self._kept else next(self._lines, None):
-            number, text = found
-            if self.comment or "<!--" in text:
-                text = self._bare(number, text)
-            yield number, text
-
-    def raw(self) -> Iterator[Line]:
-        """As they stand, inside a fence."""
-        while self._kept:
-            yield self._kept.pop()
-        yield from self._lines
-
-    def peek(self) -> str:
-        if not self._kept:
-            found = next(self._lines, None)
-            if found is None:
-                return ""
-            self._kept.append(found)
-        return self._kept[0][1]
-
-    def _bare(self, number: int, text: str) -> str:
-        """Blanks in place of comments, so that columns stay as they were."""
-        done, place = "", 0
-        while True:
-            if self.comment:
-                end = text.find("-->", place)
-                if end < 0:
-                    return done
-                done += " " * (end + 3 - place)
-                place, self.comment = end + 3, None
-            begin = text.find("<!--", place)
-            if begin < 0:
-                return done + text[place:]
-            done += text[place:begin]
-            place, self.comment = begin, (number, begin + 1)
 
 
 def _head(numbered: Iterator[Line], lines: Sequence[str], here: Reader) -> Iterator[Line]:
@@ -186,7 +140,7 @@ def _uncommented(text: str) -> str:
     return found[0] if found else text
 
 
-def _one_line(here: Reader, number: int, text: str, coming: _Ahead) -> None:
+def _one_line(here: Reader, number: int, text: str, coming: Ahead) -> None:
     indent = len(text.expandtabs(4)) - len(text.expandtabs(4).lstrip())
     stripped = text.strip()
     if not stripped:
@@ -249,13 +203,13 @@ def _prose(here: Reader, number: int, column: int, text: str) -> None:
         here.sheet.note(number, column, f"Not read, so not painted: {shown(text)}.", hint)
     elif here.prose:
         line, at, before = here.prose
-        here.prose = (line, at, f"{before} {text}")
+        here.prose = (line, at, before if len(before) > SHOWN else f"{before} {text}")
     else:
         here.close()
         here.prose = (number, column, text)
 
 
-def _block(here: Reader, number: int, column: int, fence: re.Match[str], coming: _Ahead) -> None:
+def _block(here: Reader, number: int, column: int, fence: re.Match[str], coming: Ahead) -> None:
     """A fenced block is one prompt to the letter; settings stand behind its first marks."""
     marks, indent = fence["marks"], fence["indent"]
     said, own = split(fence["info"].strip(), number, column + len(marks), here.sheet)
@@ -277,7 +231,7 @@ def _block(here: Reader, number: int, column: int, fence: re.Match[str], coming:
     here.add(number, column, once([prompt, *own], here.sheet))
 
 
-def _table(here: Reader, number: int, text: str, coming: _Ahead) -> None:
+def _table(here: Reader, number: int, text: str, coming: Ahead) -> None:
     """The line of names, the line of dashes, and then a picture a row."""
     if not DASHES.match(coming.peek()) or DASHES.match(text):
         here.sheet.say(

@@ -12,7 +12,7 @@ from studio.errors import Refused
 from studio.formats.bulk.fields import field_of
 from studio.formats.bulk.markdown import FENCE, HEADING, ITEM, read_markdown
 from studio.formats.bulk.rows import read_csv, read_json_lines, read_lines
-from studio.formats.bulk.sheet import Remark, Sheet
+from studio.formats.bulk.sheet import Sheet
 
 Form = Literal["markdown", "csv", "jsonl", "lines"]
 ENDINGS: dict[str, Form] = {
@@ -22,6 +22,7 @@ ENDINGS: dict[str, Form] = {
     ".txt": "lines",
 }
 MOST_BYTES = 16 * 2**20
+MOST_LINES = 200_000
 NUL = re.compile("[\x00\ud800-\udfff]")
 WHY = {
     "markdown": "it has list items, tables, blocks or headings",
@@ -57,8 +58,14 @@ def read(text: str, name: str = "", form: str | None = None) -> Sheet:
         offered = ", ".join(get_args(Form))
         raise Refused(f"form: {form[:40]!r} is not one of {offered}.", field="form")
     if len(text) > MOST_BYTES:
-        raise Refused(f"text: {len(text)} letters are too many; the most is {MOST_BYTES}.")
+        raise Refused(
+            f"text: {len(text)} letters are too many; the most is {MOST_BYTES}.", field="text"
+        )
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    if len(lines) > MOST_LINES:
+        raise Refused(
+            f"text: {len(lines)} lines are too many; the most is {MOST_LINES}.", field="text"
+        )
     ending = ENDINGS.get(PurePath(name).suffix.lower())
     if form or ending:
         sheet = Sheet(form or ending or "", "as was asked" if form else f"by its name, {name}")
@@ -117,7 +124,3 @@ def _is_object(line: str) -> bool:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def stops(remarks: list[Remark]) -> list[Remark]:
-    return [one for one in remarks if one.stops]

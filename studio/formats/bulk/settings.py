@@ -23,7 +23,7 @@ _CLOSES = re.compile(r'(?:[^"{}|]|"(?:[^"\\]|\\.)*+")*+\}')
 _SPOKEN = re.compile(r"(?<![\w{])(?P<name>[A-Za-z_]{2,20}):[ ]?(?=\S)")
 _FORGOTTEN = re.compile(r"\{\s*(?P<name>[A-Za-z_]+)\s+[^{}|$:]*\}\s*$")
 _ROUND = re.compile(rf"\(\s*(?P<name>{NAME})\s*:\s+[^()]*\)\s*$")  # (word:1.2) is a weight
-_INSIDE = re.compile(rf"\s*+(?P<name>{NAME})\s*+:[^|}}]*+(?P<choice>\|)?")
+_INSIDE = re.compile(rf"\s*+(?P<name>{NAME})\s*+:[^{{|}}]*+(?P<choice>\|)?")
 _BETWEEN = re.compile(r"[\s,]*+")
 SAY_SO = "Write name: value."
 _SPACE = re.compile(r"\s*+")
@@ -45,7 +45,7 @@ def read_settings(text: str, line: int, column: int, sheet: Sheet) -> list[Setti
         except Slip as slip:
             sheet.say(line, at, str(slip), slip.hint)
             place = _following(text, begin.end())
-    return _once(found, sheet)
+    return once(found, sheet)
 
 
 def split(text: str, line: int, column: int, sheet: Sheet) -> tuple[str, list[Setting]]:
@@ -61,12 +61,8 @@ def split(text: str, line: int, column: int, sheet: Sheet) -> tuple[str, list[Se
     return whole, []
 
 
-def once(levels: list[Setting], sheet: Sheet) -> list[Setting]:
-    """What several lines say of one picture."""
-    return _once(levels, sheet)
-
-
-def _once(found: list[Setting], sheet: Sheet) -> list[Setting]:
+def once(found: list[Setting], sheet: Sheet) -> list[Setting]:
+    """What is said of one picture, or of a head; twice is told."""
     kept: dict[str, Setting] = {}
     for one in found:
         if one.field in kept:
