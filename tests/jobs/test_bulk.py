@@ -70,6 +70,14 @@ def test_every_picture_of_a_file_is_painted_and_knows_its_line(studio: Studio) -
     assert len(studio.store.pictures(job=jobs[1].id)) == 2
 
 
+def test_headings_become_folders_where_names_ask_for_them(open_studio: OpenStudio) -> None:
+    studio = open_studio(file_name="{tag}/{filename}-{seed}")
+    bulk, _ = run(studio.line, HEAD + "# Walk: far/away\n- a boat {seed: 7, filename: hero}\n")
+    (job,) = finish(studio, bulk.id)
+    (picture,) = studio.store.pictures(job=job.id)
+    assert picture.path == "pictures/Walk__far_away/hero-7.png"
+
+
 def test_one_bad_line_keeps_all_of_them_out_of_the_line(studio: Studio) -> None:
     with pytest.raises(Unsound, match="Line 11, column 10: steps: 500 is too large") as refused:
         run(studio.line, FILE + "- a cat {steps: 500}\n- a dog {model: flx}\n", "walk.md")
