@@ -80,14 +80,17 @@ def choose(name: str, usual: str, times: int, known: Sequence[Upscaler]) -> Upsc
     """The one that is named; else the usual one if it is here, else the first that is."""
     if name:
         return _fitting(_named(name, known), times)
-    able = [one for one in known if one.usable and ways(one.card.scale, times)]
-    if not able:
+    able = (one for one in known if one.usable and ways(one.card.scale, times))
+    first = next(able, None)
+    if first is None:
         raise Refused(
             f"upscale: no upscaler is on this machine. Fetch one with: {PULL} "
             f"{known[0].card.name if known else 'NAME'}, or ask for upscale 1.",
             field="upscale",
         )
-    return next((one for one in able if one.card.name == usual), able[0])
+    if not usual or first.card.name == usual:
+        return first
+    return next((one for one in able if one.card.name == usual), first)
 
 
 def say(one: UpscalerCard, times: int) -> list[str]:
