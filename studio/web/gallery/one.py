@@ -17,9 +17,9 @@ from studio.web.holding import held_up
 
 WORDS = {**WAYS, "reuse": "Load into Create"}
 SAYS = {
-    "all": "that says all",
-    "parameters": "that other tools read",
-    "none": "that says nothing of itself",
+    "all": "its whole recipe",
+    "parameters": "what other tools read",
+    "none": "nothing of itself",
 }
 SOME = 12  # of a row
 WAY = (
@@ -56,7 +56,7 @@ def _giving(picture_id: str) -> str:
     links = " · ".join(
         f'<a href="{where}{what}" download>{words}</a>' for what, words in SAYS.items()
     )
-    return f'<p class="giving">A file {links}</p>'
+    return f'<p class="giving">Download it saying {links}</p>'
 
 
 def _family(history: History, picture_id: str) -> str:
