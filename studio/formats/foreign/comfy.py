@@ -71,11 +71,19 @@ class _Walk:
             held = [(name, value) for name in names if (value := self._value(node, name))]
             self.notes.lack(f"A further pass ({node.kind}) is not done here ({told(held)}).")
         self._sampler(first)
+        if self.graph.left == 0:
+            self.notes.leave("graph", "it leads on and on; it was not followed to its end")
 
     def _passes(self) -> list[Node]:
         """The samplers behind what was saved, the last one first."""
         ends = [node for node in self.graph.nodes.values() if _saves(node)]
         ends.sort(key=lambda node: (node.kind.startswith("Preview"), _order(node.id)))
+        saved = sum("Save" in end.kind for end in ends)
+        if saved > 1:
+            self.notes.lack(
+                f"Its graph saves {saved} pictures, and the file does not say which of them this "
+                "is; the first is read."
+            )
         for end in ends:
             if passes := self._back(end.link(*BACK)):
                 return passes
@@ -92,7 +100,7 @@ class _Walk:
             link = node.link(*BACK)
             if link is None:
                 self._begins(node)
-            elif not _samples(node) and node.kind not in QUIET and passes is not None:
+            elif not _samples(node) and node.kind not in QUIET:
                 self._lack(node)
         return passes
 

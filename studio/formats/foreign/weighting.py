@@ -39,7 +39,7 @@ def translated(text: str, grammar: Grammar) -> str:
 
 def comfy(text: str) -> Fragments:
     """`(a:1.3)` is 1.3 wherever it stands; `(a)` is 1.1 times what is around it."""
-    closing = _pairs(text, "(", ")")
+    closing = _pairs(text)
     weights, found, place = [1.0], Fragments(), 0
     ends: list[tuple[int, int]] = []  # where the text in a bracket ends, and the bracket
     while place < len(text):
@@ -63,7 +63,7 @@ def comfy(text: str) -> Fragments:
 
 def compel(text: str) -> Fragments:
     """`word+`, `word--`, `(words)+`, `(words)1.3`; brackets alone weigh nothing."""
-    closing = _pairs(text, "(", ")")
+    closing = _pairs(text)
     opening = {close: begin for begin, close in closing.items()}
     weights, found, place = [1.0], Fragments(), 0
     while place < len(text):
@@ -106,13 +106,13 @@ def plain(text: str) -> Fragments:
     return [(text, 1.0)]
 
 
-def _pairs(text: str, opens: str, closes: str) -> dict[int, int]:
-    """Where each bracket that has a partner is closed."""
+def _pairs(text: str) -> dict[int, int]:
+    """Where each round bracket that has a partner is closed."""
     waiting, found = list[int](), dict[int, int]()
     for mark in re.finditer(r"\\.|[()]", text, re.DOTALL):
-        if mark[0] == opens:
+        if mark[0] == "(":
             waiting.append(mark.start())
-        elif mark[0] == closes and waiting:
+        elif mark[0] == ")" and waiting:
             found[waiting.pop()] = mark.start()
     return found
 
@@ -136,10 +136,13 @@ def _merged(pieces: Iterable[tuple[str, float]]) -> Fragments:
 
 
 def _written(fragments: Fragments) -> str:
-    return "".join(
+    parts = [
         f"({_escaped(text)}:{weight:g})" if weight != 1 and text.strip() else _escaped(text)
         for text, weight in fragments
-    )
+    ]
+    # A backslash at the end of one would take away the bracket that begins the next.
+    ends = (part + " " if part.endswith("\\") else part for part in parts[:-1])
+    return "".join([*ends, *parts[-1:]])
 
 
 def _escaped(text: str) -> str:
