@@ -82,7 +82,7 @@ class Columns:
             )
 
     def _load(self, connection: Connection) -> None:
-        version = int(connection.scalar(text("SELECT coalesce(max(changed), 0) FROM entry")) or 0)
+        version = _newest(connection)
         last = -1
         while True:
             some = f"WHERE seq > {last} AND state < {GONE} ORDER BY seq LIMIT {SLICE}"
@@ -96,20 +96,21 @@ class Columns:
         self._version = version
 
     def _refresh(self, connection: Connection) -> None:
-        # By a sum, or SQLite reads all entries in the order of their numbers to find the few.
-        newer = f"WHERE changed > {self._version} ORDER BY seq + 0"
-        found = _read(connection, "entry", ("changed", *NAMES), newer)
-        changed = found.pop("changed")
-        if not len(changed):
+        newest = _newest(connection)
+        if newest == self._version:
             return
+        # Between two, or PostgreSQL expects a third of all; and in the order of a sum, or SQLite
+        # reads all in the order of their numbers to find the few.
+        between = f"WHERE changed > {self._version} AND changed <= {newest}"
+        found = _read(connection, "entry", NAMES, f"{between} ORDER BY seq + 0")
         self._read_terms(connection)
         last = int(self._columns["seq"][self._count - 1]) if self._count else -1
         old = found["seq"] <= last
         self._overwrite({name: numbers[old] for name, numbers in found.items()})
         self._append({name: numbers[~old] for name, numbers in found.items()})
-        changed_ones = f"WHERE seq IN (SELECT seq FROM entry WHERE changed > {self._version})"
-        self._add_pairs(_read(connection, "entry_term", ("seq", "term"), changed_ones))
-        self._version = int(changed.max())
+        theirs = f"WHERE seq IN (SELECT seq FROM entry {between})"
+        self._add_pairs(_read(connection, "entry_term", ("seq", "term"), theirs))
+        self._version = newest
 
     def _overwrite(self, found: Mapping[str, Numbers]) -> None:
         rows, known = self._places(found["seq"])
@@ -177,6 +178,10 @@ def _read(
     columns = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
     found = packed(connection, f"SELECT {columns} FROM {table} {which}", names)
     return dict(zip(names, found, strict=True))
+
+
+def _newest(connection: Connection) -> int:
+    return int(connection.scalar(text("SELECT coalesce(max(changed), 0) FROM entry")) or 0)
 
 
 def _type(name: str) -> type[np.int64] | type[np.int32]:
