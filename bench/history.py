@@ -192,6 +192,9 @@ def _fill(settings: Settings, rows: int) -> None:
             # One transaction in twenty brings older pictures, as from a folder that is taken in.
             at = BEGIN + (there / rows if draw.random() < 0.95 else draw.random()) * 300 * DAY
             there += len(_keep(store, min(AT_ONCE, rows - there), draw, at))
+        if not store.database.sqlite:  # which does so by itself, within a minute
+            with store.database.write() as tx:
+                tx.exec_driver_sql("ANALYZE")
     finally:
         store.close()
 

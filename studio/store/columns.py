@@ -175,7 +175,7 @@ def packed(
 def _read(
     connection: Connection, table: str, names: Sequence[str], which: str
 ) -> dict[str, Numbers]:
-    columns = ", ".join(f"coalesce({name}, 0) AS {name}" for name in names)
+    columns = ", ".join("coalesce(near, 0) AS near" if name == "near" else name for name in names)
     found = packed(connection, f"SELECT {columns} FROM {table} {which}", names)
     return dict(zip(names, found, strict=True))
 
