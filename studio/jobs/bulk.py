@@ -61,7 +61,8 @@ class Unsound(Refused):
 
     def __init__(self, plan: Plan) -> None:
         first, *others = plan.problems
-        more = f" There are {len(others)} more." if others else ""
+        are = "are" if len(others) > 1 else "is"
+        more = f" There {are} {len(others)} more." if others else ""
         super().__init__(f"{said(first)}{more} Nothing was written down.", field="file")
         self.plan = plan
 
@@ -97,24 +98,28 @@ def run(
     *,
     key: str | None = None,
     again: bool = False,
-) -> tuple[Bulk, Plan]:
-    """All of the file or nothing of it. The same key with the same file gives the same again."""
+) -> Bulk:
+    """All of the file or nothing of it. The same key with the same file gives the same again,
+    whatever became of the models since."""
+    bulks = Bulks(line.store.database)
+    body = hashlib.sha256("\n".join((name, form or "", str(again), text)).encode()).hexdigest()
+    if key and (earlier := bulks.earlier(key, body)):
+        return earlier
     with _uncollected():
         plan = check(line, text, name, form, again=again)
         if plan.problems:
             raise Unsound(plan)
-        body = "\n".join((name, plan.form, str(again), text))
-        bulk, entered = Bulks(line.store.database).begin(
+        bulk, entered = bulks.begin(
             [one.ask for one in plan.pictures],
             name=name,
             form=plan.form,
             key=key,
-            body_hash=hashlib.sha256(body.encode()).hexdigest(),
+            body_hash=body,
             room=_room(line),
             again=again,
         )
     line.inbox.put(Entered(entered))
-    return bulk, plan
+    return bulk
 
 
 def stop_rest(line: Line, bulk_id: str) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 
 from studio.catalog import Settled
 from studio.errors import NotFound
+from studio.request import ImageRequest
 from studio.store import jobs, keys
 from studio.store.database import Database
 from studio.store.ids import new_id
@@ -19,6 +20,8 @@ from studio.store.rows import Bulk, BulkPicture, Job, Room, State
 from studio.store.tables import bulk, bulk_picture, job, picture
 
 AT_ONCE = 500  # parameters of one query
+# Of every file, as long as there are no accounts.
+OWNER = str(ImageRequest.model_fields["owner"].default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,12 @@ class Bulks:
             if key:
                 keys.remember(tx, owner, key, body_hash, [made.id], now)
             return made, entered
+
+    def earlier(self, key: str, body_hash: str) -> Bulk | None:
+        """What this key stands for already."""
+        with self.database.write() as tx:
+            found = keys.recall(tx, OWNER, key, body_hash, self.clock())
+            return _find(tx, found[0]) if found else None
 
     def there(self, marks: Sequence[str]) -> dict[str, str]:
         """The jobs that wait, are painted, or have their pictures, by their marks."""

@@ -96,7 +96,7 @@ def _paint(settings: Settings, asked: argparse.Namespace, text: str) -> int:
             raise Unavailable(PAUSED)
         name, form = asked.file.name, asked.form
         try:
-            made, _ = run(studio.line, text, name, form, again=asked.again)
+            made = run(studio.line, text, name, form, again=asked.again)
         except Unsound as error:
             for remark in error.plan.problems:
                 print(_where(asked.file, remark), file=sys.stderr)

@@ -114,7 +114,7 @@ class BulkDesk:
     def run(self, text: str, name: object, again: bool) -> Shown:
         """[note, shown, start, watched, lately]"""
         try:
-            bulk, _ = run(self.studio.line, text or "", _name(name), again=bool(again))
+            bulk = run(self.studio.line, text or "", _name(name), again=bool(again))
         except DarkroomError as error:
             return [frame.note(str(error), "warn"), *([gr.skip()] * 4)]
         return ["", "", _start(0), *self._seen(bulk.id)]

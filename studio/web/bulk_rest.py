@@ -137,7 +137,7 @@ class BulkRest:
 
     def _run(self, asked: Asked, key: str | None) -> Bulk:
         line = self.studio.line
-        return run(line, asked.text, asked.name, asked.form, key=key, again=asked.again)[0]
+        return run(line, asked.text, asked.name, asked.form, key=key, again=asked.again)
 
     async def _bulk(self, request: Request) -> Bulk:
         find = Bulks(self.studio.store.database).find

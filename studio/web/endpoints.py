@@ -164,7 +164,7 @@ def _bulk(studio: Studio) -> tuple[Callable[..., object], ...]:
         """Run a bulk file, all of it or nothing: its text, as docs/bulk.md says. The ending of
         `name` says its form; what is painted or waits already is skipped unless `again`."""
         with _spoken():
-            made, _ = run(studio.line, text, name, again=again)
+            made = run(studio.line, text, name, again=again)
             return tell_bulk(studio, made)
 
     def bulk_check(text: str, name: str = "", again: bool = False) -> Told:

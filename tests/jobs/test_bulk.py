@@ -1,6 +1,7 @@
 """A file of many pictures: checked whole, written down at once, resumed, followed by its lines."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,9 @@ def finish(studio: Studio, bulk_id: str) -> list[Job]:
 
 
 def test_every_picture_of_a_file_is_painted_and_knows_its_line(studio: Studio) -> None:
-    bulk, plan = run(studio.line, FILE, "walk.md")
+    plan = check(studio.line, FILE, "walk.md")
     assert (plan.form, len(plan.new)) == ("markdown", 4)
+    bulk = run(studio.line, FILE, "walk.md")
     jobs = finish(studio, bulk.id)
     assert [job.state for job in jobs] == ["done"] * 4
     assert {job.batch for job in jobs} == {bulk.id}
@@ -72,7 +74,7 @@ def test_every_picture_of_a_file_is_painted_and_knows_its_line(studio: Studio) -
 
 def test_headings_become_folders_where_names_ask_for_them(open_studio: OpenStudio) -> None:
     studio = open_studio(file_name="{tag}/{filename}-{seed}")
-    bulk, _ = run(studio.line, HEAD + "# Walk: far/away\n- a boat {seed: 7, filename: hero}\n")
+    bulk = run(studio.line, HEAD + "# Walk: far/away\n- a boat {seed: 7, filename: hero}\n")
     (job,) = finish(studio, bulk.id)
     (picture,) = studio.store.pictures(job=job.id)
     assert picture.path == "pictures/Walk__far_away/hero-7.png"
@@ -84,7 +86,7 @@ def test_one_bad_line_keeps_all_of_them_out_of_the_line(studio: Studio) -> None:
     assert [said(one) for one in refused.value.plan.problems][1].startswith(
         "Line 12, column 10: model: there is no model 'flx'. Did you mean"
     )
-    assert "There are 1 more" in str(refused.value)
+    assert "There is 1 more" in str(refused.value)
     assert not studio.store.counts() and not bulks(studio).newest(9)
 
 
@@ -100,11 +102,11 @@ def test_all_that_is_wrong_with_one_picture_is_said_at_once(studio: Studio) -> N
 
 
 def test_a_file_that_is_given_again_is_not_painted_again(paused: Studio) -> None:
-    first, _ = run(paused.line, FILE, "walk.md")
+    first = run(paused.line, FILE, "walk.md")
     moved = FILE.replace("- a red", "- a new one\n\nJust prose.\n\n- a red") + "- a boat\n"
     plan = check(paused.line, moved, "walk.md")
     assert [one.ask.line for one in plan.new] == [7, 15]  # the third boat was never asked for
-    second, _ = run(paused.line, moved, "walk.md")
+    second = run(paused.line, moved, "walk.md")
     assert paused.store.counts() == {"queued": 6}
     told = bulks(paused).pictures(second.id)
     assert [one.skipped for one in told] == [False, True, True, True, True, False]
@@ -114,14 +116,14 @@ def test_a_file_that_is_given_again_is_not_painted_again(paused: Studio) -> None
 
 
 def test_what_was_stopped_or_failed_is_painted_when_the_file_comes_again(paused: Studio) -> None:
-    bulk, _ = run(paused.line, FILE)
+    bulk = run(paused.line, FILE)
     assert stop_rest(paused.line, bulk.id) == 4
     assert {job.state for job in jobs_of(paused, bulk.id)} == {"cancelled"}
     events = paused.store.events(jobs_of(paused, bulk.id)[0].id)
     assert [(one.n, one.to_state) for one in events] == [(1, "queued"), (2, "cancelled")]
     assert len(check(paused.line, FILE).new) == 4
     paused.line.pause(False)
-    assert [job.state for job in finish(paused, run(paused.line, FILE)[0].id)] == ["done"] * 4
+    assert [job.state for job in finish(paused, run(paused.line, FILE).id)] == ["done"] * 4
 
 
 def test_what_differs_in_one_setting_is_another_picture(paused: Studio) -> None:
@@ -135,16 +137,18 @@ def test_what_differs_in_one_setting_is_another_picture(paused: Studio) -> None:
 def test_the_same_key_gives_the_same_file_and_another_file_under_it_is_refused(
     paused: Studio,
 ) -> None:
-    first, _ = run(paused.line, FILE, key="k", again=True)
-    again, _ = run(paused.line, FILE, key="k", again=True)
+    first = run(paused.line, FILE, key="k", again=True)
+    again = run(paused.line, FILE, key="k", again=True)
     assert first == again and paused.store.counts() == {"queued": 4}
     with pytest.raises(Refused, match="came with another wish"):
         run(paused.line, FILE + "- more\n", key="k")
+    crowded = replace(paused.line, settings=paused.settings.model_copy(update={"max_waiting": 4}))
+    assert run(crowded, FILE, key="k", again=True) == first  # it is there, whatever is full now
 
 
 def test_the_failed_alone_are_tried_again(open_studio: OpenStudio) -> None:
     studio = open_studio(FakeSlot("fake0", paint))
-    bulk, _ = run(studio.line, HEAD + "- a car {seed: 3}\n- boom {seed: 4}\n")
+    bulk = run(studio.line, HEAD + "- a car {seed: 3}\n- boom {seed: 4}\n")
     before = finish(studio, bulk.id)
     assert [job.state for job in before] == ["done", "failed"]
     told = bulks(studio).pictures(bulk.id)
@@ -169,7 +173,7 @@ def test_a_file_that_the_line_has_no_room_for_says_so_before_it_is_run(
 
 def test_a_template_becomes_pictures_and_is_known_again(paused: Studio) -> None:
     drawn = HEAD + "- a {red|blue|green} {car|boat} {count: 3}\n"
-    bulk, _ = run(paused.line, drawn)
+    bulk = run(paused.line, drawn)
     jobs = jobs_of(paused, bulk.id)
     assert len({job.request["seed"] for job in jobs}) == 3
     assert all("{" not in job.request["prompt"] and job.request["count"] == 1 for job in jobs)
@@ -188,7 +192,7 @@ def test_what_it_would_cost_is_reckoned_from_what_its_like_took(studio: Studio) 
     now = ahead_of(studio.line.forecaster.now(), paused=False)
     unknown = cost(plan, Estimates(), now)
     assert unknown.ends is None and "has not painted here yet" in unknown.why
-    finish(studio, run(studio.line, FILE)[0].id)
+    finish(studio, run(studio.line, FILE).id)
     estimates = Estimates()
     for _ in range(3):
         request = plan.pictures[0].ask.settled.request.model_dump(mode="json")
@@ -208,7 +212,7 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
         HEAD
         + "# Walk\n## Winter: light\n- a (red:1.2) car {tags: [x], count: 2}\n# Sea\n- a boat\n"
     )
-    bulk, _ = run(studio.line, text)
+    bulk = run(studio.line, text)
     finish(studio, bulk.id)
     pictures = studio.store.pictures(limit=9)
     asked = [
@@ -219,7 +223,7 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
     ]
     file = export(studio.store, [one.id for one in pictures])
     assert [wish_of(entry)[0] for entry in read(file, "x.md").entries] == asked
-    again, _ = run(studio.line, file, "history.md")
+    again = run(studio.line, file, "history.md")
     assert [job.request for job in finish(studio, again.id)] == [
         json.loads(one.model_dump_json()) for one in asked
     ]
@@ -230,7 +234,7 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
 
 def test_stopping_leaves_what_is_painted_alone(open_studio: OpenStudio, tmp_path: Path) -> None:
     studio = open_studio(slow_slot())
-    bulk, _ = run(studio.line, HEAD.replace("steps: 2", "steps: 20") + "- a\n- b\n- c\n")
+    bulk = run(studio.line, HEAD.replace("steps: 2", "steps: 20") + "- a\n- b\n- c\n")
     first = jobs_of(studio, bulk.id)[0]
     while studio.store.job(first.id).state == "queued":
         studio.line.wait(first.id, 0.02)
