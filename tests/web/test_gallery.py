@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page, expect
 
+from studio.web.gallery.tab import Gallery, spoken
 from tests.web.conftest import House, OpenPage
 
 pytestmark = pytest.mark.browser
@@ -58,6 +59,14 @@ def pick(page: Page, *places: int) -> None:
 
 def said(page: Page, words: str | re.Pattern[str]) -> None:
     expect(page.locator("#gallery .doing p")).to_have_text(words)
+
+
+@pytest.mark.parametrize("junk", [None, 7, [], {"q": 5}, {"q": "modle:x"}, {"id": "zebra"}])
+def test_whatever_the_script_sends_is_answered(house: House, junk: object) -> None:
+    here = Gallery(house.studio)
+    for act in (here.pictures, here.look, here.switched, here.one, here.told, here.ids):
+        answer = spoken(act)(junk)
+        assert set(answer) & {"pictures", "filters", "q", "html", "ids", "error"}
 
 
 def test_a_name_that_no_picture_has_is_said(open_page: OpenPage) -> None:

@@ -171,7 +171,8 @@ const forget = async (id) => {
 // Pictures as a bulk file, which paints them again.
 const asBulk = async () => {
   const which = everything ? { q: told.q } : { ids: [...chosen] };
-  const answer = await post('/api/bulk/export', which);
+  const answer = await post('/api/bulk/export', which).catch(() => null);
+  if (!answer) return done(SILENT);
   if (!answer.ok) return done((await answer.json()).error.message);
   const link = document.createElement('a');
   link.href = URL.createObjectURL(await answer.blob());

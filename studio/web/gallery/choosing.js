@@ -2,6 +2,7 @@
 // Searching and choosing. The text of the search is the truth: filters and examples only write it.
 
 const form = find('.ask'), box = form.q, said = find('.said'), filters = find('.filters');
+const SILENT = 'The studio did not answer. Is it still there?';
 const scroller = document.scrollingElement;
 let total = 0, next = null, turn = 0, asking = false, anchor = 0, inTrash = false, everything = false;
 let typing = 0, collections = {}, told = { q: null, sort: null };
@@ -10,11 +11,18 @@ const count = (number, one = 'picture') => `${number.toLocaleString('en')} ${one
 
 const post = (address, given, method = 'POST') =>
   fetch(address, { method, body: JSON.stringify(given), headers: { 'content-type': 'application/json' } });
-const ask = async (address, given, method) => {
-  const answer = await (given || method ? post(address, given, method) : fetch(address));
-  const body = answer.status === 204 ? {} : await answer.json();
-  return answer.ok ? body : { error: body.error.message };
+const heard = async (answering) => {
+  try {
+    const answer = await answering, body = answer.status === 204 ? {} : await answer.json();
+    return answer.ok ? body : { error: body.error.message };
+  } catch (error) {
+    return { error: SILENT };
+  }
 };
+const ask = (address, given, method) =>
+  heard(given || method ? post(address, given, method) : fetch(address));
+// Gradio answers with nothing when it was not answered.
+const call = async (act, given) => await server[act](given) ?? { error: SILENT };
 
 const say = (words, instead) => {
   said.textContent = '';
@@ -39,10 +47,10 @@ const addressed = () => {
   if (address.href !== location.href) history.replaceState(history.state, '', address);
 };
 
-const pageOf = (after = '') => server.pictures({ ...told, after });
+const pageOf = (after = '') => call('pictures', { ...told, after });
 
 const beside = async () => {
-  const mine = turn, about = await server.look({ q: told.q });
+  const mine = turn, about = await call('look', { q: told.q });
   if (mine !== turn) return;
   if (about.error) return say(about.error, about.instead);
   say(about.notes);
@@ -103,7 +111,7 @@ const more = async () => {
 
 const write = (q) => { box.value = q; search(); };
 const press = async (filter) => { // what stands in the box counts, also if it was not searched yet
-  const changed = await server.switched({ q: box.value, filter });
+  const changed = await call('switched', { q: box.value, filter });
   if (changed.error) say(changed.error, changed.instead); else write(changed.q);
 };
 
@@ -130,7 +138,7 @@ const upTo = (place) => {
   done();
 };
 const chooseAll = async () => {
-  const found = await server.ids({ q: told.q });
+  const found = await call('ids', { q: told.q });
   if (found.error) return say(found.error);
   choose(found.ids, true);
 };

@@ -33,7 +33,7 @@ const drawn = (html) => {
 };
 
 const open = async (id) => {
-  const told = await server.one({ id });
+  const told = await call('one', { id });
   if (told.error) return done(told.error);
   shownId = id;
   show(drawn(told.html));
@@ -45,7 +45,7 @@ const neighbour = (step) => {
 const change = async (id, what) => {
   await mark([id], what);
   if (shownId !== id) return;
-  const told = await server.one({ id });
+  const told = await call('one', { id });
   const marks = told.error ? null : drawn(told.html).find((one) => one.matches('.marks'));
   if (!marks || shownId !== id) return;
   const old = page.querySelector('.marks'), all = 'button, input';

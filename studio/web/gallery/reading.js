@@ -2,21 +2,20 @@
 // A picture of any tool, dropped anywhere here or chosen: what it says, beside it. The file stays
 // here, so that it can be painted again without being chosen a second time.
 
-let file = null, heard = null;
+let file = null, its = null;
 
-const hear = async (address) => {
+const hand = async (address) => {
   const headers = { 'content-type': file.type.startsWith('image/') ? file.type : 'application/octet-stream' };
-  const answer = await fetch(address, { method: 'POST', body: file, headers });
-  const found = await answer.json();
-  if (answer.ok) return found;
-  done(found.error.message);
-  return null;
+  const found = await heard(fetch(address, { method: 'POST', body: file, headers }));
+  if (found.error) done(found.error);
+  return found;
 };
 const read = async (given) => {
   file = given;
-  heard = await hear('/api/read');
-  if (!heard) return;
-  const told = await server.told({ told: heard, name: file.name });
+  its = await hand('/api/read');
+  if (its.error) return;
+  const told = await call('told', { told: its, name: file.name });
+  if (told.error) return done(told.error);
   const image = document.createElement('img'), words = document.createElement('div');
   image.src = URL.createObjectURL(file);
   image.alt = file.name;
@@ -47,9 +46,9 @@ document.addEventListener('paste', (event) => {
 page.addEventListener('click', async (event) => {
   const act = event.target.closest('[data-readout]')?.dataset.readout;
   if (act === 'close') close();
-  if (act === 'load') trigger('take', { wish: heard.wish });
+  if (act === 'load') trigger('take', { wish: its.wish });
   if (act === 'again') {
-    const job = await hear('/api/rerun');
-    if (job) trigger('begun', { id: job.id });
+    const job = await hand('/api/rerun');
+    if (!job.error) trigger('begun', { id: job.id });
   }
 });
