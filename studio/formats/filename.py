@@ -29,6 +29,7 @@ TOKENS = {
     "tag": "its first tag; of a bulk file, its outermost heading",
     "filename": "the name that was wished for it",
     "owner": "whose it is",
+    "group": "the headings above it in the bulk file that it came from",
     "job": "end of its job's id, and its number in that job: 9f3a2b1c-0",
     "index": "its number in its job, from 0",
     "counter": "00001: of its job in the line; in a ZIP its place there",
@@ -60,6 +61,7 @@ def values_of(
     job: str,
     index: int,
     counter: int,
+    group: str = "",
     **own: str | int,
 ) -> dict[str, str | int]:
     """What the tokens stand for. `own` are model, seed, width and height of the picture itself."""
@@ -76,6 +78,7 @@ def values_of(
         "tag": next(iter(request.get("tags") or ()), ""),
         "filename": request.get("filename") or "",
         "owner": request.get("owner", ""),
+        "group": group,
         "job": f"{job[-8:]}-{index}",
         "index": index,
         "counter": f"{counter:05}",

@@ -4,11 +4,12 @@ import re
 
 from studio.formats.filename import ENDINGS, render, safe_name, values_of
 from studio.store.rows import Picture
+from studio.store.store import Store
 
 _ENDING = re.compile(r"\.(png|jpe?g|webp)$", re.I)
 
 
-def stem_of(picture: Picture, template: str = "", counter: int = 1) -> str:
+def stem_of(store: Store, picture: Picture, template: str = "", counter: int = 1) -> str:
     """Without an ending. Folders come from a template alone."""
     request = picture.recipe.get("request", {})
     if not template:
@@ -24,6 +25,7 @@ def stem_of(picture: Picture, template: str = "", counter: int = 1) -> str:
             job=picture.job,
             index=picture.index,
             counter=counter,
+            group=store.group_of(picture.job) if "{group}" in template else "",
             model=picture.model,
             seed=picture.seed,
             width=picture.width,

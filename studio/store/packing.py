@@ -55,7 +55,7 @@ def pack(store: Store, ids: Sequence[str], name: str = "", said: Said = "all") -
         for counter, (key, picture) in enumerate(rows(store.database, ids), 1):
             about: dict[str, Any] = {"file": None, "state": "deleted", "id": key}
             if picture is not None:
-                called = unlike(stem_of(picture, name, counter), ending_of(picture), taken)
+                called = unlike(stem_of(store, picture, name, counter), ending_of(picture), taken)
                 yield from _picture(archive, store, picture, called, said, about)
             packed += about["file"] is not None
             _write_row(table, about)

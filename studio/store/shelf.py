@@ -38,13 +38,19 @@ class Shelf:
         self._naming = threading.Lock()
 
     def lay(
-        self, job: Job, painted: messages.Painted, now: float, taken: Callable[[str], bool]
+        self,
+        job: Job,
+        painted: messages.Painted,
+        now: float,
+        taken: Callable[[str], bool],
+        group: Callable[[str], str],
     ) -> tuple[Save, tuple[Picture, ...]]:
         """The files, durable, under names of their own. `taken` says whether a row has a thumb."""
         save = Save(self._files, f"{job.id}-{painted.token}")
         rows: list[Picture] = []
         with save.or_undo():
-            written = [self._write(save, job, picture, now) for picture in painted.pictures]
+            its = group(job.id) if "{group}" in self._template else ""
+            written = [self._write(save, job, picture, now, its) for picture in painted.pictures]
             with self._naming:
                 for picture, (wanted, file, thumb) in zip(painted.pictures, written, strict=True):
                     ending = ENDINGS[picture.format]
@@ -161,7 +167,7 @@ class Shelf:
         log.warning("%s belongs to no picture; it was moved to %s", name, target.name)
 
     def _write(
-        self, save: Save, job: Job, picture: messages.Picture, now: float
+        self, save: Save, job: Job, picture: messages.Picture, now: float, group: str
     ) -> tuple[str, Path, Path]:
         values = values_of(
             job.request,
@@ -170,6 +176,7 @@ class Shelf:
             job=job.id,
             index=picture.index,
             counter=job.seq,
+            group=group,
             model=job.model,
             seed=picture.seed,
             width=picture.width,

@@ -23,6 +23,7 @@ from studio.request import ImageRequest, Priority
 from studio.settings import Settings
 from studio.store import jobs, keys, lineage, pictures
 from studio.store.albums import Albums
+from studio.store.bulks import Bulks
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.gate import admit, admit_with
@@ -179,7 +180,7 @@ class Store:
             return tuple(self.pictures(job=job_id))  # said twice, kept once
         if (job.state, job.token) != ("running", painted.token):
             return None
-        save, kept = self._shelf.lay(job, painted, self._clock(), self._has_thumb)
+        save, kept = self._shelf.lay(job, painted, self._clock(), self._has_thumb, self.group_of)
         if not self._record(job, painted, kept, save):
             save.undo()
             return None
@@ -299,6 +300,9 @@ class Store:
             job = jobs.adopt(tx, request, wish, found[0].recipe["warnings"], at, note)
             pictures.add(tx, tuple(replace(picture, job=job.id) for picture in found))
         return job
+
+    def group_of(self, job_id: str) -> str:
+        return " - ".join(Bulks(self.database).groups([job_id]).get(job_id, ()))
 
     def saving(self) -> Save:
         return self._shelf.saving()

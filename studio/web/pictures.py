@@ -37,7 +37,8 @@ def picture_routes(studio: Studio) -> list[Route]:
         # What is usual may be another tomorrow.
         answer.headers["Cache-Control"] = FOREVER if asked or said == "all" else "private, no-cache"
         if request.query_params.get("download"):
-            stem = stem_of(found, template_of(request.query_params.get("name")))
+            name = template_of(request.query_params.get("name"))
+            stem = await asyncio.to_thread(stem_of, studio.store, found, name)
             answer.headers["Content-Disposition"] = attachment(stem, ending_of(found))
         return answer
 

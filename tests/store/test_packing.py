@@ -21,6 +21,7 @@ from studio.store.selecting import selected
 from studio.store.store import Store
 from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, painted, submit, wish
+from tests.store.test_bulks import begin
 from tests.store.test_recover import paint
 
 
@@ -78,6 +79,18 @@ def test_names_follow_a_template_and_never_collide(store: Store) -> None:
     names = opened(store, ids, "{counter}-{size}").namelist()
     assert names[:2] == ["00001-64x64.png", "00002-64x64.png"]
     assert opened(store, ids, "manifest").namelist()[0] == "manifest.png"
+
+
+def test_a_picture_of_a_bulk_file_knows_its_group(both: Settings, open_store: OpenStore) -> None:
+    store = open_store(both.model_copy(update={"file_name": "{group}/{seed}"}))
+    _, (job, _) = begin(store, "a", "b")
+    ready = store.claim(job.id, "slot0")
+    assert ready
+    (row,) = store.keep(job.id, painted(ready)) or ()
+    assert row.path == "pictures/Walk_-_Winter/7.png"
+    alone = kept(store)
+    names = opened(store, [row.id, *alone], "{group}/{index}").namelist()
+    assert names[:2] == ["Walk_-_Winter/0.png", "_/0.png"]
 
 
 def test_the_table_has_a_line_for_each_and_no_formula(store: Store) -> None:
