@@ -213,6 +213,6 @@ def _as(base: ModelCard) -> Fields:
 def _with_noise(base: ModelCard, found: Checkpoint) -> list[Fields]:
     """The samplers of the base, told what noise the checkpoint was taught with."""
     return [
-        {"name": sampler.name, "options": {**sampler.options, **found.noise}}
+        sampler.model_dump() | {"options": {**sampler.options, **found.noise}}
         for sampler in base.samplers
     ]

@@ -21,6 +21,7 @@ from studio.errors import Refused
 from studio.filling import (
     MAX_FINISHED,
     guidance_of,
+    sampler_of,
     size_of,
     steps_of,
     unheard_for,
@@ -63,6 +64,8 @@ class Sampler(Part):
 
     name: str
     options: dict[str, str | int | float | bool] = Field(default_factory=dict, strict=False)
+    max_steps: int = Field(200, ge=1, le=200)
+    distilled: bool = Field(False, description="It wants a LoRA that was distilled for it.")
 
 
 class ModelCard(Part):
@@ -298,6 +301,8 @@ class Catalog:
         if uses and "loras" not in card.can:
             field = "loras" if wish.loras else "prompt"
             raise Refused(f"{field}: {card.title} takes no LoRAs. Take them off.", field=field)
+        sampler, said = sampler_of(wish, card, steps, loras=bool(uses))
+        warnings += said
         warnings += check(uses, loras, card.title, card.lora_base, prompt)
         known = (card.known | triggers_of(uses, loras)) if card.words else ()
         unknown = unknown_words((prompt, "" if unheard else negative), known) if known else ()
@@ -322,7 +327,7 @@ class Catalog:
             "precision": settled_precision(wish.precision, wish.quality, card.stored),
             "upscale": times,
             "upscaler": upscaler,
-            "sampler": (card.sampler(wish.sampler) if wish.sampler else card.samplers[0]).name,
+            "sampler": sampler,
             **start,
         }
         once = tuple(dict.fromkeys(warnings))

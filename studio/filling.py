@@ -50,6 +50,22 @@ def steps_of(wish: ImageRequest, card: "ModelCard") -> int:
     return steps
 
 
+def sampler_of(
+    wish: ImageRequest, card: "ModelCard", steps: int, *, loras: bool
+) -> tuple[str, list[str]]:
+    """Its name, and what it wants that the wish does not give it."""
+    sampler = card.sampler(wish.sampler) if wish.sampler else card.samplers[0]
+    if steps > sampler.max_steps:
+        raise Refused(
+            f"steps: {steps} is too many for {sampler.name}; the most is {sampler.max_steps}.",
+            field="steps",
+        )
+    if sampler.distilled and not loras:
+        sentence = f"{sampler.name} paints well only with a LoRA distilled for it; none is worn."
+        return sampler.name, [sentence]
+    return sampler.name, []
+
+
 def guidance_of(wish: ImageRequest, card: "ModelCard") -> tuple[float, list[str]]:
     if wish.guidance is None:
         return card.guidance, []

@@ -17,6 +17,7 @@ from diffusers import (
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
     UniPCMultistepScheduler,
 )
 
@@ -34,10 +35,15 @@ SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {
         DPMSolverMultistepScheduler,
         {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False},
     ),
+    "dpm++ sde karras": (
+        DPMSolverMultistepScheduler,
+        {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
+    ),
     # DDIM's own defaults cut latents at 1, which only suits models that paint pixels.
     "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
     "unipc": (UniPCMultistepScheduler, {"use_karras_sigmas": False}),
     "ddpm": (DDPMScheduler, {"clip_sample": False}),
+    "lcm": (LCMScheduler, {"clip_sample": False}),
 }
 FLOW: dict[str, tuple[Any, dict[str, Any]]] = {
     "euler": (FlowMatchEulerDiscreteScheduler, {}),

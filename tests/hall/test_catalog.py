@@ -7,6 +7,7 @@ import pytest
 
 from studio.catalog import NOT_YET, Catalog
 from studio.errors import CannotStart, Refused
+from studio.filling import sampler_of
 from studio.presets import load_catalog
 from studio.request import MAX_PROMPT, ImageRequest, read_request
 from studio.settings import Settings
@@ -38,6 +39,14 @@ def test_a_wish_is_made_whole(catalog: Catalog) -> None:
     assert (request.model, request.width, request.height) == ("test-pattern", 256, 256)
     assert (request.steps, request.guidance, request.sampler) == (8, 5.0, "euler")
     assert request.seed is not None
+
+
+def test_a_sampler_that_wants_a_lora_and_few_steps_says_so(catalog: Catalog) -> None:
+    lone = catalog.settle(wish(model="sdxl", sampler="lcm", steps=4))
+    assert lone.warnings == ("lcm paints well only with a LoRA distilled for it; none is worn.",)
+    assert sampler_of(wish(sampler="lcm"), catalog.cards["sdxl"], 4, loras=True) == ("lcm", [])
+    with pytest.raises(Refused, match="steps: 51 is too many for lcm; the most is 50"):
+        catalog.settle(wish(model="sdxl", sampler="lcm", steps=51))
 
 
 @pytest.mark.parametrize("look", ["neon", "pencil", "pixel-art"])

@@ -13,9 +13,11 @@ WRITTEN = {
     "dpm++ 2m": ("DPM++ 2M", None),
     "dpm++ 2m karras": ("DPM++ 2M", "Karras"),
     "dpm++ sde": ("DPM++ 2M SDE", None),  # what `engine.samplers` really runs under this name
+    "dpm++ sde karras": ("DPM++ 2M SDE", "Karras"),
     "ddim": ("DDIM", None),
     "unipc": ("UniPC", None),
     "ddpm": ("DDPM", None),
+    "lcm": ("LCM", None),
 }
 # By all letters and digits of a name that are left without its schedule.
 _MEANT = {
@@ -30,11 +32,13 @@ _MEANT = {
     "unipc": "unipc",
     "unipcbh2": "unipc",
     "ddpm": "ddpm",
+    "lcm": "lcm",
     # Diffusers' own classes, as SD.Next and others name them.
     "eulerdiscretescheduler": "euler",
     "eulerancestraldiscretescheduler": "euler a",
     "dpmsolvermultistepscheduler": "dpm++ 2m",
     "ddimscheduler": "ddim",
+    "lcmscheduler": "lcm",
     "unipcmultistepscheduler": "unipc",
     "flowmatcheulerdiscretescheduler": "euler",
 }
@@ -52,8 +56,8 @@ def meant(name: str, schedule: str) -> tuple[str | None, str]:
         if end:
             plain, own = plain.removesuffix(end), "karras" if end == "k" else end
     ours = _MEANT.get(plain)
-    if ours == "dpm++ 2m" and own == "karras":
-        return "dpm++ 2m karras", ""
+    if ours and own == "karras" and f"{ours} karras" in WRITTEN:
+        return f"{ours} karras", ""
     return ours, "" if own in _USUAL else own
 
 
