@@ -19,7 +19,8 @@ def tokens(text: str) -> list[str]:
     if text.isascii():
         found = _ASCII.findall(text.lower())
     else:
-        parts = unicodedata.normalize("NFKD", text.casefold())
+        # Twice, for what is a capital only once it is taken apart.
+        parts = unicodedata.normalize("NFKD", text.casefold()).casefold()
         # Accents above and below; not the marks that make another letter, as of kana.
         bare = "".join(sign for sign in parts if not 200 <= unicodedata.combining(sign) <= 240)
         found = _ANY.findall(unicodedata.normalize("NFKC", bare))

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from studio.formats.query import MAX_TERMS, All, BadQuery, Node, Not, Some, Words, leaves, parse
@@ -140,3 +140,10 @@ def test_words_are_what_one_would_type_to_find_them() -> None:
     assert tokens("ＦＵＬＬ width ﬁne straße") == ["full", "width", "fine", "strasse"]
     assert tokens("हिन्दी") == tokens("हिन्दी!") != []
     assert len(tokens("x" * 5000)[0]) == 200
+
+
+@given(some.text())
+@example("ᴬ")
+def test_words_of_words_are_the_same(text: str) -> None:
+    words = tokens(text)
+    assert tokens(" ".join(words)) == words
