@@ -19,6 +19,7 @@ EXAMPLES = (
     "a paper boat on a quiet canal, morning fog",
 )
 
+SAY = "Say what you want to see and press Generate, or try one of these:"
 
 WAYS = {"reuse": "Reuse", "begin": "Begin from it", "rerun": "Rerun exactly"}
 
@@ -62,7 +63,7 @@ def render(frame: Frame) -> str:
     )
 
 
-def empty(examples: Sequence[str]) -> str:
+def empty(examples: Sequence[str], words: str = SAY) -> str:
     """`examples` are the model's own; without any there are some that suit most."""
     tries = "".join(
         f'<button type="button" data-try="{escape(prompt)}">{escape(prompt)}</button>'
@@ -70,8 +71,7 @@ def empty(examples: Sequence[str]) -> str:
     )
     return (
         '<section class="stage empty" style="--w:4;--h:3"><figure class="frame">'
-        "<figcaption><p>Say what you want to see and press Generate, or try one of these:</p>"
-        f"{tries}</figcaption></figure></section>"
+        f"<figcaption><p>{words}</p>{tries}</figcaption></figure></section>"
     )
 
 

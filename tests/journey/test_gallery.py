@@ -34,6 +34,7 @@ def test_found_filtered_starred_thrown_away_brought_back_packed_and_loaded(
     page.goto(f"{server.url}/?q=")
     gallery = page.locator("#gallery")
     expect(gallery.locator("[data-try]")).to_have_count(3)
+    expect(gallery.locator(".count")).to_be_empty()
     prompt = gallery.locator("[data-try]").first.text_content() or ""
     gallery.locator("[data-try]").first.click()
     expect(page.locator("#prompt textarea")).to_be_visible()

@@ -53,7 +53,7 @@ const naming = (act, placeholder, ariaLabel) => {
   if (act === 'collect') {
     const known = document.createElement('datalist');
     known.id = 'gallery-collections';
-    known.append(...Object.keys(collections).map((name) => new Option(name, name)));
+    known.append(...[...collections.keys()].map((name) => new Option(name, name)));
     field.setAttribute('list', known.id);
     made.append(known);
   }
@@ -138,11 +138,12 @@ const deleteForGood = async (pressed) => {
 
 const collect = async (name) => {
   const ids = [...chosen], first = ids.slice(0, LEAST_SHOWN);
-  let its = collections[name];
+  let its = collections.get(name);
   if (!its) {
     const made = await ask('/api/collections', { name, ids: first });
     if (made.error) return done(made.error);
-    its = collections[name] = made.id;
+    its = made.id;
+    collections.set(name, its);
   }
   for (let from = 0; from < ids.length; from += LEAST_SHOWN) { // who is in it already stays
     const changed = await ask(`/api/collections/${its}`, { add: ids.slice(from, from + LEAST_SHOWN) }, 'PATCH');

@@ -5,7 +5,7 @@ const form = find('.ask'), box = form.q, said = find('.said'), filters = find('.
 const SILENT = 'The studio did not answer. Is it still there?';
 const scroller = document.scrollingElement;
 let total = 0, next = null, turn = 0, asking = false, anchor = 0, inTrash = false, everything = false;
-let typing = 0, collections = {}, told = { q: null, sort: null };
+let typing = 0, collections = new Map(), told = { q: null, sort: null };
 
 const count = (number, one = 'picture') => `${number.toLocaleString('en')} ${one}${number === 1 ? '' : 's'}`;
 
@@ -58,15 +58,14 @@ const beside = async () => {
   filters.innerHTML = about.filters;
   for (const one of filters.querySelectorAll('details')) one.open = open.has(one.dataset.open);
   find('.first').innerHTML = about.first;
-  element.classList.toggle('empty-house', Boolean(about.first));
   form.sort.querySelector('[value=relevance]').disabled = !about.words;
   inTrash = about.trash;
-  ({ collections } = about);
+  collections = new Map(Object.entries(about.collections));
   offer();
 };
 
 const counted = () => {
-  find('.count').textContent = total ? count(total) : said.textContent ? '' : 'Nothing was found.';
+  find('.count').textContent = total ? count(total) : said.textContent || find('.first').textContent ? '' : 'Nothing was found.';
 };
 
 const search = async (keep) => {
@@ -101,8 +100,9 @@ const more = async () => {
   const there = new Set(pictures.map((one) => one.id));
   pictures.push(...page.pictures.filter((one) => !there.has(one.id)));
   next = page.next;
+  const from = rows.at(-1)?.from ?? 0; // the last row was not full, perhaps
   lay(false);
-  for (const place of [...tiles.keys()].filter((one) => one >= rows.at(-1).from)) {
+  for (const place of [...tiles.keys()].filter((one) => one >= from)) {
     tiles.get(place).remove();
     tiles.delete(place);
   }

@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 PARTS = ("wall", "choosing", "acting", "looking", "reading")
 SCRIPT = "".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
 SHELL = (HERE / "shell.html").read_text(encoding="utf-8").replace("<!-- help -->", side.help_())
+FIRST = "What you paint hangs here, and is found again by its words. Try one of these:"
 Told = dict[str, Any]  # what the script is told
 
 
@@ -89,7 +90,7 @@ class Gallery:
             "notes": list(counted.notes),
             "words": words,
             "trash": is_on(parts, side.TRASH, now),
-            "first": "" if q or counted.total else frame.empty(self._examples()),
+            "first": "" if q or counted.total else frame.empty(self._examples(), FIRST),
         }
 
     def switched(self, asked: object) -> Told:

@@ -100,6 +100,7 @@ const draw = () => {
       left += Math.round(shape(pictures[place]) * rows[index].height) + GAP;
     }
   }
+  if (!tiles.has(at)) tiles.get(from).tabIndex = 0; // so that the keyboard gets in wherever one is
   if (above + innerHeight + 2 * AHEAD > tall) more();
 };
 const drawSoon = () => { drawing ||= requestAnimationFrame(draw); };
