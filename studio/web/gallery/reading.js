@@ -45,7 +45,7 @@ document.addEventListener('paste', (event) => {
 });
 page.addEventListener('click', async (event) => {
   const act = event.target.closest('[data-readout]')?.dataset.readout;
-  if (act === 'close') close();
+  if (act === 'close') { close(); chooser.click(); } // to read another
   if (act === 'load') trigger('take', { wish: its.wish });
   if (act === 'again') {
     const job = await hand('/api/rerun');
