@@ -88,8 +88,10 @@ def test_only_settings_reads_the_environment() -> None:
             assert "os.environ[" not in text or place_of(path) in ("engine", "web"), path
 
 
-def test_the_readme_shows_the_tree_as_it_is() -> None:
+@pytest.mark.parametrize(("document", "option"), [("README.md", ["--rooms"]), ("docs/tree.md", [])])
+def test_the_tree_is_shown_as_it_is(document: str, option: list[str]) -> None:
     tree = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "tree"], capture_output=True, text=True
+        [sys.executable, ROOT / "scripts" / "tree", *option], capture_output=True, text=True
     )
-    assert tree.stdout in (ROOT / "README.md").read_text(encoding="utf-8"), "run scripts/tree"
+    shown = (ROOT / document).read_text(encoding="utf-8")
+    assert tree.stdout and tree.stdout in shown, "run scripts/tree --write"
