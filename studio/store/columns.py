@@ -20,7 +20,7 @@ Numbers = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
 WIDE = ("seq", "seed", "kept_at", "family", "near")  # 0 is near nothing
 NARROW = (
-    *("state", "owner", "model", "look", "sampler", "size", "format", "width", "height"),
+    *("state", "owner", "model", "sampler", "size", "format", "width", "height"),
     *("steps", "guidance", "rating", "star"),
 )
 NAMES = WIDE + NARROW

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, TextClause, delete, func, insert, select, tex
 
 from studio.enlarging import alone
 from studio.formats.words import tokens
+from studio.looks import names_of
 from studio.store.rows import Picture
 from studio.store.tables import came_from, collected, entry, entry_term, job, picture, term
 
@@ -123,8 +124,8 @@ def ensure(tx: Connection, pairs: Iterable[tuple[str, str]]) -> Terms:
     return found
 
 
-ONE = ("owner", "model", "look", "sampler", "size", "format")
-MANY = ("lora", "tag", "kind")
+ONE = ("owner", "model", "sampler", "size", "format")
+MANY = ("look", "lora", "tag", "kind")
 
 
 def _jobs(tx: Connection, ids: set[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any], str]]:
@@ -138,11 +139,11 @@ def _names(
     names = {
         ("owner", one.owner),
         ("model", one.model),
-        ("look", str(wish.get("look") or "")),
         ("sampler", str(request.get("sampler") or "")),
         ("size", f"{one.width}x{one.height}"),
         ("format", one.format),
         *(("kind", kind) for kind in _kinds(request, rerun_of, "imported" in one.recipe)),
+        *(("look", name) for name in names_of(str(wish.get("look") or ""))),
         *(("lora", str(use["name"])) for use in request.get("loras") or ()),
         *(("tag", str(tag)) for tag in request.get("tags") or ()),
     }

@@ -165,8 +165,8 @@ class _Asking:
         match name:
             case "trash":
                 return np.asarray(self.sight["state"] != SHOWN)
-            case "has look" | "has rating":
-                return np.asarray(self.sight[name.removeprefix("has ")] != 0)
+            case "has rating":
+                return np.asarray(self.sight["rating"] != 0)
         kind = name.removeprefix("has ")
         return self.having(np.array([its == kind for its, _ in self.sight.terms]))
 

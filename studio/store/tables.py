@@ -184,7 +184,6 @@ entry = Table(
     Column("state", SmallInteger, nullable=False, default=0),  # 0 shown, 1 in the trash, 2 gone
     Column("owner", Integer, nullable=False),
     Column("model", Integer, nullable=False),
-    Column("look", Integer, nullable=False),
     Column("sampler", Integer, nullable=False),
     Column("size", Integer, nullable=False),
     Column("format", Integer, nullable=False),

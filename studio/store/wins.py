@@ -21,7 +21,8 @@ from studio.store.tables import choice, entry
 
 LIKED = 4  # and above
 SURE = 1.96  # standard deviations that 95 of 100 lie within
-NAMED = ("model", "sampler", "look", "size")
+NAMED = ("model", "sampler", "size")
+WORN = ("look", "lora")  # a picture may have several
 NUMBERS = ("steps", "guidance")
 MOST = 50  # values of one setting
 
@@ -70,7 +71,7 @@ def standings(connection: Connection, found: Found, owner: str | None) -> dict[s
     pairs = _choices(connection, sight, owner)
     columns = {name: sight[name] for name in (*NAMED, *NUMBERS)}
     told = {name: _column(sight, mask, name, numbers, pairs) for name, numbers in columns.items()}
-    return told | {"lora": _loras(sight, mask, pairs)}
+    return told | {kind: _worn(sight, mask, kind, pairs) for kind in WORN}
 
 
 Pairs = tuple[Numbers, Numbers]  # rows of winners and of losers
@@ -107,10 +108,10 @@ def _column(sight: Sight, mask: Mask, name: str, numbers: Numbers, pairs: Pairs)
     return _best(told)
 
 
-def _loras(sight: Sight, mask: Mask, pairs: Pairs) -> list[Standing]:
+def _worn(sight: Sight, mask: Mask, kind: str, pairs: Pairs) -> list[Standing]:
     told = []
-    for number, (kind, said) in enumerate(sight.terms):
-        if kind != "lora":
+    for number, (its, said) in enumerate(sight.terms):
+        if its != kind:
             continue
         has = np.zeros(sight.count, np.bool_)
         has[sight.pair_rows[sight.pair_terms == number]] = True

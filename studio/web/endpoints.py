@@ -103,7 +103,8 @@ def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
 
         What is left out is the model's own; without a seed, or with randomize_seed, one is drawn.
         A call that is cancelled before its painting began is taken out of the line; what has begun
-        is finished, and found again in /history.
+        is finished, and found again in /history. What became of texts that failed beside others is
+        in the status of the call (`job.status().log`).
         """
         with _spoken():
             jobs = await asyncio.to_thread(ask, studio.line, [wish(*given, **named)])
@@ -113,7 +114,10 @@ def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
             while not (await asyncio.wait((end,), timeout=BEAT_SECONDS))[0]:
                 yield [], jobs[0].request["seed"]  # here a cancelled call is closed
             with _spoken():
-                yield await asyncio.to_thread(_files, studio, those_painted(end.result())[0])
+                done, lost = those_painted(end.result())
+                for said in lost:
+                    gr.Warning(said)
+                yield await asyncio.to_thread(_files, studio, done)
         finally:
             if not end.done():
                 end.cancel()

@@ -94,10 +94,14 @@ def files_in(data: Path) -> list[str]:
 
 def first_migration(folder: Path) -> Path:
     """The migrations as the first version had them."""
+    return migrations_to("0001", folder)
+
+
+def migrations_to(last: str, folder: Path) -> Path:
     old = folder / "migrations"
     shutil.copytree(MIGRATIONS, old)
     for later in old.glob("versions/0*.py"):
-        if not later.name.startswith("0001"):
+        if later.name[:4] > last:
             later.unlink()
     return old
 

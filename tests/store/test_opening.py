@@ -22,7 +22,7 @@ from studio.store.database import OUR_LOCK, Database, database_url
 from studio.store.schema import MIGRATIONS, prepare
 from studio.store.tables import metadata
 from tests.store.conftest import OpenStore
-from tests.store.kit import claimed, files_in, first_migration, painted, submit, wish
+from tests.store.kit import claimed, files_in, first_migration, migrations_to, painted, submit, wish
 
 HOLDER = """
 import sys, time
@@ -209,6 +209,31 @@ def test_a_line_of_the_first_version_is_painted_in_its_order(
     assert [job.id for job in store.waiting()] == ["c", "a", "b"]
     store.move("b", "first")
     assert [job.id for job in store.waiting()] == ["c", "b", "a"]
+
+
+def test_looks_that_were_kept_as_a_list_are_found_one_by_one(
+    both: Settings, open_store: OpenStore, tmp_path: Path
+) -> None:
+    both.data.mkdir()
+    database = Database(database_url(both))
+    prepare(database, migrations_to("0005", tmp_path))
+    with database.write() as tx:
+        for look in ("film", "clean, film", "ink, clean"):
+            tx.exec_driver_sql(f"INSERT INTO term (kind, text) VALUES ('look', '{look}')")
+        for n, look in enumerate((1, 2, 0, 3, 1)):
+            tx.exec_driver_sql(
+                "INSERT INTO entry (picture, changed, state, owner, model, look, sampler, size, "
+                "format, width, height, steps, guidance, seed, rating, star, kept_at, family) "
+                f"VALUES ('{n}', 1, {2 if n == 4 else 0}, 0, 0, {look}, {'0, ' * 9} 0, 1, 1)"
+            )
+    database.close()
+    worn = "SELECT picture, text FROM entry JOIN entry_term USING (seq) JOIN term ON term.id = term"
+    with open_store(both).database.read() as connection:
+        found = {tuple(row) for row in connection.exec_driver_sql(worn)}
+        kept = set(connection.exec_driver_sql("SELECT text FROM term").scalars())
+    # The last one is gone for good.
+    assert found == {("0", "film"), ("1", "film"), ("1", "clean"), ("3", "clean"), ("3", "ink")}
+    assert kept == {"film", "clean", "ink"}
 
 
 @pytest.mark.parametrize("broken", [False, True])

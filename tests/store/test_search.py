@@ -266,3 +266,15 @@ def test_a_name_that_no_picture_has_is_said(store: Store) -> None:
     assert store.history.search("tag:seas").notes == (
         "No picture has tag 'seas'; there are sea, snow.",
     )
+
+
+def test_each_of_several_looks_is_found_and_counted(store: Store) -> None:
+    both = kept(store, look="film, clean")
+    film = kept(store, look="film")
+    kept(store)
+    history = store.history
+    assert dict(history.facets("").facets["look"].values) == {"film": 2, "clean": 1}
+    assert {one.picture.id for one in history.search("look:film").pictures} == {*both, *film}
+    assert [one.picture.id for one in history.search("look:=clean -look:ink").pictures] == both
+    assert history.search("has:look").total == 2
+    assert {one.value: one.liked.of for one in history.wins()["look"]} == {"film": 2, "clean": 1}

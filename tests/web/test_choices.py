@@ -1,5 +1,6 @@
 """Choices in prompts through every face: one wish becomes the jobs and pictures that it means."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_a_text_that_fails_is_missing_and_said_and_the_others_come(house: House)
     assert told.json()["warnings"][0].startswith("'boom' is missing: The memory is full")
     failed = house.http.post("/api/generate", json=WISH | {"prompt": "{boom|boom 2}"})
     assert failed.json()["error"]["code"] == "out_of_memory"
+
+
+def test_gradio_says_which_text_is_missing(house: House, client: Client) -> None:
+    call = client.submit("{x|boom}", width=64, height=64, expand="all", api_name="/generate")
+
+    async def said() -> list[str]:
+        return [seen.log[0] async for seen in call if seen.type == "status" and seen.log]
+
+    (told,) = asyncio.run(said())
+    assert told.startswith("'boom' is missing: The memory is full")
+    assert len(call.result(30)[0]) == 1
 
 
 def test_jobs_are_written_down_together_and_the_same_key_gives_them_again(house: House) -> None:
