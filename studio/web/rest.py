@@ -178,9 +178,14 @@ class Rest:
         return JSONResponse({"pictures": told, "next": following})
 
     async def rerun(self, request: Request) -> Response:
-        """Paint a picture again exactly. `rerun` of the job says at its end what came of it."""
+        """Paint a picture again exactly, or with {"model": name} on that one where it is another
+        tool's. `rerun` of the job says at its end what came of it."""
         picture, key = request.path_params["id"], key_of(request)
-        job = await asyncio.to_thread(self.studio.line.rerun, picture, key=key)
+        fields = await read_object(request) if await request.body() else {}
+        model = fields.pop("model", "")
+        if fields or not isinstance(model, str):
+            raise Refused("A rerun takes a model, by its name, and nothing else.", field="model")
+        job = await asyncio.to_thread(self.studio.line.rerun, picture, model=model, key=key)
         return await self._accepted(job)
 
     async def compare(self, request: Request) -> Response:

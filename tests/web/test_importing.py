@@ -55,6 +55,11 @@ def test_what_nobody_here_painted_is_painted_again_as_near_as_can_be_or_refused(
     answer = house.http.post(f"/api/pictures/{key}/rerun")
     assert answer.status_code == 202, answer.text
     assert answer.json()["request"]["seed"] == 1234
+    elsewhere = brought(house, png({"parameters": A1111 + "y"}), "theirs.png")["picture"]["id"]
+    where, other = f"/api/pictures/{elsewhere}/rerun", {"model": "test-pattern"}
+    assert house.http.post(where).json()["error"]["message"].startswith("model: ")
+    assert house.http.post(where, json=other).json()["model"] == "test-pattern"
+    assert house.http.post(where, json=other | {"steps": 3}).status_code == 422
     nothing = brought(house, saved(Image.new("RGB", (64, 64), "teal")), "photo.png")
     answer = house.http.post(f"/api/pictures/{nothing['picture']['id']}/rerun")
     assert answer.status_code == 422 and answer.json()["error"]["message"]
