@@ -124,6 +124,9 @@ def test_texts_that_burst_are_not_unpacked() -> None:
     assert "more than 4 MB" in found.unread[0].text
 
 
+ROW = "Steps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -140,6 +143,11 @@ def test_texts_that_burst_are_not_unpacked() -> None:
         '"' + "-s 1 " * 800_000,
         "--ar " * 800_000,
         '{"sui_image_params":{"prompt":"' + "<a:b>" * 700_000 + '"}}',
+        " <lora:a>" * 400_000 + f"x\n{ROW}",
+        f'{ROW}, X: "' + '\\"' * 1_000_000,
+        f"a\n{ROW}, Version: Fooocus v2, Lora hashes: " + " " * 200_000 + "x",
+        f"a\n{ROW}" + "\nTemplate: a" * 300_000,
+        " " * 2_000_000 + "x --ar 3:2",
     ],
     ids=str.__len__,
 )

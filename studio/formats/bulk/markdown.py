@@ -15,11 +15,11 @@ from studio.formats.bulk.settings import once, read_settings, split
 from studio.formats.bulk.sheet import SHOWN, Setting, Sheet, shown
 
 FENCE = re.compile(r"(?P<indent>\s*)(?P<marks>`{3,}|~{3,})(?P<info>.*)")
-HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})(?:[ \t]+(?P<words>.*?)(?:[ \t]#+)?)?[ \t]*$")
+HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})(?:[ \t]+(?P<words>.*))?$")
 RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
 UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 ITEM = re.compile(r"(?P<indent>\s*)(?P<mark>[-*+]|\d{1,9}[.)])(?:[ \t]+(?P<words>.*))?$")
-DASHES = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*$")
+DASHES = re.compile(r"(?=[^-]*-)\s*+\|?(?:\s*+:?-++:?\s*+\|)*+(?:\s*+:?-++:?)?\s*$")
 CELL = re.compile(r"(?:[^|\\]|\\.)*+")
 TICK = re.compile(r"\[(?P<done>[ xX])\](?:[ \t]+|$)")
 BLOCKS = ("", "prompt", "text", "txt", "picture")
@@ -152,7 +152,7 @@ def _one_line(here: Reader, number: int, text: str, coming: Ahead) -> None:
         here.close()
         _block(here, number, column, fence, coming)
     elif heading := HEADING.match(text):
-        words = heading["words"] or ""
+        words = _unmarked(heading["words"] or "")
         here.heading(number, text.find(words) + 1, len(heading["marks"]), words)
     elif here.prose and UNDERLINE.match(text):
         line, at, words = here.prose
@@ -171,6 +171,13 @@ def _one_line(here: Reader, number: int, text: str, coming: Ahead) -> None:
         here.item.pieces.append((number, column, stripped))
     else:
         _prose(here, number, column, stripped)
+
+
+def _unmarked(words: str) -> str:
+    """A heading without the marks that may close it."""
+    words = words.rstrip(" \t")
+    before = words.rstrip("#")
+    return before.rstrip(" \t") if before[-1:] in (" ", "\t") else words
 
 
 def _item(here: Reader, number: int, column: int, indent: int, words: str) -> None:

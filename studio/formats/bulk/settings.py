@@ -21,8 +21,9 @@ _LISTED = re.compile(r"[^,\]]*+")
 _OPENS = re.compile(rf"\{{(?=\s*+{NAME}\s*+:(?!:))")
 _CLOSES = re.compile(r'(?:[^"{}|]|"(?:[^"\\]|\\.)*+")*+\}')
 _SPOKEN = re.compile(r"(?<![\w{])(?P<name>[A-Za-z_]{2,20}):[ ]?(?=\S)")
-_FORGOTTEN = re.compile(r"\{\s*(?P<name>[A-Za-z_]+)\s+[^{}|$:]*\}\s*$")
-_ROUND = re.compile(rf"\(\s*(?P<name>{NAME})\s*:\s+[^()]*\)\s*$")  # (word:1.2) is a weight
+_FORGOTTEN = re.compile(r"\{\s*+(?P<name>[A-Za-z_]++)\s++[^{}|$:]*+\}\s*+$")
+# (word:1.2) is a weight.
+_ROUND = re.compile(rf"\(\s*+(?P<name>{NAME})\s*+:\s++[^()]*+\)\s*+$")
 _INSIDE = re.compile(rf"\s*+(?P<name>{NAME})\s*+:[^{{|}}]*+(?P<choice>\|)?")
 _BETWEEN = re.compile(r"[\s,]*+")
 SAY_SO = "Write name: value."

@@ -17,7 +17,7 @@ Fields = dict[str, Any]
 _BARE = re.compile(r"[^\s\"\[\]{}|,#:\\`<>'](?:[^\n\r\"\[\]{}|,#:\\`<>]*[^\s\"\[\]{}|,#:\\`<>])?")
 _PLAIN = re.compile(r"[^\s\[\]{}|#`~<>+*\-\d\\](?:[^\x00-\x1f\x7f{}<>]*[^\s{}<>])?")
 _LETTERS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f]*")
-_ROUND_END = re.compile(r"\([^()]*:\s[^()]*\)$")
+_ROUND_END = re.compile(r"\((?=[^()]*?:\s)[^()]*+\)$")
 
 
 def write_markdown(pictures: Sequence[Picture]) -> str:

@@ -5,7 +5,7 @@ extensions and of settings that this studio has not are said together, by what t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from studio.formats.foreign.infotext import Infotext, read_infotext
 from studio.formats.foreign.notes import (
@@ -83,8 +83,7 @@ GROUPS = (
     ("Another precision or other parts", ("FP8", "Diffusion in Low Bits", "Module ", "TE", "UNet")),
     ("Postprocessing", ("Postprocess", "Color correction")),
 )
-_TAGS = re.compile(r"(?: <lora:[^<>]{1,300}>)+$", re.IGNORECASE)
-_PAIR = re.compile(r"\s*(?P<name>[^:,]{1,200}):\s*(?P<value>[^,:\s]{1,80})\s*(?:,|$)")
+_TAG = re.compile(r" <lora:[^<>]{1,300}>", re.IGNORECASE)
 
 
 def read_a1111(text: str) -> Reading | None:
@@ -128,11 +127,10 @@ def _tool(given: Mapping[str, str]) -> tuple[str, str]:
 
 def _words(found: Infotext, given: Mapping[str, str], tool: str, notes: Notes) -> None:
     """Tags of LoRAs are taken out: they are matched by their hashes, too."""
-    behind = _TAGS.search(found.prompt)
-    tail = behind[0] if behind else ""
-    prompt, tags = take_loras(found.prompt.removesuffix(tail))
+    ends = _tags_at_end(found.prompt)
+    prompt, tags = take_loras(found.prompt[:ends])
     notes.fields["prompt"] = prompt
-    tags += take_loras(tail)[1]
+    tags += take_loras(found.prompt[ends:])[1]
     if found.negative:
         notes.fields["negative_prompt"] = found.negative
     for name, weights in tags:
@@ -142,8 +140,24 @@ def _words(found: Infotext, given: Mapping[str, str], tool: str, notes: Notes) -
         return
     if (raw := given.get("Raw prompt", found.prompt)) != found.prompt:
         notes.translated.append(f"Fooocus' styles are written into the prompt; typed was: {raw}")
-    for name, number in _PAIR.findall(given.get("Lora weights", "")):
-        notes.wear(Named(name.strip(), weight=number_of(number) or 0.0))
+    for name, number in _listed(given.get("Lora weights", "")):
+        notes.wear(Named(name, weight=number_of(number) or 0.0))
+
+
+def _listed(text: str) -> Iterator[tuple[str, str]]:
+    """`name: value, name: value`."""
+    for part in text.split(","):
+        name, colon, value = part.partition(":")
+        if colon:
+            yield name.strip()[:LONGEST_NAME], value.strip()
+
+
+def _tags_at_end(prompt: str) -> int:
+    """Where the tags begin that nothing stands behind. From the end, so that each is met once."""
+    ends = len(prompt)
+    while (begins := prompt.rfind(" <", 0, ends)) >= 0 and _TAG.fullmatch(prompt, begins, ends):
+        ends = begins
+    return ends
 
 
 def _settings(given: Mapping[str, str], notes: Notes) -> None:
@@ -204,7 +218,7 @@ def _resources(given: Mapping[str, str], notes: Notes) -> str:
 
 def _hashes(given: Mapping[str, str], notes: Notes) -> None:
     """Those of the LoRAs that are worn, and of the model where nothing else says it."""
-    known = {name.strip(): value for name, value in _PAIR.findall(given.get("Lora hashes", ""))}
+    known = dict(_listed(given.get("Lora hashes", "")))
     for key, value in mapping_of(given.get("Hashes", "")).items():
         kind, _, name = key.partition(":")
         if kind.lower() == "lora":

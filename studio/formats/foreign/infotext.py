@@ -16,7 +16,7 @@ LEAST_PAIRS = 3  # fewer, and the row belongs to the prompt
 NEGATIVE = "Negative prompt:"
 BEHIND = ("Template:", "Negative Template:")  # what sd-dynamic-prompts writes below the row
 _KEY = re.compile(r"[ \t]*(?P<key>\w[\w \-/+.()&]{0,60}?):[ \t]*")
-_MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]')
+_MARKS = re.compile(r'"(?:[^"\\]++|\\.?)*+(?P<closed>")?|[{}\[\]]')
 _ROW = re.compile(r"(?:^|\s)(?=Steps: ?\d{1,4}, ?[\w \-/]{1,40}: )")
 Pairs = list[tuple[str, str]]
 
@@ -32,9 +32,9 @@ class Infotext:
 def read_infotext(text: str) -> Infotext | None:
     """None where there is no row of settings."""
     lines = text.replace("\r\n", "\n").rstrip().split("\n")
-    behind: Pairs = []
+    templates: dict[str, str] = {}  # of each kind the first
     while len(lines) > 1 and (begins := _begins(lines[-1])):
-        behind.insert(0, (begins[:-1], lines.pop()[len(begins) :].strip()))
+        templates[begins[:-1]] = lines.pop()[len(begins) :].strip()
     row = lines.pop()
     if len(lines) == 0:
         lines, row = _on_one_line(row)
@@ -45,6 +45,7 @@ def read_infotext(text: str) -> Infotext | None:
         return None
     at = next((n for n, line in enumerate(lines) if line.startswith(NEGATIVE)), len(lines))
     below = "\n".join(lines[at:])[len(NEGATIVE) :]
+    behind = [(kind, templates[kind]) for kind in reversed(templates)]
     return Infotext("\n".join(lines[:at]), below.removeprefix(" "), found, behind)
 
 
@@ -89,6 +90,8 @@ def _closed(row: str, place: int) -> int:
     """Behind what closes the quote or the bracket here; here again if nothing does."""
     depth = 0
     for mark in _MARKS.finditer(row, place):
+        if mark[0][0] == '"' and not mark["closed"]:
+            break
         depth += mark[0] in "{["
         depth -= mark[0] in "}]"
         if depth <= 0:

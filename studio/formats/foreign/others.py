@@ -21,7 +21,7 @@ from studio.formats.foreign.weighting import Grammar, compel, novelai, plain, tr
 Texts = Mapping[str, str]
 LONGEST = 40_000  # letters of a line of Midjourney's
 _SWITCH = re.compile(r"\s--(?P<key>[a-z]{1,20})(?P<value>(?:\s+(?!--)[^\s]{1,200}){0,60})")
-_JOB = re.compile(r"\s*Job ID: ?[\w-]{1,60}\s*$")
+_JOB = re.compile(r"Job ID: ?[\w-]{1,60}")
 NOVELAI = {
     *("prompt", "uc", "steps", "seed", "scale", "sampler", "width", "height", "noise_schedule"),
     *("v4_prompt", "v4_negative_prompt", "n_samples", "request_type", "signed_hash", "strength"),
@@ -166,9 +166,11 @@ def read_easy(texts: Texts) -> Reading | None:
 
 def read_midjourney(text: str) -> Reading | None:
     """`a koi pond --ar 3:2 --v 6.1 --no people Job ID: …`"""
-    text = text[:LONGEST]
-    words = _JOB.sub("", text)
-    if words == text and not re.search(r"\s--(?:ar|v|niji|stylize|s) ", text):
+    text = text[:LONGEST].rstrip()
+    begins = text.rfind("Job ID:")
+    signed = begins >= 0 and _JOB.fullmatch(text, begins)
+    words = text[:begins].rstrip() if signed else text
+    if not signed and not re.search(r"\s--(?:ar|v|niji|stylize|s) ", text):
         return None
     notes = Notes()
     given = {one["key"]: one["value"].strip() for one in _SWITCH.finditer(words)}

@@ -6,6 +6,8 @@ import pytest
 
 from studio.errors import Refused
 from studio.formats.bulk.read import MOST_LINES, decode, read
+from studio.formats.bulk.write import write_markdown
+from studio.request import ImageRequest
 
 LENGTH = 1 << 18
 SECONDS = 20.0  # two on a quiet machine; what grew with the square would take an hour
@@ -29,6 +31,22 @@ def test_no_text_takes_long(begin: str, piece: str) -> None:
     read(text)
     read(text, "x.md")
     assert time.monotonic() - began < SECONDS
+
+
+@pytest.mark.parametrize(
+    "begin", ["- {seed", "- (size: ", "- {a: ", "| prompt |\n| -", "| prompt |\n|", "# a", "- x #"]
+)
+def test_no_white_space_takes_long(begin: str) -> None:
+    began = time.thread_time()
+    read(f"{begin}{' ' * LENGTH}x")
+    assert time.thread_time() - began < 1.0
+
+
+def test_no_prompt_takes_long_to_write() -> None:
+    wish = ImageRequest(prompt="(" + "a: " * 10_000)
+    began = time.thread_time()
+    write_markdown([((), wish)])
+    assert time.thread_time() - began < 1.0
 
 
 def test_what_is_too_much_is_refused_before_it_is_read() -> None:
