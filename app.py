@@ -11,6 +11,7 @@ python app.py models list | pull NAME | add OWNER/REPO   those here, from the hu
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -30,9 +31,14 @@ def main(arguments: list[str] | None = None) -> int:
         )
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
         logging.getLogger("darkroom").setLevel(settings.log_level.upper())
-        return _act(settings, asked)
+        code = _act(settings, asked)
+        sys.stdout.flush()
+        return code
     except DarkroomError as error:
         print(f"darkroom: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads along, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

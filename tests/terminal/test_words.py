@@ -1,10 +1,14 @@
 """Choices and looks on the command line."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import app
 from app import main
 from studio.formats.styles import read_styles
 
@@ -37,6 +41,15 @@ def test_looks_come_from_a_file_of_styles_and_go_into_one(
     assert main(["looks", "remove", "mine", *data]) == 0
     assert main(["looks", "remove", "mine", *data]) == 1
     assert main(["looks", "import", *data]) == 1
+
+
+def test_whoever_stops_reading_ends_it_without_a_traceback(data: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    asked = [sys.executable, app.__file__, "looks", "list", *data]
+    done = subprocess.run(asked, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_the_truth_tells_what_choices_would_become(
