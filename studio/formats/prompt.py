@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 UP, DOWN = 1.1, 1 / 1.1  # as A1111 has it
 MINUS = 0.9  # as compel has it
+MOST_MARKS = 200  # by which a weight is out of bounds; thousands would leave what a float holds
 MOST = 10.0  # a weight beyond this, either way, is a slip of the keyboard
 NAMED, SHOWN = 3, 40  # marks that a sentence names, and letters of each
 
@@ -243,7 +244,7 @@ def _marked(text: str) -> Iterator[_Weighed]:
 
 def _times(written: str) -> float:
     if written[0] in "+-":
-        return float((UP if written[0] == "+" else MINUS) ** len(written))
+        return float((UP if written[0] == "+" else MINUS) ** min(len(written), MOST_MARKS))
     return float(written)
 
 

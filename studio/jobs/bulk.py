@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from studio.catalog import Settled
-from studio.errors import Refused
+from studio.errors import Refused, sayable
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
 from studio.jobs.inbox import Entered, StopJobs
@@ -25,6 +26,8 @@ from studio.store.rows import Bulk, BulkPicture, Room, State
 from studio.wording import Lists, Worded, Wording
 
 MOST_OF_ONE = 10_000  # pictures that one line becomes
+MOST_OF_FILE = 20_000  # that are looked at, or as many as may wait where those are more
+LONGEST_NAME = 255
 MOST_SLIPS = 8  # that are looked for in one picture
 _INSIDE = re.compile(r"prompt: (?:line (?P<line>\d+), )?column (?P<column>\d+): (?P<rest>.*)", re.S)
 
@@ -81,7 +84,7 @@ def check(
     `again` means also what is painted or waits already.
     """
     with _uncollected():
-        sheet = read(text, name, form)
+        sheet = read(text, _name(name), form)
         asks = _asks(line, sheet)
     there = {} if again else Bulks(line.store.database).there([ask.mark for ask, _ in asks])
     pictures = [Planned(ask, column, there.get(ask.mark, "")) for ask, column in asks]
@@ -101,7 +104,7 @@ def run(
 ) -> Bulk:
     """All of the file or nothing of it. The same key with the same file gives the same again,
     whatever became of the models since."""
-    bulks = Bulks(line.store.database)
+    bulks, name = Bulks(line.store.database), _name(name)
     body = hashlib.sha256("\n".join((name, form or "", str(again), text)).encode()).hexdigest()
     if key and (earlier := bulks.earlier(key, body)):
         return earlier
@@ -164,6 +167,13 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def _name(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        sentence = f"name: it has {len(name)} characters; the most is {LONGEST_NAME}."
+        raise Refused(sentence, field="name")
+    return sayable(name)
+
+
 def _room(line: Line) -> Room:
     return Room(line.settings.max_waiting, line.settings.max_waiting_each)
 
@@ -183,7 +193,12 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
     unread = {one.line for one in sheet.remarks if one.stops}
     alike = Counter[str]()
     found: list[tuple[Ask, int]] = []
-    for entry in sheet.entries:
+    most, tried = max(MOST_OF_FILE, line.settings.max_waiting), 0
+    for number, entry in enumerate(sheet.entries):
+        if max(number, tried) >= most:
+            hint = "Cut the file into several."
+            sheet.say(entry.line, entry.column, f"Before it are {most} pictures, the most.", hint)
+            break
         wish, wrong = wish_of(entry)
         if wish is None and entry.line in unread:
             continue  # what it lacks may stand in what could not be read
@@ -193,7 +208,8 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
         try:
             wording = _wording(wish, entry, here, lists, sheet)
             drawn = wording.dynamic and wish.expand == "random" and wish.seed is None
-            for one in wording.each():
+            for one in islice(wording.each(), most - tried + 1):
+                tried += 1
                 settled = _settled(line, one, entry, here, sheet)
                 if settled and not wrong:
                     alike[base := _base(settled, wish if drawn else None)] += 1

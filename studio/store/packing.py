@@ -38,7 +38,7 @@ COLUMNS: tuple[str, ...] = (
     "seed",
 )
 COLUMNS += ("width", "height", "bytes", "sha256", "prompt", *ASKED)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a table would compute instead of showing it
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a table would compute instead of showing it
 
 
 def pack(store: Store, ids: Sequence[str], name: str = "", said: Said = "all") -> Iterator[bytes]:

@@ -17,9 +17,18 @@ from studio.jobs.studio import Studio
 from studio.request import InputPicture
 from studio.store.albums import ReferenceSet
 from studio.store.store import Store
-from studio.web.answers import error_response, number, read_object, speaks
+from studio.web.answers import (
+    error_response,
+    ids_of,
+    known_only,
+    needed,
+    number,
+    read_object,
+    speaks,
+    text_of,
+)
 from studio.web.handed import Hands
-from studio.web.history import ids_of, known_only, needed, tell_page, text_of
+from studio.web.history import tell_page
 from studio.web.telling import Told
 
 faced = speaks(error_response)

@@ -6,13 +6,16 @@ The only place that shapes an error for HTTP. It knows nothing of jobs or pictur
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from studio.errors import DarkroomError, Refused, sayable
 
+LONGEST_NUMBER = 20  # digits
+YES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 Handler = Callable[[Request], Awaitable[Response]]
 ErrorShape = Callable[[int, str, str, str | None], Response]
 
@@ -39,6 +42,9 @@ def speaks(shape: ErrorShape) -> Callable[[Handler], Handler]:
                 return await handler(request)
             except DarkroomError as error:
                 return shape(error.status, error.code, str(error), error.field)
+            except HTTPException as error:  # Starlette's, of a form
+                sentence = f"The form cannot be read: {error.detail}"
+                return shape(error.status_code, BadBody.code, sentence, None)
             except Exception:  # noqa: BLE001 - one bad answer must not become a server's stack trace
                 log.exception("%s %s failed", request.method, request.url.path)
                 sentence = "Something broke here; the log of the studio says what."
@@ -67,10 +73,49 @@ def number(given: Mapping[str, str], name: str, usual: int, least: int, most: in
     text = given.get(name)
     if text is None:
         return usual
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+    digits = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+    if not digits or not least <= int(text) <= most:
         sentence = f"{name}: {text[:40]!r} is not a whole number from {least} to {most}."
         raise Refused(sentence, field=name)
     return int(text)
+
+
+def yes_or_no(value: object, name: str) -> bool:
+    """As JSON has it, or as an address does."""
+    said = value if isinstance(value, bool) else YES.get(value) if isinstance(value, str) else None
+    if said is None:
+        raise Refused(f"{name}: {str(value)[:40]!r} is not true or false.", field=name)
+    return said
+
+
+def known_only(fields: Mapping[str, object], names: Iterable[str]) -> None:
+    for name in fields:
+        if name not in names:
+            sentence = f"{name[:64]} is not known here; there are {', '.join(names)}."
+            raise Refused(sentence, field=name[:64])
+
+
+def ids_of(fields: Mapping[str, object], name: str = "ids") -> Sequence[str] | None:
+    ids = fields.get(name)
+    if ids is None:
+        return None
+    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        raise Refused(f"{name}: give a list of the ids of pictures.", field=name)
+    return ids
+
+
+def text_of(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Refused(f"{name}: {str(value)[:40]!r} is not text.", field=name)
+    return value
+
+
+def needed(fields: Mapping[str, object], name: str) -> str:
+    value = text_of(fields, name)
+    if value is None:
+        raise Refused(f"{name} is missing.", field=name)
+    return value
 
 
 def _no_constant(name: str) -> float:

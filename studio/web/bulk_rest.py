@@ -20,7 +20,16 @@ from studio.jobs.bulk_export import export, export_bulk
 from studio.jobs.studio import Studio
 from studio.store.bulks import Bulks
 from studio.store.rows import Bulk, State
-from studio.web.answers import error_response, number, read_object, speaks
+from studio.web.answers import (
+    error_response,
+    ids_of,
+    known_only,
+    number,
+    read_object,
+    speaks,
+    text_of,
+    yes_or_no,
+)
 from studio.web.bulk_telling import cost_of, tell_bulk, tell_plan, tell_remarks
 from studio.web.pictures import attachment
 from studio.web.telling import Told
@@ -115,13 +124,9 @@ class BulkRest:
     async def export(self, request: Request) -> Response:
         """Pictures of the history, by their `ids` or by a search `q`, as a bulk file that paints
         them again."""
-        match await read_object(request):
-            case {"ids": list(ids), **more} if not more and all(isinstance(i, str) for i in ids):
-                which: tuple[list[str] | None, str | None] = (ids, None)
-            case {"q": str(q), **more} if not more:
-                which = (None, q)
-            case _:
-                raise Refused("ids: give a list of ids of pictures, or a search q.", field="ids")
+        fields = await read_object(request)
+        known_only(fields, ("ids", "q"))
+        which = ids_of(fields), text_of(fields, "q")
         return _file(await self._in_turn(export, self.studio.store, *which), "pictures")
 
     async def export_one(self, request: Request) -> Response:
@@ -159,20 +164,12 @@ async def _asked(request: Request) -> Asked:
     else:
         fields = {**request.query_params, "text": decode(await request.body())}
     known = Asked.__dataclass_fields__
+    known_only(fields, known)
     for name, value in fields.items():
-        if name not in known:
-            raise Refused(f"{name[:64]} is not known here.", field=name[:64])
         if known[name].type is bool:
-            fields[name] = _flag(name, value)
+            fields[name] = yes_or_no(value, name)
         elif not isinstance(value, str) and not (name == "form" and value is None):
             raise Refused(f"{name}: give text.", field=name)
     if "text" not in fields:
         raise Refused("text: it is missing; give the file, or its text.", field="text")
     return Asked(**fields)  # type: ignore[arg-type]
-
-
-def _flag(name: str, value: object) -> bool:
-    said = {True: True, False: False, "true": True, "1": True, "false": False, "0": False}
-    if isinstance(value, bool | str) and value in said:
-        return said[value]
-    raise Refused(f"{name}: {str(value)[:40]!r} is not true or false.", field=name)

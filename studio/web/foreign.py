@@ -16,7 +16,7 @@ from studio.errors import Refused
 from studio.jobs.studio import Studio
 from studio.request import PICTURE
 from studio.store.rows import Job
-from studio.web.answers import error_response, read_object, speaks
+from studio.web.answers import error_response, known_only, read_object, speaks, yes_or_no
 from studio.web.handed import bytes_of, is_picture
 from studio.web.telling import Told, tell_job
 from studio.web.waiting import key_of
@@ -34,13 +34,9 @@ def foreign_routes(studio: Studio) -> list[Route]:
         `loras` found again, and what is `not_understood` and `not_honoured`, each in a sentence.
         With "hashes": true (or ?hashes=1) large models are read for theirs."""
         given = await _given(request, ("hashes",))
-        deep = given.pop("hashes", False)
-        if deep not in (True, False, "1", "0"):
-            raise Refused("hashes: give true or false.", field="hashes")
+        deep = yes_or_no(given.pop("hashes", False), "hashes")
         here = asyncio.get_running_loop()
-        told = await here.run_in_executor(
-            patient, read_told, studio, _one_of(given), deep in (True, "1")
-        )
+        told = await here.run_in_executor(patient, read_told, studio, _one_of(given), deep)
         return JSONResponse(told)
 
     @speaks(error_response)
@@ -88,9 +84,7 @@ async def _given(request: Request, more: tuple[str, ...]) -> dict[str, object]:
         known = {name: request.query_params[name] for name in more if name in request.query_params}
         return {**known, "image": await request.body()}
     fields = await read_object(request)
-    for name in fields:
-        if name not in ("image", "picture", *more):
-            raise Refused(f"{name[:64]} is not known here.", field=name[:64])
+    known_only(fields, ("image", "picture", *more))
     return fields
 
 

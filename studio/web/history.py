@@ -4,20 +4,28 @@ Thin: `store.history` does it, and here it is read and told. Each docstring is w
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio.errors import Refused
 from studio.jobs.studio import Studio
 from studio.store.history import Counted, Page
 from studio.store.kept import Kept
 from studio.store.marks import read_marks
 from studio.store.pages import sort_of
-from studio.web.answers import error_response, number, read_object, speaks
+from studio.web.answers import (
+    error_response,
+    ids_of,
+    known_only,
+    needed,
+    number,
+    read_object,
+    speaks,
+    text_of,
+)
 from studio.web.telling import Told, tell_picture
 
 faced = speaks(error_response)
@@ -168,32 +176,3 @@ def tell_counted(counted: Counted) -> Told:
         for name, facet in counted.facets.items()
     }
     return {"total": counted.total, "facets": told, "notes": list(counted.notes)}
-
-
-def ids_of(fields: Mapping[str, object], name: str = "ids") -> Sequence[str] | None:
-    ids = fields.get(name)
-    if ids is None:
-        return None
-    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-        raise Refused(f"{name}: give a list of the ids of pictures.", field=name)
-    return ids
-
-
-def text_of(fields: Mapping[str, object], name: str) -> str | None:
-    value = fields.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Refused(f"{name}: {str(value)[:40]!r} is not text.", field=name)
-    return value
-
-
-def needed(fields: Mapping[str, object], name: str) -> str:
-    value = text_of(fields, name)
-    if value is None:
-        raise Refused(f"{name} is missing.", field=name)
-    return value
-
-
-def known_only(fields: Mapping[str, object], names: Sequence[str]) -> None:
-    for name in fields:
-        if name not in names:
-            raise Refused(f"{name} is not known here; there are {', '.join(names)}.", field=name)

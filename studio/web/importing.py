@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from studio.errors import Refused
 from studio.jobs.studio import Studio
 from studio.store.importing import Given, Outcome, take_in
-from studio.web.answers import BadBody, error_response, speaks
+from studio.web.answers import error_response, speaks
 from studio.web.telling import Told, tell_picture
 
 MOST_FILES = 200
@@ -46,14 +45,9 @@ async def _given(request: Request) -> Sequence[Given]:
     if not kind.startswith("multipart/form-data"):
         name = request.query_params.get("name") or "picture"
         return [Given(name[:200], await request.body(), now)]
-    try:
-        async with request.form(max_files=MOST_FILES) as form:
-            files = [one for _, one in form.multi_items() if isinstance(one, UploadFile)]
-            given = [
-                Given((one.filename or "picture")[:200], await one.read(), now) for one in files
-            ]
-    except HTTPException as error:
-        raise BadBody(f"The form cannot be read: {error.detail}") from None
+    async with request.form(max_files=MOST_FILES) as form:
+        files = [one for _, one in form.multi_items() if isinstance(one, UploadFile)]
+        given = [Given((one.filename or "picture")[:200], await one.read(), now) for one in files]
     if not given:
         raise Refused("There is no file in the form.")
     return given

@@ -12,16 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio.errors import Refused, Unavailable
+from studio.errors import Unavailable
 from studio.jobs.studio import Studio
 from studio.look_folder import give_styles, remove_look, survey, take_styles
 from studio.looks import Look
-from studio.web.answers import error_response, speaks
+from studio.web.answers import error_response, speaks, yes_or_no
 from studio.web.telling import Told
 from studio.wildcards import find_wildcards
 
 SOME, LONGEST = 5, 100  # values of a wildcard that are shown, and letters of each
-YES = {"yes": True, "true": True, "no": False, "false": False, "": False}
 Answer = TypeVar("Answer")
 faced = speaks(error_response)
 
@@ -54,11 +53,9 @@ class Listed:
     async def take(self, request: Request) -> Response:
         """Take in a styles.csv, the body, as looks of your own; `replace=yes` where it may change
         those of the same names. All of it or none."""
-        said = request.query_params.get("replace", "")
-        if said not in YES:
-            raise Refused(f"replace: {said[:20]!r} is not one of yes, no.", field="replace")
+        replace = yes_or_no(request.query_params.get("replace") or "no", "replace")
         data, folder = await request.body(), self.studio.settings.look_folder
-        taken = await self._writing(lambda: take_styles(data, folder, replace=YES[said]))
+        taken = await self._writing(lambda: take_styles(data, folder, replace=replace))
         return JSONResponse(asdict(taken))
 
     async def give(self, request: Request) -> Response:

@@ -21,7 +21,7 @@ from studio.jobs.studio import Studio
 from studio.store.giving import said_of
 from studio.store.packing import pack
 from studio.store.selecting import selected
-from studio.web.answers import error_response, read_object, speaks
+from studio.web.answers import error_response, known_only, read_object, speaks
 from studio.web.pictures import attachment, template_of
 
 ENOUGH = 1 << 18  # bytes that are worth a turn of the loop
@@ -93,9 +93,8 @@ async def _asked(request: Request) -> dict[str, Any]:
         )
         given = dict(await request.form()) if form else await read_object(request)
     found: dict[str, Any] = {}
+    known_only(given, FIELDS)
     for field, value in given.items():
-        if field not in FIELDS:
-            raise Refused(f"{field[:64]} is not known here.", field=field[:64])
         if field == "ids":
             found["ids"] = _ids(value)
         elif not isinstance(value, str):

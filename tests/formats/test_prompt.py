@@ -78,6 +78,12 @@ def test_break_starts_a_new_chunk_where_it_is_a_word_of_its_own() -> None:
     assert parse("") == ((),)
 
 
+def test_thousands_of_marks_are_a_slip_of_the_keyboard() -> None:
+    assert parse("cat" + "+" * 32_000) == ((Fragment("cat", 1.0),),)
+    ((least,),) = parse("cat" + "-" * 32_000)
+    assert 0 <= least.weight < 1e-6
+
+
 @pytest.mark.parametrize(
     "unit",
     ["(", "[", ")", "()", "([ ", ":", ": ", ":1", ":1)", "(a:1.1)", "\\", "\\(", "B", "BREAK ", " "]

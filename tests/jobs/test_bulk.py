@@ -9,7 +9,7 @@ import pytest
 from studio.errors import Refused
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import wish_of
-from studio.jobs.bulk import Unsound, check, once_more, run, said, stop_rest, words_of
+from studio.jobs.bulk import MOST_OF_FILE, Unsound, check, once_more, run, said, stop_rest, words_of
 from studio.jobs.bulk_cost import ahead_of, cost
 from studio.jobs.bulk_export import export, export_bulk
 from studio.jobs.estimate import Estimates
@@ -169,6 +169,16 @@ def test_a_file_that_the_line_has_no_room_for_says_so_before_it_is_run(
     assert said(problem).startswith(
         "Line 1, column 1: These are 4 pictures; the line has room for 3"
     )
+
+
+def test_what_no_line_would_take_is_not_looked_at(paused: Studio) -> None:
+    endless = check(paused.line, "- {seed: 1}\n" * (MOST_OF_FILE + 5), "x.md")
+    assert endless.problems[-1].sentence == f"Before it are {MOST_OF_FILE} pictures, the most."
+    assert endless.problems[-1].line == MOST_OF_FILE + 1
+
+
+def test_half_a_letter_in_the_name_of_a_file_is_a_question_mark(paused: Studio) -> None:
+    assert run(paused.line, "- a hat\n", "\ud800.md").name == "?.md"
 
 
 def test_a_template_becomes_pictures_and_is_known_again(paused: Studio) -> None:

@@ -68,8 +68,12 @@ def test_a_file_with_slips_is_refused_whole_and_each_slip_has_its_line(house: Ho
         ({"json": {"text": 7}}, "text: give text."),
         ({"json": {"name": "x.md"}}, "text: it is missing"),
         ({"json": {"text": "- a", "dry_run": "maybe"}}, "dry_run: 'maybe' is not true or false."),
-        ({"json": {"text": "- a", "colour": "red"}}, "colour is not known here."),
+        (
+            {"json": {"text": "- a", "colour": "red"}},
+            "colour is not known here; there are text, name, form, dry_run, again.",
+        ),
         ({"json": {"text": "- a", "form": "docx"}}, "form: 'docx' is not one of markdown"),
+        ({"json": {"text": "- a", "name": "x" * 256}}, "name: it has 256 characters; the most is"),
         ({"content": b"- caf\xe9"}, "file: line 1 is no text in UTF-8."),
     ],
 )

@@ -94,8 +94,11 @@ def test_a_picture_that_says_nothing_is_no_error(house: House) -> None:
         ({"image": "x", "picture": "y"}, "image: give one of image"),
         ({"image": 7}, "image: give one of image"),
         ({"image": "not base64!"}, "'not base64!' is no picture"),
-        ({"image": url(PICTURE), "moon": 1}, "moon is not known here."),
-        ({"image": url(PICTURE), "hashes": "perhaps"}, "hashes: give true or false."),
+        (
+            {"image": url(PICTURE), "moon": 1},
+            "moon is not known here; there are image, picture, hashes.",
+        ),
+        ({"image": url(PICTURE), "hashes": "perhaps"}, "hashes: 'perhaps' is not true or false."),
         ({"picture": "0" * 32}, "There is no picture"),
     ],
 )

@@ -64,7 +64,11 @@ def test_all_that_a_search_finds_comes_as_a_zip(house: House) -> None:
         ({"ids": 7}, 422, "ids: give a list of ids, or one text with commas."),
         ({"ids": []}, 422, "ids: name at least one picture."),
         ({"job": 7}, 422, "job: give text."),
-        ({"colour": "red"}, 422, "colour is not known here."),
+        (
+            {"colour": "red"},
+            422,
+            "colour is not known here; there are ids, job, batch, q, name, metadata.",
+        ),
         ({"job": "x", "name": "{artist}"}, 422, "name: {artist} is not known; there are date"),
         ({"q": "modle:x"}, 422, "q, character 1: there is no field 'modle'."),
         ({}, 422, "Say which pictures: ids, a job, a batch or q"),
@@ -76,6 +80,12 @@ def test_what_cannot_be_packed_is_said_before_anything_is_sent(
     answer = house.http.post("/api/pictures/zip", json=asked)
     assert answer.status_code == status
     assert answer.json()["error"]["message"].startswith(words)
+
+
+def test_a_form_that_cannot_be_read_is_the_fault_of_who_sent_it(house: House) -> None:
+    answer = house.http.post("/api/pictures/zip", data={str(n): "" for n in range(2000)})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("The form cannot be read: ")
 
 
 def test_who_hangs_up_ends_it() -> None:
