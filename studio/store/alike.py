@@ -13,16 +13,19 @@ from studio.store.pages import newest_first
 from studio.store.search import Found
 from studio.store.tables import entry, picture
 
-MOST = 200  # of one answer
+MOST = 200  # groups of one answer
+SHOWN = 20  # pictures of one group
 NEAR = 5  # bits of 64 that may differ
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Numbers of entries, the oldest first. `why` is `the same file` or `looks the same`."""
+    """Numbers of entries, the oldest first; `total` counts them all. `why` is `the same file` or
+    `looks the same`."""
 
     why: str
     seqs: tuple[int, ...]
+    total: int
 
 
 def variants(found: Found, seq: int) -> list[int]:
@@ -59,8 +62,8 @@ def _same_files(connection: Connection, shown: set[int]) -> Iterator[Group]:
     for name, seq in connection.execute(its.where(content.in_(twice)).order_by(entry.c.seq)):
         if seq in shown:
             groups.setdefault(name, []).append(seq)
-    whole = [tuple(seqs) for seqs in groups.values() if len(seqs) > 1]
-    yield from (Group("the same file", seqs) for seqs in whole[:MOST])
+    whole = [seqs for seqs in groups.values() if len(seqs) > 1]
+    yield from (Group("the same file", tuple(its[:SHOWN]), len(its)) for its in whole[:MOST])
 
 
 def _same_looks(found: Found) -> Iterator[Group]:
@@ -70,4 +73,4 @@ def _same_looks(found: Found) -> Iterator[Group]:
     rows, at = rows[np.isin(at, some)], at[np.isin(at, some)]
     for one in some:
         its = found.sight["seq"][rows[at == one]]
-        yield Group("looks the same", tuple(int(seq) for seq in its))
+        yield Group("looks the same", tuple(int(seq) for seq in its[:SHOWN]), len(its))

@@ -135,6 +135,7 @@ class History:
         before = self._clock() - older_than
         seqs = None
         if ids is not None:
+            _few(ids)
             with self.database.read() as connection:
                 seqs = marks.numbers(connection, ids, owner)
         ended = 0
@@ -177,12 +178,12 @@ class History:
             seqs = alike.near(found, seq)
             return Page(tuple(kept(connection, seqs[:limit])), None, len(seqs))
 
-    def duplicates(self, *, owner: str | None = None) -> list[tuple[str, list[Kept]]]:
-        """Groups of pictures that are the same file, or look the same; and why."""
+    def duplicates(self, *, owner: str | None = None) -> list[tuple[str, list[Kept], int]]:
+        """Groups of pictures that are the same file, or look the same: why, some, how many."""
         found = self.found("", owner=owner)
         with self.database.read() as connection:
             groups = alike.duplicates(connection, found)
-            return [(group.why, kept(connection, group.seqs)) for group in groups]
+            return [(one.why, kept(connection, one.seqs), one.total) for one in groups]
 
     def choose(self, winner: str, loser: str, *, owner: str | None = None) -> None:
         """Of two pictures, this one rather than that."""
@@ -229,12 +230,16 @@ class History:
         if (ids is None) == (q is None):
             raise Refused("Give either ids, or q for all that a search finds.", field="ids")
         if ids is not None:
-            if len(ids) > MOST_MARKED:
-                sentence = f"ids: {len(ids)} are too many at once; the most is {MOST_MARKED}."
-                raise Refused(sentence, field="ids")
+            _few(ids)
             return []
         found = self.found(q or "", owner=owner)
         return [int(seq) for seq in found.sight["seq"][found.mask]]
+
+
+def _few(ids: Sequence[str]) -> None:
+    if len(ids) > MOST_MARKED:
+        sentence = f"ids: {len(ids)} are too many at once; the most is {MOST_MARKED}."
+        raise Refused(sentence, field="ids")
 
 
 def _prompts(connection: Connection, seqs: Sequence[int]) -> dict[int, str]:

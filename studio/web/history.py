@@ -116,9 +116,13 @@ class Rest:
         return await self._alike(request, self.history.near)
 
     async def duplicates(self, request: Request) -> Response:
-        """Groups of pictures that are the same file, or look the same."""
+        """Groups of pictures that are the same file, or look the same, with 20 of each at most and
+        the `total`."""
         groups = await asyncio.to_thread(self.history.duplicates)
-        told = [{"why": why, "pictures": [tell_kept(one) for one in its]} for why, its in groups]
+        told = [
+            {"why": why, "pictures": [tell_kept(one) for one in its], "total": total}
+            for why, its, total in groups
+        ]
         return JSONResponse({"groups": told})
 
     async def choose(self, request: Request) -> Response:

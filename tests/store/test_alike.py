@@ -8,6 +8,7 @@ from studio.errors import NotFound, Refused
 from studio.formats.likeness import likeness
 from studio.request import InputPicture
 from studio.store import entries, lineage
+from studio.store.alike import SHOWN
 from studio.store.lineage import Link
 from studio.store.marks import Marks
 from studio.store.store import Store
@@ -106,7 +107,7 @@ def test_the_same_file_and_what_looks_the_same_are_found(store: Store) -> None:
         for one, looks in ((third, 7), (fourth, 7), (fifth, 6), (second[0], -1)):
             what = {"near": looks, "changed": entries.next_version(tx)}
             tx.execute(update(entry).where(entry.c.picture == one).values(what))
-    groups = [(why, [one.picture.id for one in its]) for why, its in store.history.duplicates()]
+    groups = [(why, [one.picture.id for one in its]) for why, its, _ in store.history.duplicates()]
     assert groups == [
         ("the same file", [first[0], second[0]]),
         ("looks the same", [third, fourth]),
@@ -115,8 +116,15 @@ def test_the_same_file_and_what_looks_the_same_are_found(store: Store) -> None:
     assert [one.picture.id for one in alike.pictures] == [fourth, fifth]
     assert store.history.near(first[0]).pictures == ()
     store.history.mark([fourth], Marks(trash=True))
-    assert [why for why, _ in store.history.duplicates()] == ["the same file"]
+    assert [why for why, *_ in store.history.duplicates()] == ["the same file"]
     assert [one.picture.id for one in store.history.near(third).pictures] == [fifth]
+
+
+def test_of_a_large_group_some_are_told_and_how_many_there_are(store: Store) -> None:
+    for _ in range(SHOWN + 2):
+        kept(store, content="e" * 64)
+    ((why, its, total),) = store.history.duplicates()
+    assert (why, len(its), total) == ("the same file", SHOWN, SHOWN + 2)
 
 
 def test_settings_that_are_liked_more_often_stand_first(store: Store) -> None:

@@ -234,3 +234,8 @@ def test_what_has_left_since_it_was_found_does_not_come_back(store: Store) -> No
     with store.database.write() as tx:
         assert mark(tx, seqs, Marks(trash=False, star=True, add_tags=("x",)), 0) == 0
     assert store.history.search("star:yes OR tag:x").total == 0
+
+
+def test_more_ids_than_one_call_takes_are_refused_for_the_trash_too(store: Store) -> None:
+    with pytest.raises(Refused, match="10001 are too many at once; the most is 10000"):
+        store.history.empty_trash(["0" * 32] * 10_001)

@@ -20,7 +20,6 @@ from studio.formats.foreign.notes import (
     read_json,
     stem_of,
     text_of,
-    told,
     whole_of,
 )
 from studio.formats.prompt import take_loras
@@ -56,7 +55,7 @@ SILENT = {
 }
 # What is not done here, by how its keys begin; the first that fits.
 GROUPS = (
-    ("Hires fix", ("Hires", "HiRes", "First pass size")),
+    ("Hires fix", ("Hires", "HiRes", "First pass size", "Denoising strength")),
     ("ADetailer", ("ADetailer",)),
     ("The detailer", ("Detailer",)),
     ("ControlNet", ("ControlNet", "Control")),
@@ -239,16 +238,5 @@ def _rest(given: Mapping[str, str], notes: Notes) -> None:
     }
     if not any(key.startswith("Hires") for key in given):
         done.add("Denoising strength")
-    groups: dict[str, list[tuple[str, object]]] = {}
-    for key, value in given.items():
-        if key in done or value in USUAL:
-            continue
-        group = next((name for name, begins in GROUPS if key.startswith(begins)), "")
-        if key == "Denoising strength":
-            group = GROUPS[0][0]
-        if group:
-            groups.setdefault(group, []).append((key, value))
-        else:
-            notes.leave(key, value)
-    for group, held in groups.items():
-        notes.lack(f"{group} is not done here ({told(held)}).")
+    rest = ((key, value) for key, value in given.items() if key not in done and value not in USUAL)
+    notes.sort(rest, GROUPS)

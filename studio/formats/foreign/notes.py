@@ -17,6 +17,7 @@ LONGEST_NAME = 200
 MOST_SAID = 60  # sentences of one kind
 MOST_LORAS = 64
 Values = Mapping[str, object]
+Groups = Sequence[tuple[str, str | tuple[str, ...]]]  # by how their keys begin; the first that fits
 
 
 class Unread(NamedTuple):
@@ -99,6 +100,18 @@ class Notes:
         """What this studio does not do."""
         if sentence not in self.beyond and len(self.beyond) < MOST_SAID:
             self.beyond.append(sentence)
+
+    def sort(self, given: Iterable[tuple[str, object]], groups: Groups) -> None:
+        """Those whose key begins as a group's do are lacked together; the others are left."""
+        lacked: dict[str, list[tuple[str, object]]] = {}
+        for key, value in given:
+            group = next((name for name, begins in groups if key.startswith(begins)), "")
+            if group:
+                lacked.setdefault(group, []).append((key, value))
+            else:
+                self.leave(key, value)
+        for group, held in lacked.items():
+            self.lack(f"{group} is not done here ({told(held)}).")
 
     def reading(self, tool: str, version: object = "") -> Reading:
         return Reading(

@@ -14,7 +14,6 @@ from studio.formats.foreign.notes import (
     number_of,
     stem_of,
     text_of,
-    told,
     whole_of,
 )
 from studio.formats.foreign.weighting import comfy, translated
@@ -121,16 +120,10 @@ def _at(values: Sequence[object], place: int) -> float | None:
 
 
 def _rest(given: Values, notes: Notes) -> None:
-    groups: dict[str, list[tuple[str, object]]] = {}
-    for key, value in given.items():
-        if key in DONE | SILENT or value in (None, "", [], False):
-            continue
-        if key == "clipstopatlayer" and whole_of(value) in (-1, -2):
-            continue
-        group = next((name for name, begins in GROUPS if key.startswith(begins)), "")
-        if group:
-            groups.setdefault(group, []).append((key, value))
-        else:
-            notes.leave(key, value)
-    for group, held in groups.items():
-        notes.lack(f"{group} is not done here ({told(held)}).")
+    rest = (
+        (key, value)
+        for key, value in given.items()
+        if key not in DONE | SILENT and value not in (None, "", [], False)
+        if not (key == "clipstopatlayer" and whole_of(value) in (-1, -2))
+    )
+    notes.sort(rest, GROUPS)
