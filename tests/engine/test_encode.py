@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from studio.engine import paint
+from studio.engine import saving
 from studio.engine.encode import encode, preview, thumbnail, to_image
 from studio.messages import Painted
 from studio.request import OutputFormat
@@ -97,13 +97,13 @@ def test_a_picture_is_encoded_once_and_has_one_thumbnail(
     done = Counter[str]()
 
     def counted(name: str) -> None:
-        act = getattr(paint, name)
+        act = getattr(saving, name)
 
         def count(*given: object) -> object:
             done[name] += 1
             return act(*given)
 
-        monkeypatch.setattr(paint, name, count)
+        monkeypatch.setattr(saving, name, count)
 
     counted("encode")
     counted("thumbnail")

@@ -335,7 +335,8 @@ def test_the_picture_says_what_it_wore(asked: Asked, do: Do) -> None:
     assert worn[0]["autov3"] == hashlib.sha256(content[header:]).hexdigest()[:12]
     hashes = ", ".join(f"{one['name']}: {one['autov3']}" for one in worn)
     assert f'Lora hashes: "{hashes}"' in info["parameters"]
-    assert info["parameters"].startswith(f"{SMALL['prompt']}\n")
+    tags = "<lora:ink:0.8> <lora:neon:1> <lora:off:0>"
+    assert info["parameters"].startswith(f"{SMALL['prompt']} {tags}\n")
 
 
 def test_a_lora_is_worn_by_a_model_stored_in_fp8_and_leaves_nothing_behind(

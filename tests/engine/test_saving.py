@@ -28,7 +28,7 @@ def on_a_card(models: Path, card: ModelCard) -> Residents:
 
 
 def file(data: bytes) -> File:
-    return File(data, b"", (), 0.0)
+    return File(data, b"", (), None, 0.0)
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])

@@ -192,9 +192,12 @@ def test_time_left_is_said_only_from_the_steps_of_the_job_itself(studio: Studio)
 
 def test_a_picture_keeps_the_name_it_was_given(studio: Studio) -> None:
     view = finished(studio, filename="cars/red: one.PNG", seed=7, count=2)
-    assert [stem_of(picture) for picture in view.pictures] == ["cars_red__one", "cars_red__one-1"]
+    assert [stem_of(studio.store, one) for one in view.pictures] == [
+        "cars_red__one",
+        "cars_red__one-1",
+    ]
     (plain,) = finished(studio, seed=7).pictures
-    assert stem_of(plain) == "test-pattern-7"
+    assert stem_of(studio.store, plain) == "test-pattern-7"
 
 
 @pytest.fixture
