@@ -232,7 +232,8 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
         for one in pictures
     ]
     file = export(studio.store, [one.id for one in pictures])
-    assert [wish_of(entry)[0] for entry in read(file, "x.md").entries] == asked
+    read_back = [wish_of(entry)[0] for entry in read(file, "x.md").entries]
+    assert [one and one.model_copy(update={"expand": "no"}) for one in read_back] == asked
     again = run(studio.line, file, "history.md")
     assert [job.request for job in finish(studio, again.id)] == [
         json.loads(one.model_dump_json()) for one in asked
@@ -240,6 +241,21 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
     assert export_bulk(studio.store, again.id) == file
     with pytest.raises(Refused, match="name at least one picture"):
         export(studio.store, [])
+
+
+def test_choices_below_an_exported_file_are_drawn_and_those_that_were_text_stay_text(
+    open_studio: OpenStudio,
+) -> None:
+    studio = open_studio()
+    bulk = run(studio.line, HEAD + "- a boat\n- a hat\n- a {red|blue} car {expand: no}\n")
+    finish(studio, bulk.id)
+    file = export_bulk(studio.store, bulk.id)
+    head, _, lines = file.removeprefix("---\n").partition("---\n")
+    assert "expand" not in head and lines.count("expand: no") == 1
+    plan = check(studio.line, file + "- a {warm|cold} day\n")
+    *kept, drawn = [one.ask.settled.request.prompt for one in plan.pictures]
+    assert kept == ["a boat", "a hat", "a {red|blue} car"]
+    assert drawn in ("a warm day", "a cold day")
 
 
 def test_stopping_leaves_what_is_painted_alone(open_studio: OpenStudio, tmp_path: Path) -> None:
