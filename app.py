@@ -15,8 +15,10 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 
 from studio.errors import DarkroomError
+from studio.garbage import uncollected
 from studio.settings import Settings, load_settings
 from studio.terminal.arguments import parser
 
@@ -87,17 +89,17 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     prepare(settings)
-    studio = Studio.open(settings)  # its workers import torch while this process imports gradio
-    try:
-        from studio.web.site import serve as open_site
+    with ExitStack() as ends:
+        with uncollected(to_stay=True):  # a quarter of the start went into looking for garbage
+            studio = Studio.open(settings)  # its workers import torch, this process gradio
+            ends.callback(studio.close)
+            from studio.web.site import serve as open_site
 
-        site = open_site(studio, block=False)
+            site = open_site(studio, block=False)
         print(f"Darkroom is open at {site.url}", flush=True)
         stop.wait()
         print("Closing; running pictures may finish.", flush=True)
         site.close()
-    finally:
-        studio.close()
     return 0
 
 

@@ -4,12 +4,10 @@ Each picture is settled as any other wish is; what would be refused is said with
 how files are read, and neither pages nor the database.
 """
 
-import gc
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,6 +15,7 @@ from studio.catalog import Settled
 from studio.errors import Refused, sayable
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
+from studio.garbage import uncollected
 from studio.jobs.inbox import Entered, StopJobs
 from studio.jobs.line import Line
 from studio.request import ImageRequest
@@ -83,7 +82,7 @@ def check(
 
     `again` means also what is painted or waits already.
     """
-    with _uncollected():
+    with uncollected():
         sheet = read(text, _name(name), form)
         asks = _asks(line, sheet)
     there = {} if again else Bulks(line.store.database).there([ask.mark for ask, _ in asks])
@@ -108,7 +107,7 @@ def run(
     body = hashlib.sha256("\n".join((name, form or "", str(again), text)).encode()).hexdigest()
     if key and (earlier := bulks.earlier(key, body)):
         return earlier
-    with _uncollected():
+    with uncollected():
         plan = check(line, text, name, form, again=again)
         if plan.problems:
             raise Unsound(plan)
@@ -153,18 +152,6 @@ def words_of(line: Line, one: BulkPicture) -> str:
         case "cancelled":
             return "stopped"
     return "was painted before" if one.skipped else "done"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Of 10,000 pictures the collector of garbage takes a quarter of the time, and finds none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _name(name: str) -> str:
