@@ -119,6 +119,8 @@ def _facts(job: Job, picture: Picture) -> dict[str, object]:
     }
     if job.wish["prompt"] != job.request["prompt"]:
         facts["you wrote"] = job.wish["prompt"]
+    if job.wish.get("look"):
+        facts["looks"] = job.wish["look"]
     if job.request["loras"]:
         facts["LoRAs"] = ", ".join(_worn(use, picture) for use in job.request["loras"])
     if job.request["upscale"] != 1:

@@ -58,6 +58,7 @@ def test_looks_are_worn_together_set_what_they_say_and_come_back(
     expect(page.locator("#truth summary")).to_be_visible()
     page.locator("#generate").click()
     expect(page.locator("#live .recipe")).to_contain_text("a kettle, ink", timeout=20_000)
+    expect(page.locator("#live .recipe")).to_contain_text("slow-ink, clean")
     job = house.studio.store.jobs(limit=1)[0]
     assert job.wish["look"] == "slow-ink, clean" and job.request["steps"] == 17
     assert "blurry" in job.request["negative_prompt"] and not job.warnings
