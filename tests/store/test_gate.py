@@ -89,7 +89,7 @@ def test_a_reader_that_takes_too_long_is_ended(
 def test_spoilt_bytes_take_no_memory_here_and_leave_no_process(store: Store, rounds: int) -> None:
     dice, me = random.Random(rounds), psutil.Process()
     store.take(COLOURED["png"], "image")
-    before = me.memory_info().rss
+    before, others = me.memory_info().rss, set(me.children())
     for _ in range(rounds):
         data = mutated(dice, dice.choice(list(COLOURED.values())))
         try:
@@ -97,4 +97,4 @@ def test_spoilt_bytes_take_no_memory_here_and_leave_no_process(store: Store, rou
         except Refused as refusal:
             assert str(refusal).startswith("image: it ")
     assert me.memory_info().rss - before < 8 << 20
-    assert not me.children()
+    assert set(me.children()) <= others

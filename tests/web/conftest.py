@@ -29,6 +29,7 @@ from studio.web.site import serve
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
 FLAGS += "--disable-component-update --disable-sync --no-first-run"
+expect.set_options(timeout=15_000)  # two halves of the suite share the cores
 OpenPage = Callable[..., Page]
 # What Gradio says of itself when a page is left in the middle of a stream.
 LEAVING = re.compile("^AbortError: signal is aborted|Connection errored out")

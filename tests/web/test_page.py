@@ -89,7 +89,7 @@ def test_a_job_is_shown_by_its_address(house: House, open_page: OpenPage) -> Non
 def test_stop_stops_it(house: House, open_page: OpenPage) -> None:
     page = open_page()
     page.locator("#quality label", has_text="best").click()
-    ask(page, "slow mountain")
+    ask(page, "crawl mountain")
     expect(page.locator("#live .words")).to_contain_text("step")
     page.locator("#stop").click()
     expect(page.locator("#live .words")).to_contain_text("Stopped")
