@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from studio.brought import name_of
 from studio.cards import read_toml, toml_of
 from studio.errors import CannotStart, NotFound, Refused, field_sentence, sayable
-from studio.formats.styles import Style, read_styles, write_styles
+from studio.formats.styles import MOST_STYLES, Style, read_styles, write_styles
 from studio.hashes import file_state
 from studio.looks import PLACE, Look
 
@@ -117,7 +117,7 @@ def _write(folder: Path, look: Look) -> None:
     aside.replace(folder / f"{look.name}.toml")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2 * MOST_STYLES)  # with fewer places all would be read anew each time
 def _read(file: Path, _state: tuple[int, int] | None) -> Look | str:
     try:
         return read_look(file)

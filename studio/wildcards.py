@@ -73,7 +73,7 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield file
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2 * MOST_FILES)  # of both folders; with fewer places all would be read anew
 def _read(file: Path, _changed: int, size: int) -> tuple[tuple[str, Wildcard], ...]:
     try:
         if size > MOST_BYTES:

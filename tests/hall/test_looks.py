@@ -6,7 +6,7 @@ import pytest
 
 from studio.catalog import Catalog
 from studio.errors import CannotStart, NotFound, Refused
-from studio.formats.styles import read_styles
+from studio.formats.styles import MOST_STYLES, read_styles
 from studio.look_folder import give_styles, own, read_look, remove_look, survey, take_styles
 from studio.looks import Look, dress, put
 from studio.presets import load_catalog
@@ -230,3 +230,11 @@ def test_a_file_that_holds_no_styles_is_refused_with_its_line(
         take_styles(data, tmp_path)
     assert sentence in str(caught.value)
     assert not own(tmp_path)
+
+
+@pytest.mark.slow  # thousands of files
+def test_as_many_looks_as_a_file_may_bring_are_read_once(tmp_path: Path) -> None:
+    for number in range(MOST_STYLES):
+        (tmp_path / f"{number}.toml").write_text('prompt = "{prompt}"\n')
+    first, again = survey(tmp_path), survey(tmp_path)
+    assert all(again[name] is look for name, look in first.items())
