@@ -95,7 +95,7 @@ def tidy(settings: Settings, asked: argparse.Namespace) -> int:
         going = would_go(store, settings, time.time()) if dry else let_go(store, settings)
         for _, picture in rows(store.database, going.pictures):
             if picture:
-                print(f"{picture.path}  {picture.prompt[:60]}")
+                print(f"{picture.path}  {' '.join(picture.prompt.split())[:60]}")
     finally:
         store.close()
     verb = "would go" if dry else "went"

@@ -112,7 +112,8 @@ document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (target.matches('input, select, textarea') && event.key !== 'Escape') return;
   if (event.key === 'Escape') {
-    if (!page.hidden) close(); else if (chosen.size) choose([]); else return;
+    if (element.classList.contains('filtering')) sheet(false);
+    else if (!page.hidden) close(); else if (chosen.size) choose([]); else return;
   } else if (event.key === '/' && page.hidden) box.focus();
   else if (page.hidden) return;
   else if (event.key === 'ArrowLeft') neighbour(-1);
