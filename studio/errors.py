@@ -97,6 +97,7 @@ def _sentence(complaint: ErrorDetails) -> tuple[str, str]:
         "int_type": "is not a whole number",
         "float_type": "is not a number",
         "string_type": "is not text",
+        "tuple_type": "is not a list",
     }
     if kind in limits:
         return path, f"{path}: {shown} {limits[kind].format(**context)}."

@@ -58,6 +58,7 @@ class Rest:
         """Search the history: `q` as in docs/search.md, `sort` newest, oldest, rating or relevance,
         `limit`, and `after` with the `next` of the last answer."""
         asked = request.query_params
+        known_only(asked, ("q", "sort", "after", "limit"))
         found = await asyncio.to_thread(
             self.history.search,
             asked.get("q", ""),
@@ -69,6 +70,7 @@ class Rest:
 
     async def facets(self, request: Request) -> Response:
         """How many of what `q` finds have which model, look, LoRA, size, day, rating, tag..."""
+        known_only(request.query_params, ("q",))
         q = request.query_params.get("q", "")
         return JSONResponse(tell_counted(await asyncio.to_thread(self.history.facets, q)))
 
@@ -136,6 +138,7 @@ class Rest:
     async def wins(self, request: Request) -> Response:
         """Which settings win for you, among what `q` finds: of each model, sampler, look, LoRA,
         size, steps and guidance how many were liked or chosen, and between what that share lies."""
+        known_only(request.query_params, ("q",))
         told = await asyncio.to_thread(self.history.wins, request.query_params.get("q", ""))
         return JSONResponse({name: [asdict(one) for one in its] for name, its in told.items()})
 

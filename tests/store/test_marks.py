@@ -59,6 +59,7 @@ def test_one_that_is_not_there_and_all_stay_as_they_are(store: Store) -> None:
         ({"rating": "4"}, "rating: '4' is not a whole number"),
         ({"stars": True}, "stars is not known here"),
         ({"add_tags": [""]}, "not allowed here|too short|the least is 1"),
+        ({"add_tags": "x"}, "'x' is not a list"),
         ({"add_tags": ["x"] * 33}, "the most is 32"),
     ],
 )

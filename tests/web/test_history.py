@@ -46,6 +46,9 @@ def test_what_is_misunderstood_is_refused_with_its_place(house: House) -> None:
     error = answer.json()["error"]
     assert answer.status_code == 422 and (error["code"], error["field"]) == ("bad_query", "q")
     assert error["message"].startswith("q, character 5: there is no field 'modle'. Did you mean")
+    for address in ("/api/pictures", "/api/pictures/facets", "/api/wins"):
+        error = house.http.get(address, params={"query": "cat"}).json()["error"]
+        assert error["message"].startswith("query is not known here; there are q")
     for asked in ({"sort": "best"}, {"after": "zebra"}, {"limit": "0"}, {"limit": "0" * 5000}):
         answer = house.http.get("/api/pictures", params=asked)
         assert answer.status_code == 422
