@@ -13,6 +13,7 @@ import gradio as gr
 from studio.catalog import Catalog, ModelCard
 from studio.errors import Refused
 from studio.formats.template import plain
+from studio.honour import fit
 from studio.jobs.studio import Studio
 from studio.looks import names_of
 from studio.request import ImageRequest
@@ -183,6 +184,24 @@ def values_from(
         "sources": sources.of_request(request),
     }
     return values, missing
+
+
+def fill_wish(
+    studio: Studio, wish: Mapping[str, Any], current: str, lost: Sequence[str] = ()
+) -> tuple[ModelCard, list[object]]:
+    """The controls for a wish that was read, as near as can be; without a model for the `current`
+    one. `lost` is what is known to be missing already."""
+    settled, more = fit({"model": current, **wish}, studio.line.look_over)
+    if settled is None:
+        raise Refused(" ".join(more))
+    values, missing = values_from(
+        settled.wish.model_dump(mode="json"),
+        settled.request.model_dump(mode="json"),
+        settled.card,
+        settled.request.seed if "seed" in wish else None,
+    )
+    sentences = dict.fromkeys((*lost, *more, *missing))
+    return settled.card, filled(studio, settled.card, values, tuple(sentences))
 
 
 def _expand(wish: Mapping[str, Any]) -> str:

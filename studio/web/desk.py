@@ -27,6 +27,7 @@ from studio.web.controls import (
     about,
     card_of,
     dressed,
+    fill_wish,
     filled,
     size_line,
     usual,
@@ -133,10 +134,14 @@ class Desk:
             while alone(job.request) and job.request["enlarged_from"]:  # what it was before
                 picture = self.studio.store.picture(job.request["enlarged_from"])
                 job = self.studio.store.job(picture.job)
-            filled = self._fill(job, picture.seed)
+            if picture.foreign:
+                said, now = self.studio.line.read(picture), sound(state)["model"]
+                card, filled = fill_wish(self.studio, said.wish, now, said.not_honoured)
+            else:
+                card, filled = card_of(job, self.studio.catalog), self._fill(job, picture.seed)
         except DarkroomError as error:
             return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
-        return [sound(state) | {"model": job.model}, *filled]
+        return [sound(state) | {"model": card.name}, *filled]
 
     def example(self, event: gr.EventData) -> str:
         """[prompt]"""

@@ -89,7 +89,8 @@ def _ways(job: Job) -> tuple[str, ...]:
     """To another picture like it. What was only enlarged leads back to what was painted."""
     if alone(job.request):
         return ("reuse", "begin") if job.request["enlarged_from"] else ("begin",)
-    return ("begin", "rerun") if job.elsewhere else ("reuse", "begin", "rerun")
+    told = not job.elsewhere or job.request["prompt"]
+    return ("reuse", "begin", "rerun") if told else ("begin", "rerun")
 
 
 def seconds(number: float) -> str:

@@ -14,10 +14,9 @@ import gradio as gr
 
 from studio.errors import DarkroomError
 from studio.formats.foreign.notes import list_of, mapping_of, text_of
-from studio.honour import fit
 from studio.jobs.studio import Studio
 from studio.web import frame
-from studio.web.controls import NAMES, filled, values_from
+from studio.web.controls import NAMES, fill_wish
 from studio.web.desk import Shown, State, sound
 from studio.web.sources import KINDS
 
@@ -60,21 +59,12 @@ class Readout:
 
     def load(self, event: gr.EventData, state: State, current: str) -> Shown:
         """[state, note, about, size, given, *controls]; a model that is not told stays as it is."""
-        wish, studio = dict(mapping_of(getattr(event, "wish", None))), self.studio
+        wish = dict(mapping_of(getattr(event, "wish", None)))
         try:
-            settled, lost = fit({"model": current, **wish}, studio.line.look_over)
-            if settled is None:
-                return _unfilled(" ".join(lost))
-            values, missing = values_from(
-                settled.wish.model_dump(mode="json"),
-                settled.request.model_dump(mode="json"),
-                settled.card,
-                settled.request.seed if "seed" in wish else None,
-            )
+            card, shown = fill_wish(self.studio, wish, current)
         except DarkroomError as error:
             return _unfilled(str(error))
-        shown = filled(studio, settled.card, values, [*lost, *missing])
-        return [sound(state) | {"model": settled.card.name}, *shown]
+        return [sound(state) | {"model": card.name}, *shown]
 
 
 def draw(told: Told | None, name: str = "") -> str:

@@ -1,5 +1,6 @@
 """Pictures handed in to stay, over HTTP, and how the page shows what nobody here painted."""
 
+import re
 from typing import Any
 
 import pytest
@@ -77,5 +78,10 @@ def test_the_page_shows_it_with_what_is_known_and_offers_what_can_be(
     expect(shown.locator("summary")).to_contain_text("brought")
     assert "None" not in shown.inner_text() and "-1" not in shown.inner_text()
     expect(shown.get_by_role("button", name="Begin from it")).to_be_visible()
-    expect(shown.get_by_role("button", name="Reuse")).to_have_count(0)
     expect(page.locator("#note")).to_contain_text("Another tool painted it")
+    reuse = shown.get_by_role("button", name="Reuse")
+    expect(reuse).to_have_count(len(texts))
+    if texts:
+        reuse.click()
+        expect(page.locator("#prompt textarea")).to_have_value(re.compile("a red boat"))
+        expect(page.locator("#note")).to_contain_text("The LoRA 'ink' is not here.")
