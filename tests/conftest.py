@@ -16,7 +16,7 @@ from studio.jobs.studio import Studio
 from studio.settings import Settings
 
 os.environ["DARKROOM_DEFAULT_MODEL"] = "test-pattern"  # for servers that tests start, too
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a worker: others need the cores, too
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in a worker: others need the cores, too
 hypothesis.settings.register_profile("deep", max_examples=5000)  # --hypothesis-profile=deep
 OpenStudio = Callable[..., Studio]
 UNTIL = float(os.environ.get("TESTS_UNTIL", "inf"))  # seconds since 1970
