@@ -175,7 +175,7 @@ def test_the_front_door_copies_checks_and_puts_back(
     assert said.endswith("Not well: 1 no_file.\n")
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_copies_taken_while_servers_are_killed_are_whole(
     settings: Settings, tmp_path: Path, rounds: int
 ) -> None:
