@@ -280,7 +280,8 @@ def test_every_family_paints_with_all_of_it_stored_in_fp8(
     usual = pixels(atelier.paint())
     plan = Plan("cpu", "fp32", "fp32", "none", False, "by hand", quant="fp8", encoders=True)
     key = atelier.residents.key(atelier.card, str(atelier.folder), "auto")
-    painter = Painter(atelier.card, atelier.folder, {}, plan, "CPU")
+    parts = {part: Path(of.repo) / of.file for part, of in atelier.card.parts.items()}
+    painter = Painter(atelier.card, atelier.folder, parts, plan, "CPU")
     atelier.residents._painters[key] = painter
     pipeline = painter.family.pipeline
     networks = [pipeline.components[part] for part in pipeline.components if part in NETWORKS]
