@@ -22,8 +22,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from studio.catalog import ModelCard
 from studio.engine.failures import PaintError, is_the_devices
+from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
-from studio.memory import DENOISERS
 from studio.settings import Attention
 
 TORCH = {
@@ -51,8 +51,8 @@ def choose_attention(
     pipeline: Any, card: ModelCard, plan: Plan, dtype: torch.dtype, wanted: Attention
 ) -> Plan:
     """The plan with what attends now, and why."""
-    denoisers = [part for name in DENOISERS if (part := getattr(pipeline, name, None))]
-    found = {heads for denoiser in denoisers for heads in heads_of(denoiser)}
+    networks = denoisers(pipeline)
+    found = {heads for denoiser in networks for heads in heads_of(denoiser)}
     masked = card.family in MASKED
     rows = [_rows(heads, plan.device, dtype, masked=masked) for heads in found]
     *most, last = sorted({width for _, width in found}) or [0]
@@ -62,7 +62,7 @@ def choose_attention(
         if not rows:
             raise _refused(card, wanted, "its engine brings its own")
         try:
-            _take(denoisers, card, wanted, rows)
+            _take(networks, card, wanted, rows)
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             if is_the_devices(error):
                 raise
@@ -91,8 +91,8 @@ def heads_of(denoiser: Any) -> Iterator[Heads]:
 
 def processors(pipeline: Any, attention: str) -> str:
     """For the fingerprint: the kinds of processor in the denoiser, and what computes for them."""
-    denoiser = next(part for name in DENOISERS if (part := getattr(pipeline, name, None)))
-    found = [getattr(module, "processor", None) for module in denoiser.modules()]
+    modules = denoisers(pipeline)[0].modules()
+    found = [getattr(module, "processor", None) for module in modules]
     names = ", ".join(sorted({type(processor).__name__ for processor in filter(None, found)}))
     return f"{names} ({attention})" if attention else names
 
@@ -113,18 +113,18 @@ def _attend_within(denoiser: Any, kernel: Callable[[], AbstractContextManager[An
 
 
 def _take(
-    denoisers: Sequence[Any], card: ModelCard, wanted: Attention, rows: Sequence[Rows]
+    networks: Sequence[Any], card: ModelCard, wanted: Attention, rows: Sequence[Rows]
 ) -> None:
     """Tried first, on a few rows."""
     if wanted in TORCH:
         with sdpa_kernel(TORCH[wanted]):
             for each, mask in rows:
                 scaled_dot_product_attention(each, each, each, mask)
-        for denoiser in denoisers:
+        for denoiser in networks:
             _attend_within(denoiser, lambda: sdpa_kernel(TORCH[wanted]))
         return
     backend, package = LIBRARIES[wanted]
-    parts = [part for denoiser in denoisers for part in denoiser.modules()]
+    parts = [part for denoiser in networks for part in denoiser.modules()]
     attending = [part.processor for part in parts if getattr(part, "processor", None)]
     if not all(hasattr(processor, "_attention_backend") for processor in attending):
         raise _refused(card, wanted, "diffusers lets it attend by torch's kernels alone")

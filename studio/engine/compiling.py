@@ -6,17 +6,17 @@ The first picture takes seconds longer; so does the first of each new size.
 from dataclasses import replace
 from typing import Any
 
+from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
-from studio.memory import DENOISERS
 
 
 def compile_blocks(pipeline: Any, plan: Plan) -> Plan:
     """The plan as it was carried out; it says why where nothing was compiled."""
-    denoisers = [part for name in DENOISERS if (part := getattr(pipeline, name, None))]
-    why_not = _why_not(denoisers[0], plan)
+    found = denoisers(pipeline)
+    why_not = _why_not(found[0], plan)
     if why_not:
         return replace(plan, reason=f"{plan.reason}; not compiled: {why_not}")
-    for denoiser in denoisers:
+    for denoiser in found:
         denoiser.compile_repeated_blocks(fullgraph=True)
     return replace(plan, compiled=True, reason=f"{plan.reason}; its blocks are compiled")
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from studio.catalog import ModelCard
 from studio.checkpoints import PREFIXES
 from studio.engine.failures import PaintError
+from studio.memory import DENOISERS
 from studio.pipelines import networks
 from studio.weights import read_index
 
@@ -71,6 +72,11 @@ def _read(file: Path, skipped: tuple[str, ...]) -> dict[str, torch.Tensor]:
     with safe_open(file, "pt") as opened:
         names = [name for name in opened.keys() if not name.startswith(skipped)]  # noqa: SIM118
         return {name: opened.get_tensor(name) for name in names}
+
+
+def denoisers(pipeline: Any) -> list[Any]:
+    """Its networks that take noise away, the first one first."""
+    return [part for name in DENOISERS if (part := getattr(pipeline, name, None))]
 
 
 def load_network(kind: Any, card: ModelCard, name: str, file: Path, dtype: torch.dtype) -> Any:

@@ -17,6 +17,7 @@ import transformers
 from diffusers.hooks.layerwise_casting import apply_layerwise_casting
 from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
+from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
 from studio.memory import DENOISERS
 from studio.weights import read_index
@@ -55,9 +56,8 @@ def _config(quant: str, denoiser: bool, dtype: torch.dtype) -> Any:
 
 def store_in_fp8(pipeline: Any, plan: Plan, dtype: torch.dtype) -> None:
     """Each layer's weights become `dtype` while it computes, and fp8 again."""
-    for name in DENOISERS:
-        if denoiser := getattr(pipeline, name, None):
-            denoiser.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=dtype)
+    for denoiser in denoisers(pipeline):
+        denoiser.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=dtype)
     if plan.encoders:
         for name in pipeline.components:
             if name.startswith("text_encoder"):

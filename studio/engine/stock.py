@@ -38,8 +38,11 @@ class Stock:
         parts: Mapping[str, Path],
         plan: Plan,
         lent: Mapping[str, Any],
+        **more: Any,
     ) -> None:
-        self.pipeline: Any = load(self.kind, folder, card, parts, plan, lent, **self.options)
+        """`more` are components that the folder knows nothing of."""
+        given = {**self.options, **more}
+        self.pipeline: Any = load(self.kind, folder, card, parts, plan, lent, **given)
         self.card = card
         self.quick = plan.device != "cpu" and plan.offload == "none"
 

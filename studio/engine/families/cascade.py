@@ -23,7 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from studio.catalog import ModelCard
 from studio.engine.inputs import Inputs
 from studio.engine.parts import load_network
-from studio.engine.placing import load, read_as
+from studio.engine.placing import read_as
 from studio.engine.plan import Plan
 from studio.engine.redraw import another_way
 from studio.engine.stepping import AfterStep, run_steps
@@ -57,7 +57,7 @@ class Both(StableCascadeDecoderPipeline):
 
 
 class Cascade(Stock):
-    kind = StableCascadeDecoderPipeline
+    kind = Both
 
     def __init__(
         self,
@@ -71,9 +71,7 @@ class Cascade(Stock):
         prior = load_network(StableCascadeUNet, card, PRIOR, parts[PRIOR], dtype)
         # Its pipeline takes the number format of its first layer for the one that it computes in.
         prior._skip_layerwise_casting_patterns = ["clip_txt_pooled_mapper"]
-        self.pipeline: Any = load(Both, folder, card, {}, plan, lent, prior=prior)
-        self.card = card
-        self.quick = plan.device != "cpu" and plan.offload == "none"
+        super().__init__(folder, card, {}, plan, lent, prior=prior)
 
     @torch.no_grad()
     def encode(self, text: str) -> dict[str, Any]:
