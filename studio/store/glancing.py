@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -62,9 +61,14 @@ class Glances:
         child = self._child = self._child or self._begin()
         assert child.stdin
         assert child.stdout
-        late = threading.Timer(self._seconds, child.kill)
+        over = threading.Event()  # a clock read beside the timer's could tell less than its seconds
+
+        def stop() -> None:
+            over.set()
+            child.kill()
+
+        late = threading.Timer(self._seconds, stop)
         late.start()
-        began = time.monotonic()
         try:
             child.stdin.write(len(data).to_bytes(LENGTH) + data)
             child.stdin.flush()
@@ -72,7 +76,7 @@ class Glances:
             return told, child.stdout.read(told["thumb"])
         except (OSError, ValueError):
             self.close()
-            if time.monotonic() - began >= self._seconds:
+            if over.is_set():
                 sentence = f"it was not read within {self._seconds:g} seconds; make it smaller."
                 raise Refused(sentence) from None
             raise Refused("it could not be read; save it again as a plain PNG or JPEG.") from None
