@@ -21,9 +21,9 @@ from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.slot import Inbox
-from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
+from studio.wishes.presets import load_catalog
 
 THINGS = ("car", "boat", "house", "tree", "cat", "dog", "lighthouse", "mushroom")
 ENDS = ("", " {{seed: {n}}}", " {{seed: {n}, size: portrait, not: people}}", " {{count: 2}}")

@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 
 from bench.report import report
-from studio.catalog import Catalog
 from studio.engine.paint import paint, paint_together
 from studio.engine.residents import Residents
 from studio.formats.compare import NOTICED, Distance, distance
 from studio.messages import Paint, Painted
-from studio.presets import load_catalog
+from studio.models.weights import find_weights
 from studio.request import read_request
 from studio.settings import Settings
-from studio.weights import find_weights
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 SIZE = {"width": 256, "height": 256, "upscale": 1}
 

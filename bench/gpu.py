@@ -24,13 +24,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench import architectures
 from bench.architectures import Denoiser, denoisers
 from bench.report import report
-from studio.catalog import Catalog
 from studio.engine.paint import paint, paint_together
 from studio.engine.residents import Residents
 from studio.messages import Paint, Painted
-from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import ROOT
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 GB = 2**30
 PROMPT = "a red boat"

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from bench.databases import HELP, database, results_name
 from bench.report import report
-from studio.catalog import Settled
 from studio.messages import Painted, Picture
-from studio.presets import load_catalog
 from studio.request import read_request
 from studio.settings import Settings
 from studio.store.rows import Job, Room
 from studio.store.store import Store
+from studio.wishes.catalog import Settled
+from studio.wishes.presets import load_catalog
 
 AT_ONCE = 500  # wishes of one transaction while the line is filled
 ROOM = Room(10_000_000)

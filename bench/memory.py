@@ -24,14 +24,14 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from bench.architectures import klein, on, sdxl_unet
-from studio.catalog import ModelCard
 from studio.engine.device import GB, Gpu, Hardware
 from studio.engine.failures import PaintError
 from studio.engine.plan import Plan, decide
 from studio.engine.quantise import store_encoder
 from studio.jobs.devices import CONTEXT_GB
-from studio.presets import load_catalog
+from studio.models.card import ModelCard
 from studio.settings import ROOT
+from studio.wishes.presets import load_catalog
 
 DOCUMENT = ROOT / "docs" / "memory.md"
 CARDS_GB = (8, 12, 16, 24, 32, 48, 80, 96, 141)

@@ -23,11 +23,11 @@ from bench.server import running
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.jobs.studio import local_fleet
 from studio.messages import Failed, Hello, Leave, Paint, Painted
-from studio.presets import load_catalog
+from studio.models.upscalers import find_upscalers, upscaler_of
+from studio.models.weights import find_weights
 from studio.request import read_request
 from studio.settings import Settings
-from studio.upscalers import find_upscalers, upscaler_of
-from studio.weights import find_weights
+from studio.wishes.presets import load_catalog
 
 POLL_SECONDS = 0.2
 LOAD = 0.7

@@ -20,14 +20,14 @@ import httpx
 
 from bench.report import report
 from bench.server import free_port, start, wait_for
-from studio.catalog import Settled
 from studio.formats.zip64 import Zip
-from studio.presets import load_catalog
 from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store.ids import new_id
 from studio.store.rows import Picture
 from studio.store.store import Store
+from studio.wishes.catalog import Settled
+from studio.wishes.presets import load_catalog
 
 MB = 1e6
 TO_A_JOB = 10

@@ -20,16 +20,16 @@ from starter import examiner
 from starter.captions import caption
 from starter.examiner import READS, Examiner
 from starter.world import Spec, held_out, random_spec, render
-from studio.catalog import Catalog
 from studio.engine.paint import paint
 from studio.engine.residents import Residents
-from studio.loras import find_loras, lora_files
 from studio.messages import Paint
-from studio.presets import load_catalog
+from studio.models.loras import find_loras, lora_files
+from studio.models.upscalers import find_upscalers, upscaler_of
+from studio.models.weights import find_weights
 from studio.request import read_request
 from studio.settings import ROOT
-from studio.upscalers import find_upscalers, upscaler_of
-from studio.weights import find_weights
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 MODELS = ROOT / "outputs" / "models"
 TOGETHER = "all_five"

@@ -43,7 +43,7 @@ def played(repos: dict[str, Repo], monkeypatch: pytest.MonkeyPatch, cache: Path)
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    for place in ("huggingface_hub.utils._cache_manager", "studio.hub"):
+    for place in ("huggingface_hub.utils._cache_manager", "studio.models.hub"):
         monkeypatch.setattr(f"{place}.HF_HUB_CACHE", str(cache))
     try:
         yield hub

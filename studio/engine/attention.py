@@ -20,10 +20,10 @@ from diffusers.models.attention_dispatch import (
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from studio.catalog import ModelCard
 from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
+from studio.models.card import ModelCard
 from studio.settings import Attention
 
 TORCH = {

@@ -23,7 +23,7 @@ from torch.nn.functional import interpolate, leaky_relu, pad, pixel_unshuffle
 from studio.engine.failures import PaintError, is_the_devices
 from studio.formats.enlargers import ORIGINAL, network_of, todays_names
 from studio.formats.tensors import PICKLED, inmost, table
-from studio.hashes import file_hash
+from studio.models.hashes import file_hash
 
 SLOPE = 0.2  # of what is below nothing, in every layer of an RRDBNet
 SHARE = 0.2  # of what a block adds to what it was given

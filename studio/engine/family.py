@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 
-from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
 from studio.engine.inputs import Inputs
 from studio.engine.plan import Plan
 from studio.engine.stepping import AfterStep
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 
 

@@ -9,12 +9,12 @@ import logging
 import traceback
 from dataclasses import replace
 
-from studio.catalog import ModelCard
 from studio.engine.compiling import is_the_compilers
 from studio.engine.failures import is_out_of_memory
 from studio.engine.paint import Tell, paint
 from studio.engine.residents import Residents
 from studio.messages import Loading, Paint, Painted
+from studio.models.card import ModelCard
 from studio.request import read_request
 
 log = logging.getLogger("darkroom.worker")

@@ -17,7 +17,6 @@ from typing import BinaryIO
 
 import torch
 
-from studio.catalog import ModelCard
 from studio.engine.device import find_hardware
 from studio.engine.failures import explain, is_out_of_memory, is_poisoned
 from studio.engine.fingerprint import versions
@@ -42,7 +41,8 @@ from studio.messages import (
     read_frame,
     write_frame,
 )
-from studio.safety import read_safety
+from studio.models.card import ModelCard
+from studio.models.safety import read_safety
 
 POISONED = 70  # exit code of a worker whose card no longer answers
 SOON = 1.0  # seconds

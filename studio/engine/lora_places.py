@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from studio.lora_layers import PAINTER, Layer
+from studio.models.lora_layers import PAINTER, Layer
 
 # Those of text encoders that diffusers' loader takes.
 READING = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")

@@ -18,10 +18,10 @@ from studio.engine.failures import PaintError, is_the_devices
 from studio.engine.lora_places import Place, Places, turned
 from studio.engine.quantise import in_full_width
 from studio.engine.weights import there
-from studio.hashes import file_hash, tensor_hash
-from studio.lora_hub import source_of
-from studio.lora_layers import Layer, layers_of
-from studio.loras import MOST_RANK
+from studio.models.hashes import file_hash, tensor_hash
+from studio.models.lora_hub import source_of
+from studio.models.lora_layers import Layer, layers_of
+from studio.models.loras import MOST_RANK
 from studio.request import LoraUse
 
 DIFFUSERS = "lora_adapter_metadata"  # where diffusers keeps how its layers are to be scaled

@@ -15,8 +15,6 @@ from typing import Any
 import torch
 from PIL import Image
 
-from studio import enlarging
-from studio.catalog import ModelCard
 from studio.engine.encode import to_image
 from studio.engine.failures import PaintError
 from studio.engine.fingerprint import basics
@@ -28,9 +26,12 @@ from studio.engine.residents import Residents
 from studio.engine.safety import Checker, blurred
 from studio.engine.saving import File, Saver, make_file
 from studio.engine.upscale import Upscaler
-from studio.formats.metadata import parameters_text, recipe_text
+from studio.formats.metadata import recipe_text
 from studio.formats.template import plain
 from studio.messages import Cancelled, Failed, Loading, Paint, Painted, Picture, Progress
+from studio.models.card import ModelCard
+from studio.models.enlarge import FAMILY as ENLARGE
+from studio.models.infotext import parameters_text
 from studio.request import ImageRequest, read_request
 
 Tell = Callable[[Loading | Progress], None]
@@ -68,7 +69,7 @@ def paint_together(
     """`finish` hears of each job once. What goes wrong goes wrong for all that are not finished."""
     first, jobs = messages[0], [_Job(message, previews, tell, finish) for message in messages]
     card = ModelCard.model_validate(first.card)
-    if card.family == enlarging.FAMILY:
+    if card.family == ENLARGE:
         for job in jobs:
             _only_enlarge(card, residents, job, notes)
         return

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import nn
 
-from studio.catalog import ModelCard
 from studio.engine.attention import choose_attention, processors
 from studio.engine.compiling import compile_blocks
 from studio.engine.family import find_family
@@ -23,7 +22,8 @@ from studio.engine.plan import Plan
 from studio.engine.recall import Recall
 from studio.engine.samplers import build_sampler
 from studio.engine.sharing import Lent, find_sources, how
-from studio.hashes import content_hash, weights_hash
+from studio.models.card import ModelCard
+from studio.models.hashes import content_hash, weights_hash
 from studio.request import ImageRequest
 from studio.settings import Attention
 

@@ -16,12 +16,12 @@ from diffusers.loaders.single_file import load_single_file_sub_model
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from studio.catalog import ModelCard
-from studio.checkpoints import PREFIXES
 from studio.engine.failures import PaintError
-from studio.memory import DENOISERS
-from studio.pipelines import networks
-from studio.weights import read_index
+from studio.models.card import ModelCard
+from studio.models.checkpoints import PREFIXES
+from studio.models.memory import DENOISERS
+from studio.models.pipelines import networks
+from studio.models.weights import read_index
 
 
 def load_parts(

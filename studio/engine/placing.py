@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from accelerate import dispatch_model
 
-from studio.catalog import ModelCard
 from studio.engine.parts import load_parts, refuse_gaps
 from studio.engine.plan import Plan
 from studio.engine.quantise import on_the_way, read_denoiser, store_in_fp8
 from studio.engine.weights import LOCAL
-from studio.hashes import variant
-from studio.weights import read_index
+from studio.models.card import ModelCard
+from studio.models.hashes import variant
+from studio.models.weights import read_index
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

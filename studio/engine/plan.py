@@ -7,12 +7,12 @@ tried here. Of the ways there are the first is taken that takes no more than is 
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
-from studio.catalog import ModelCard
 from studio.engine.device import Gpu, Hardware
 from studio.engine.failures import PaintError
 from studio.engine.ways import TURNS, Offload, Way, in_one_place, ways
-from studio.memory import amounts, tiles
-from studio.precision import Dtype, Quant
+from studio.models.card import ModelCard
+from studio.models.memory import amounts, tiles
+from studio.models.precision import Dtype, Quant
 from studio.request import Precision
 
 TINY_GB = 0.5

@@ -19,8 +19,8 @@ from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 
 from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
-from studio.memory import DENOISERS
-from studio.weights import read_index
+from studio.models.memory import DENOISERS
+from studio.models.weights import read_index
 
 FP8 = torch.float8_e4m3fn
 # Of an encoder: what may be a vocabulary by another name; what T5 asks for the format to compute

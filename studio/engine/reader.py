@@ -15,10 +15,10 @@ from typing import Any
 
 import msgpack
 
-from studio.catalog import ModelCard
 from studio.engine.reading import readings, unread
 from studio.engine.worker import ENVIRONMENT, take_channel
 from studio.messages import read_bytes, write_bytes
+from studio.models.card import ModelCard
 from studio.request import read_request
 
 KEPT = 8  # tokenizers in memory; the largest take 100 MB

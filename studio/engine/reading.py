@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from studio.catalog import ModelCard
 from studio.formats.prompt import Chunk, Fragment, blends, unescaped
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 
 CLIP_TOKENS = 77

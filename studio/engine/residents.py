@@ -16,7 +16,6 @@ import psutil
 import torch
 from safetensors import SafetensorError
 
-from studio.catalog import ModelCard
 from studio.engine.device import GB, Hardware, find_hardware, find_libraries
 from studio.engine.embedded import ensure
 from studio.engine.failures import PaintError, is_the_devices
@@ -27,11 +26,12 @@ from studio.engine.sharing import Lent, alike, find_sources, how, size_gb
 from studio.engine.upscale import Upscaler
 from studio.engine.weights import check_files, there
 from studio.errors import Refused
-from studio.hashes import file_hash, file_state
+from studio.models.card import ModelCard
+from studio.models.hashes import file_hash, file_state
+from studio.models.safety import Safety
+from studio.models.weights import EMBEDDED, find_part
 from studio.request import Precision
-from studio.safety import Safety
 from studio.settings import Attention
-from studio.weights import EMBEDDED, find_part
 
 LASTING = ("model_invalid", "attention")  # codes of what stays as it is until a file changes
 SPARED = 0.2  # of the machine's memory, for all else that runs on it

@@ -14,8 +14,8 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from studio.engine.failures import PaintError
 from studio.engine.weights import LOCAL
-from studio.hashes import file_hash
-from studio.safety import Safety
+from studio.models.hashes import file_hash
+from studio.models.safety import Safety
 
 HIDDEN = 16  # pixels of the longer side: all that is left of a picture
 

@@ -21,8 +21,8 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from studio.catalog import Sampler
 from studio.engine.failures import PaintError
+from studio.models.card import Sampler
 
 # Noise levels are named each time, for a model's own configuration may ask for Karras'.
 SAMPLERS: dict[str, tuple[Any, dict[str, Any]]] = {

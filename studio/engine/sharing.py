@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from studio.catalog import ModelCard
-from studio.checkpoints import PREFIXES
 from studio.engine.plan import Plan
-from studio.hashes import Piece, same_bytes, variant
-from studio.memory import DENOISERS
-from studio.pipelines import networks, weights
-from studio.weights import read_index
+from studio.models.card import ModelCard
+from studio.models.checkpoints import PREFIXES
+from studio.models.hashes import Piece, same_bytes, variant
+from studio.models.memory import DENOISERS
+from studio.models.pipelines import networks, weights
+from studio.models.weights import read_index
 
 FAMILIES = ("sdxl",)
 # What a configuration says of who wrote it.

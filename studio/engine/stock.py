@@ -14,13 +14,13 @@ from diffusers.utils.torch_utils import get_module_execution_device
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
-from studio.catalog import ModelCard
 from studio.engine.inputs import Inputs
 from studio.engine.placing import load
 from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, begin, redraw, strength
 from studio.engine.stepping import AfterStep, run_steps
 from studio.formats.prompt import unescaped
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 
 SKETCH_SIDE = 16  # latents a side of a sketch that is decoded for real: a card takes 2 ms for it

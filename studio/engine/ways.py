@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from studio.catalog import ModelCard
-from studio.memory import Amounts, amounts
-from studio.precision import Dtype, Quant
+from studio.models.card import ModelCard
+from studio.models.memory import Amounts, amounts
+from studio.models.precision import Dtype, Quant
 from studio.request import Precision
 
 Offload = Literal["none", "model", "sequential"]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.catalog import ModelCard
 from studio.engine.failures import PaintError
 from studio.formats.safetensors import read_header
-from studio.hashes import loaded_files
-from studio.pipelines import INDEX, WEIGHTS
+from studio.models.card import ModelCard
+from studio.models.hashes import loaded_files
+from studio.models.pipelines import INDEX, WEIGHTS
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
 

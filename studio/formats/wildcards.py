@@ -1,7 +1,7 @@
 """Lists of words that a prompt calls by `__name__`, and which of them a name with `*` calls.
 
 `*` stands for anything inside one part of a name, `**` for any number of parts. Pure; where lists
-lie is told in `studio.wildcards`.
+lie is told in `studio.wishes.wildcards`.
 """
 
 from collections.abc import Iterable, Sequence

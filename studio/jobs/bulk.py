@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from studio.catalog import Settled
 from studio.errors import Refused, sayable
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
@@ -19,10 +18,11 @@ from studio.garbage import uncollected
 from studio.jobs.inbox import Entered, StopJobs
 from studio.jobs.line import Line
 from studio.request import ImageRequest
-from studio.routing import Here
 from studio.store.bulks import Ask, Bulks
 from studio.store.rows import Bulk, BulkPicture, Room, State
-from studio.wording import Lists, Worded, Wording
+from studio.wishes.catalog import Settled
+from studio.wishes.routing import Here
+from studio.wishes.wording import Lists, Worded, Wording
 
 MOST_OF_ONE = 10_000  # pictures that one line becomes
 MOST_OF_FILE = 20_000  # that are looked at, or as many as may wait where those are more

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from studio.catalog import ModelCard
 from studio.jobs.bulk import Plan
 from studio.jobs.estimate import Estimates
 from studio.jobs.forecast import Now
 from studio.jobs.state import Need
+from studio.models.card import ModelCard
 
 ALONE = Need()
 

@@ -9,7 +9,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from studio.catalog import Catalog, ModelCard
 from studio.errors import CannotStart, Unavailable
 from studio.jobs.estimate import Estimates, Parts
 from studio.jobs.feed import Feed
@@ -19,10 +18,12 @@ from studio.jobs.state import Decision, Need, Start, Waiting
 from studio.jobs.together import kind_of
 from studio.jobs.turns import Turns
 from studio.jobs.view import Live
-from studio.memory import needed_gb
+from studio.models.card import ModelCard
+from studio.models.memory import needed_gb
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
+from studio.wishes.catalog import Catalog
 
 log = logging.getLogger("darkroom.pool")
 LOAD_SECONDS = 1.0  # before anything was measured: so long, and a second for each gigabyte

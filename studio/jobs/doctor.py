@@ -15,14 +15,14 @@ from studio.errors import DarkroomError, InUse
 from studio.jobs.devices import nvidia_cards
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.jobs.studio import find_fleet
-from studio.loras import find_loras
 from studio.messages import Hello
-from studio.presets import load_catalog
-from studio.safety import safety_of
+from studio.models.loras import find_loras
+from studio.models.safety import safety_of
+from studio.models.upscalers import UpscalerCard, find_upscalers
+from studio.models.weights import absent
 from studio.settings import Settings
 from studio.store.store import Store
-from studio.upscalers import UpscalerCard, find_upscalers
-from studio.weights import absent
+from studio.wishes.presets import load_catalog
 
 LIBRARIES = ("torch", "gradio", "diffusers", "transformers", "accelerate", "compel", "peft")
 SAFE_PILLOW = 13  # earlier decoders have known memory bugs; Gradio 6.31 still holds Pillow under it

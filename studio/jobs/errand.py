@@ -3,14 +3,14 @@
 Weights go by their folder, for it loads them itself; the pictures a job is painted from go along.
 """
 
-from studio.catalog import Catalog
-from studio.loras import lora_files
 from studio.messages import Paint
+from studio.models.loras import lora_files
+from studio.models.upscalers import upscaler_of
+from studio.models.weights import find_weights
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
-from studio.upscalers import upscaler_of
-from studio.weights import find_weights
+from studio.wishes.catalog import Catalog
 
 
 def errand(job: Job, catalog: Catalog, settings: Settings, store: Store, at_once: int) -> Paint:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
-from studio.enlarging import NAME
 from studio.jobs.together import Passes
+from studio.models.enlarge import NAME
 from studio.request import steps_taken
 from studio.store.rows import Job
 

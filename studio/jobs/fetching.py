@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from studio import hub
-from studio.catalog import ModelCard
 from studio.errors import Refused
+from studio.models import hub
+from studio.models.card import ModelCard
+from studio.models.weights import absent
 from studio.settings import ROOT, Settings
-from studio.weights import absent
 
 log = logging.getLogger("darkroom.hub")
 PULL = (sys.executable, str(ROOT / "app.py"), "models", "pull")

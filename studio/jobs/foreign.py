@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studio.catalog import Catalog, Settled
 from studio.errors import Refused
 from studio.formats.foreign.notes import Reading
 from studio.formats.foreign.samplers import meant
 from studio.formats.metadata import RECIPE
-from studio.honour import NOTHING, Honoured, honour
 from studio.jobs.rerun import Settle, again
-from studio.matching import Match
 from studio.request import read_request
+from studio.wishes.catalog import Catalog, Settled
+from studio.wishes.honour import NOTHING, Honoured, honour
+from studio.wishes.matching import Match
 
 WHICH = "Name the model that is to paint it instead."
 

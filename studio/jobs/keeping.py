@@ -6,12 +6,13 @@ What a picture needs is brought by its own job; this is for those who want no wa
 import logging
 from collections.abc import Callable, Sequence
 
-from studio.catalog import Catalog, ModelCard
 from studio.errors import Refused
 from studio.jobs.seats import Seat, Seats
 from studio.messages import Load, Unload
+from studio.models.card import ModelCard
+from studio.models.weights import absent, find_weights
 from studio.settings import Settings
-from studio.weights import absent, find_weights
+from studio.wishes.catalog import Catalog
 
 log = logging.getLogger("darkroom.pool")
 

@@ -13,10 +13,8 @@ from itertools import repeat
 from time import monotonic
 
 from studio.canvas import Input
-from studio.catalog import Catalog, Settled
 from studio.errors import NotFound, Refused, Unavailable
 from studio.formats.read import read_ours, read_picture
-from studio.honour import Honoured
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.foreign import painted_again, understood
@@ -24,16 +22,18 @@ from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
 from studio.jobs.rerun import Recipe, again, compared, request_of
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
-from studio.looks import Look
+from studio.models.weights import absent
 from studio.request import ImageRequest, Priority, canonical
-from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.store.ids import new_id
 from studio.store.rows import FINAL, Job, Picture, Place, Room
 from studio.store.store import Store
-from studio.weights import absent
-from studio.wildcards import wildcards
-from studio.wording import Lists, Wording
+from studio.wishes.catalog import Catalog, Settled
+from studio.wishes.honour import Honoured
+from studio.wishes.looks import Look
+from studio.wishes.routing import Here, settle_here
+from studio.wishes.wildcards import wildcards
+from studio.wishes.wording import Lists, Wording
 
 ANSWER_SECONDS = 10.0  # for the pool to answer, between two messages
 LISTEN_SECONDS = 30.0  # then the row itself is looked at again

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 
-from studio.catalog import Catalog
 from studio.errors import NotFound, Refused, Unavailable
 from studio.jobs.chooser import Chooser
 from studio.jobs.cluster import MOST_WANTED
@@ -46,6 +45,7 @@ from studio.messages import (
 from studio.settings import Settings
 from studio.store.rows import Job
 from studio.store.store import Store
+from studio.wishes.catalog import Catalog
 
 MAX_CRASHES = 2  # a job is put back after the death of its worker, not a second time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed

@@ -11,18 +11,18 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from studio.catalog import Settled
 from studio.errors import NotFound, Refused
 from studio.formats import compare
 from studio.formats.compare import Comparison, Distance
 from studio.formats.read import own_recipe
-from studio.hashes import content_hash, file_hash
-from studio.loras import lora_files
+from studio.models.hashes import content_hash, file_hash
+from studio.models.loras import lora_files
+from studio.models.upscalers import UpscalerCard, original_hash, upscaler_of
+from studio.models.weights import find_part, find_weights
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Picture
 from studio.store.store import Store
-from studio.upscalers import UpscalerCard, original_hash, upscaler_of
-from studio.weights import find_part, find_weights
+from studio.wishes.catalog import Settled
 
 Settle = Callable[[ImageRequest], Settled]
 Recipe = Mapping[str, Any]

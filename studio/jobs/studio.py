@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Self
 
-from studio.catalog import Catalog
 from studio.jobs.cluster import Cluster
 from studio.jobs.devices import Offer, find_offers, join
 from studio.jobs.estimate import Estimates
@@ -18,11 +17,12 @@ from studio.jobs.pool import Pool
 from studio.jobs.reader import Reader
 from studio.jobs.seats import Fleet
 from studio.jobs.slot import Inbox
-from studio.presets import load_catalog
-from studio.safety import safety_of, safety_text
+from studio.models.safety import safety_of, safety_text
 from studio.settings import Settings
 from studio.store.retention import let_go
 from studio.store.store import Store
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 WORKER = "studio.engine.worker"
 LEARNS_FROM = 300  # jobs, the newest: how long things take here

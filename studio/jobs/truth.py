@@ -7,15 +7,15 @@ of it. A model that is not on this machine is spoken of too, but for its tokens.
 from collections.abc import Mapping
 from typing import Any
 
-from studio.catalog import Settled
 from studio.errors import Refused
 from studio.formats.prompt import blends, inert_syntax, weighing
 from studio.jobs.reader import Reader
-from studio.looks import Look, names_of
-from studio.loras import Lora, find_loras, spoken
+from studio.models.loras import Lora, find_loras, spoken
+from studio.models.weights import EMBEDDED, find_weights
 from studio.settings import Settings
-from studio.weights import EMBEDDED, find_weights
-from studio.wording import Wording, told
+from studio.wishes.catalog import Settled
+from studio.wishes.looks import Look, names_of
+from studio.wishes.wording import Wording, told
 
 Told = dict[str, Any]  # JSON-shaped
 SHOWN_TEXTS = 20

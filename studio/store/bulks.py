@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, func, insert, select, update
 
-from studio.catalog import Settled
 from studio.errors import NotFound
 from studio.request import ImageRequest
 from studio.store import jobs, keys
@@ -18,6 +17,7 @@ from studio.store.database import Database
 from studio.store.ids import new_id
 from studio.store.rows import Bulk, BulkPicture, Job, Room, State
 from studio.store.tables import bulk, bulk_picture, job, picture
+from studio.wishes.catalog import Settled
 
 AT_ONCE = 500  # parameters of one query
 # Of every file, as long as there are no accounts.

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, delete, func, insert, select, text, update
 
-from studio.enlarging import alone
 from studio.formats.words import tokens
-from studio.looks import names_of
+from studio.models.enlarge import alone
 from studio.store.rows import Picture
 from studio.store.tables import came_from, collected, entry, entry_term, job, picture, term
+from studio.wishes.looks import names_of
 
 SHOWN, TRASHED, GONE = range(3)
 AT_ONCE = 500

@@ -20,12 +20,12 @@ from sqlalchemy import (
     update,
 )
 
-from studio.catalog import Settled
 from studio.errors import Conflict, NotFound, TooMany
 from studio.request import ImageRequest, Priority
 from studio.store.ids import new_id
 from studio.store.rows import Before, Event, Job, Place, Room, State
 from studio.store.tables import job, job_event
+from studio.wishes.catalog import Settled
 
 AT_ONCE = 1000  # rows whose text is held in memory
 # What a job is before anything has happened to it, as the columns have it by default.

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, delete, insert, select
 
 from studio import messages
 from studio.canvas import HEAD, Input, read_head
-from studio.catalog import Settled
 from studio.errors import CannotStart, Unavailable
 from studio.request import ImageRequest, Priority
 from studio.settings import Settings
@@ -37,6 +36,7 @@ from studio.store.rows import Event, Job, Picture, Place, Room, State
 from studio.store.schema import prepare
 from studio.store.shelf import Shelf
 from studio.store.tables import instance
+from studio.wishes.catalog import Settled
 
 
 class Store:

@@ -18,11 +18,11 @@ from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.slot import Inbox
 from studio.jobs.studio import LEARNS_FROM, Studio
-from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.bulks import Bulks
 from studio.store.store import Store
 from studio.terminal.painting import PAUSED
+from studio.wishes.presets import load_catalog
 
 ONLY_LOOKS = "A dry run only reads."
 WIDEST = 60  # letters of a prompt

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from studio.errors import Refused
-from studio.look_folder import give_styles, remove_look, survey, take_styles
-from studio.looks import Look
-from studio.presets import load_catalog
 from studio.settings import Settings
+from studio.wishes.look_folder import give_styles, remove_look, survey, take_styles
+from studio.wishes.looks import Look
+from studio.wishes.presets import load_catalog
 
 
 def looks(settings: Settings, asked: argparse.Namespace) -> int:

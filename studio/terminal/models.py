@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from studio import disk, hub, upscalers
-from studio.catalog import Catalog
 from studio.errors import Refused, sayable
-from studio.lora_hub import act
-from studio.presets import load_catalog
-from studio.safety import CheckerCard, checker_folder, load_checkers
+from studio.models import disk, hub, upscalers
+from studio.models.lora_hub import act
+from studio.models.safety import CheckerCard, checker_folder, load_checkers
+from studio.models.weights import absent
 from studio.settings import Settings
-from studio.weights import absent
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 
 def models(settings: Settings, asked: argparse.Namespace) -> int:
@@ -24,7 +24,9 @@ def models(settings: Settings, asked: argparse.Namespace) -> int:
         raise Refused(f"models {asked.what}: which? `models list` names them.", field="name")
     if asked.what == "add":
         for repo in asked.names:
-            print(hub.add(repo, asked.name, catalog, folder, token))
+            print(
+                hub.add(repo, asked.name, [*catalog.cards.values()], catalog.presets, folder, token)
+            )
         return 0
     enlarging, names = upscalers.split(asked.names, catalog.upscalers, folder)
     wrong = sum(upscalers.tend(asked.what, one, folder) for one in enlarging)

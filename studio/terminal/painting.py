@@ -7,22 +7,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from studio.enlarging import NAME
 from studio.errors import DarkroomError, Refused, Unavailable
 from studio.jobs.line import Line
 from studio.jobs.reader import Reader
 from studio.jobs.studio import Studio
 from studio.jobs.truth import tell_choices, tell_truth
 from studio.jobs.view import View
-from studio.loras import use_of
-from studio.presets import load_catalog
+from studio.models.enlarge import NAME
+from studio.models.loras import use_of
 from studio.request import ImageRequest, read_request
-from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.store.giving import given_out
 from studio.store.rows import Job, Picture
-from studio.wildcards import wildcards
-from studio.wording import Wording
+from studio.wishes.presets import load_catalog
+from studio.wishes.routing import Here, settle_here
+from studio.wishes.wildcards import wildcards
+from studio.wishes.wording import Wording
 
 PAUSED = (
     "The line of this data folder is paused. Start the server and POST to /api/queue/resume, or "

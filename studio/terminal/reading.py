@@ -7,12 +7,12 @@ import argparse
 import json
 
 from studio.formats.read import read_picture
-from studio.honour import Honoured
 from studio.jobs.foreign import understood
-from studio.presets import load_catalog
-from studio.routing import Here, settle_here
 from studio.settings import Settings
 from studio.terminal.painting import read_bytes
+from studio.wishes.honour import Honoured
+from studio.wishes.presets import load_catalog
+from studio.wishes.routing import Here, settle_here
 
 
 def read(settings: Settings, asked: argparse.Namespace) -> int:

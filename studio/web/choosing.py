@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from studio.catalog import ModelCard
 from studio.jobs.studio import Studio
-from studio.looks import Look
+from studio.models.card import ModelCard
 from studio.web.controls import quality_of, size_line
+from studio.wishes.looks import Look
 
 SET_BY_LOOKS = ("quality", "steps", "guidance", "sampler", "aspect", "upscale")
 

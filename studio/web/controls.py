@@ -10,18 +10,19 @@ from typing import Any
 
 import gradio as gr
 
-from studio.catalog import Catalog, ModelCard
 from studio.errors import Refused
 from studio.formats.template import plain
-from studio.honour import fit
 from studio.jobs.studio import Studio
-from studio.looks import names_of
+from studio.models.card import ModelCard
+from studio.models.upscalers import UpscalerCard, find_upscalers
+from studio.models.weights import absent
 from studio.request import ImageRequest
 from studio.store.rows import Job
-from studio.upscalers import UpscalerCard, find_upscalers
 from studio.web import frame, sources
 from studio.web.wardrobe import ROWS, empty_rows, offers, rows_of, uses_of
-from studio.weights import absent
+from studio.wishes.catalog import Catalog
+from studio.wishes.honour import fit
+from studio.wishes.looks import names_of
 
 # The order in which the page hands the values over, and takes them back.
 NAMES = (

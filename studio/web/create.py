@@ -10,9 +10,8 @@ from typing import Any, get_args
 import gradio as gr
 from gradio.events import Dependency
 
-from studio.catalog import Catalog, ModelCard
 from studio.jobs.studio import Studio
-from studio.looks import MOST_WORN
+from studio.models.card import ModelCard
 from studio.request import Upscale
 from studio.web import frame, readout, sources, truth, wardrobe
 from studio.web.choosing import SET_BY_LOOKS, Choosing
@@ -29,6 +28,8 @@ from studio.web.controls import (
     usual,
 )
 from studio.web.desk import IDLE_SECONDS, Desk
+from studio.wishes.catalog import Catalog
+from studio.wishes.looks import MOST_WORN
 
 ENLARGED = get_args(Upscale)
 Parts = dict[str, Any]  # Gradio's components; those of a wish by the name of its field

@@ -13,11 +13,11 @@ from typing import Any
 import gradio as gr
 
 from studio.canvas import nearest
-from studio.catalog import ModelCard
-from studio.enlarging import alone
 from studio.errors import DarkroomError, NotFound
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.models.card import ModelCard
+from studio.models.enlarge import alone
 from studio.store.rows import FINAL, Job, Picture
 from studio.web import frame, sources
 from studio.web.asking import ask

@@ -6,8 +6,8 @@ Pure: everything it says comes from the rows it is given.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studio.enlarging import alone
 from studio.jobs.view import View
+from studio.models.enlarge import alone
 from studio.store.rows import Job, Picture
 from studio.web import frame
 from studio.web.frame import Frame

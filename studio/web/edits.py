@@ -10,10 +10,10 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.request import MAX_REFERENCES
 from studio.web.answers import BadBody, read_object
+from studio.wishes.catalog import Catalog
 
 MOST_FIELDS = 100
 # A form holds text alone; these fields are numbers.

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from studio.enlarging import NAME
 from studio.errors import Refused
 from studio.jobs.line import Line
+from studio.models.enlarge import NAME
 from studio.store.rows import Job
 from studio.store.store import Store
 from studio.web.asking import ask, in_their_words

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import get_args
 
 from studio.errors import DarkroomError
-from studio.filling import MAX_FINISHED
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.models.upscalers import find_upscalers
 from studio.request import Upscale
 from studio.store.rows import Picture
-from studio.upscalers import find_upscalers
 from studio.web.drawing import still
 from studio.web.frame import WAYS, Frame
+from studio.wishes.filling import MAX_FINISHED
 
 
 def held_up(

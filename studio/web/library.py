@@ -8,17 +8,17 @@ from html import escape
 
 import gradio as gr
 
-from studio import hub
-from studio.catalog import Brought, ModelCard
 from studio.errors import DarkroomError, sayable
 from studio.jobs.fetching import Fetch
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
-from studio.lora_bases import title_of
-from studio.loras import Lora, find_loras
+from studio.models import hub
+from studio.models.card import Brought, ModelCard
+from studio.models.lora_bases import title_of
+from studio.models.loras import Lora, find_loras
+from studio.models.weights import absent
 from studio.web import frame
 from studio.web.create import LIGHT
-from studio.weights import absent
 
 AGAIN_MS = 1500
 CLICKS = f"""

@@ -14,11 +14,11 @@ from starlette.routing import Route
 
 from studio.errors import Unavailable
 from studio.jobs.studio import Studio
-from studio.look_folder import give_styles, remove_look, survey, take_styles
-from studio.looks import Look
 from studio.web.answers import error_response, speaks, yes_or_no
 from studio.web.telling import Told
-from studio.wildcards import find_wildcards
+from studio.wishes.look_folder import give_styles, remove_look, survey, take_styles
+from studio.wishes.looks import Look
+from studio.wishes.wildcards import find_wildcards
 
 SOME, LONGEST = 5, 100  # values of a wildcard that are shown, and letters of each
 Answer = TypeVar("Answer")

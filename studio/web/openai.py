@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio.catalog import Catalog, ModelCard
 from studio.errors import NotFound, Refused, sayable
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 from studio.store.giving import given_out
 from studio.store.rows import Picture
@@ -25,6 +25,7 @@ from studio.web.asking import OUTSIDE
 from studio.web.edits import as_wish, in_its_words, read_edit
 from studio.web.telling import Told
 from studio.web.waiting import paint, those_painted, warnings_of
+from studio.wishes.catalog import Catalog
 
 QUALITY = {"low": "draft", "medium": "balanced", "high": "best", "standard": None, "hd": "best"}
 # Fields of OpenAI's that mean nothing here, with the values that ask for nothing.

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio.catalog import ModelCard
 from studio.errors import NotFound, Refused
 from studio.jobs.rerun import compare_with
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
+from studio.models.card import ModelCard
 from studio.request import Priority
 from studio.store.giving import given_out
 from studio.store.rows import Before, Job, Picture, Place

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.canvas import Input
-from studio.catalog import ModelCard
 from studio.errors import NotFound
-from studio.starts import ANEW
+from studio.models.card import ModelCard
 from studio.store.store import Store
+from studio.wishes.starts import ANEW
 
 # {"start": id or "", "mask": id or "", "strength": None for the card's, "fit", "references": [ids]}
 Sources = dict[str, Any]

@@ -3,17 +3,17 @@
 from dataclasses import asdict
 from typing import Any
 
-from studio.catalog import ModelCard
 from studio.formats.compare import Comparison
-from studio.hashes import file_hash, tensor_hash
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
-from studio.lora_bases import title_of
-from studio.lora_hub import source_of
-from studio.loras import Lora, find_loras
+from studio.models.card import ModelCard
+from studio.models.hashes import file_hash, tensor_hash
+from studio.models.lora_bases import title_of
+from studio.models.lora_hub import source_of
+from studio.models.loras import Lora, find_loras
+from studio.models.upscalers import find_upscalers
+from studio.models.weights import absent
 from studio.store.rows import Job, Picture
-from studio.upscalers import find_upscalers
-from studio.weights import absent
 
 Told = dict[str, Any]  # JSON-shaped
 

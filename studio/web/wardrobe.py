@@ -12,9 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from studio.catalog import ModelCard
 from studio.jobs.studio import Studio
-from studio.loras import find_loras
+from studio.models.card import ModelCard
+from studio.models.loras import find_loras
 from studio.request import ImageRequest, LoraUse
 
 Values = Mapping[str, object]

@@ -11,15 +11,16 @@ import torch
 from PIL import Image
 
 from studio.canvas import Input, read_head
-from studio.catalog import Catalog, ModelCard
 from studio.engine.embedded import ensure
 from studio.engine.paint import paint
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.messages import Loading, Paint, Painted, Progress
-from studio.presets import load_catalog
+from studio.models.card import ModelCard
 from studio.request import read_request
 from studio.settings import Settings
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 # diffusers 0.42.1 hands torch tensors to numpy 2.4 in a way that numpy will not take for ever.
 NUMPY_COPY = pytest.mark.filterwarnings(

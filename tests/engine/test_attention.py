@@ -13,16 +13,17 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 from PIL import Image
 from torch.nn.attention import _cur_sdpa_kernel_backends
 
-from studio.catalog import Catalog, ModelCard
 from studio.engine.attention import MASKED, choose_attention, processors
 from studio.engine.failures import PaintError
 from studio.engine.paint import Stopped, paint
 from studio.engine.plan import Plan
 from studio.engine.residents import Residents
 from studio.errors import CannotStart
-from studio.memory import DENOISERS
 from studio.messages import Loading, Painted, Progress
+from studio.models.card import ModelCard
+from studio.models.memory import DENOISERS
 from studio.settings import Attention, load_settings
+from studio.wishes.catalog import Catalog
 from tests.engine.conftest import NUMPY_COPY, Job
 from tests.engine.test_families import CARDS, Atelier
 

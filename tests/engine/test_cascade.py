@@ -14,7 +14,6 @@ from diffusers import (
     StableCascadeUNet,
 )
 
-from studio.catalog import Catalog, ModelCard
 from studio.engine.encode import to_image
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
@@ -22,9 +21,11 @@ from studio.engine.painter import Painter
 from studio.engine.plan import Plan, lower
 from studio.engine.residents import Residents
 from studio.errors import Refused
-from studio.memory import tiles
 from studio.messages import Progress
-from studio.weights import absent
+from studio.models.card import ModelCard
+from studio.models.memory import tiles
+from studio.models.weights import absent
+from studio.wishes.catalog import Catalog
 from tests.engine.conftest import NUMPY_COPY
 from tests.engine.test_families import Atelier, pixels
 from tests.engine.tiny import cascade

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio.catalog import ModelCard
 from studio.engine.embedded import build, ensure
 from studio.engine.failures import PaintError
 from studio.engine.painter import Painter
-from studio.hashes import content_hash
+from studio.models.card import ModelCard
+from studio.models.hashes import content_hash
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 

@@ -13,7 +13,7 @@ from studio.engine import enlargers
 from studio.engine.enlargers import SRVGGNetCompact, load
 from studio.engine.failures import PaintError
 from studio.engine.upscale import Upscaler
-from studio.hashes import file_hash
+from studio.models.hashes import file_hash
 from tests.engine.networks import compact, dense, larger, levels, picture, saved
 
 

@@ -17,17 +17,18 @@ from PIL import Image
 from sentencepiece import SentencePieceTrainer
 from transformers import T5Tokenizer
 
-from studio import pipelines
-from studio.catalog import Catalog, ModelCard
 from studio.engine import preview
 from studio.engine.family import FAMILIES
 from studio.engine.paint import Stopped, paint, paint_together
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Cancelled, Failed, Paint, Painted, Progress
-from studio.presets import load_catalog
+from studio.models import pipelines
+from studio.models.card import ModelCard
 from studio.request import read_request
 from studio.settings import Settings
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 from tests.engine import tiny
 from tests.engine.conftest import NUMPY_COPY, handed
 

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from studio.catalog import ModelCard
 from studio.engine.loop import POISONED
 from studio.engine.painter import Painter
 from studio.engine.residents import Key, Residents
 from studio.messages import pack, read_frame
+from studio.models.card import ModelCard
 from tests.engine.conftest import Job
 
 POISONED_DESK = """

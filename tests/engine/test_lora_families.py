@@ -21,9 +21,9 @@ from torch import nn
 from bench.architectures import sdxl_unet
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
-from studio.lora_bases import bases_of
-from studio.lora_layers import layers_of
 from studio.messages import Painted
+from studio.models.lora_bases import bases_of
+from studio.models.lora_layers import layers_of
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY
 from tests.engine.test_families import Atelier, open_atelier, pixels

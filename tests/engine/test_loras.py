@@ -21,9 +21,9 @@ from studio.engine.paint import paint
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
-from studio.lora_hub import Source
-from studio.loras import MOST_RANK
 from studio.messages import Paint, Painted
+from studio.models.lora_hub import Source
+from studio.models.loras import MOST_RANK
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY, SMALL, Job
 

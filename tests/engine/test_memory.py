@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from bench.memory import CARDS_GB, CHIPS, DOCUMENT, SHAPES, counts, document, idle
-from studio.catalog import Catalog, ModelCard
 from studio.engine import placing
 from studio.engine.device import Hardware, find_libraries
 from studio.engine.failures import PaintError
@@ -22,11 +21,21 @@ from studio.engine.placing import DTYPES
 from studio.engine.plan import Plan, comes_to_the_same, decide, lower
 from studio.engine.quantise import store_in_fp8
 from studio.engine.residents import Residents
-from studio.memory import DENOISERS, KEPT, KEPT_ENCODERS, KEPT_FP8, KEPT_LINEAR, amounts, needed_gb
 from studio.messages import Painted
-from studio.otherparts import OtherPart
-from studio.precision import Quant
+from studio.models.card import ModelCard
+from studio.models.memory import (
+    DENOISERS,
+    KEPT,
+    KEPT_ENCODERS,
+    KEPT_FP8,
+    KEPT_LINEAR,
+    amounts,
+    needed_gb,
+)
+from studio.models.otherparts import OtherPart
+from studio.models.precision import Quant
 from studio.request import Precision
+from studio.wishes.catalog import Catalog
 from tests.engine.conftest import NUMPY_COPY
 from tests.engine.test_families import CARDS, Atelier
 

@@ -8,7 +8,6 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from studio.catalog import ModelCard, Sampler
 from studio.engine import residents
 from studio.engine.device import Hardware
 from studio.engine.failures import PaintError, explain, is_poisoned, is_the_devices
@@ -16,8 +15,9 @@ from studio.engine.family import find_family
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.engine.samplers import SAMPLERS, build_sampler
-from studio.hashes import content_hash, variant
-from studio.otherparts import OtherPart
+from studio.models.card import ModelCard, Sampler
+from studio.models.hashes import content_hash, variant
+from studio.models.otherparts import OtherPart
 from tests.engine.conftest import NUMPY_COPY
 
 

@@ -19,7 +19,6 @@ from starter import denoiser
 from starter.album import SHARD, Album
 from starter.evaluate import Easel
 from starter.train import OUT, words_of
-from studio.catalog import Catalog
 from studio.engine.device import find_libraries
 from studio.engine.ladder import Ladder
 from studio.engine.paint import paint, paint_together
@@ -28,9 +27,10 @@ from studio.engine.plan import Plan
 from studio.engine.residents import Residents
 from studio.engine.ways import Offload
 from studio.messages import Cancelled, Paint, Painted
-from studio.precision import Quant
+from studio.models.precision import Quant
 from studio.request import Precision
 from studio.settings import ROOT, Attention
+from studio.wishes.catalog import Catalog
 from tests.engine.conftest import NUMPY_COPY, Job
 from tests.engine.test_families import CARDS, Atelier
 from tests.engine.test_redraw import HALF, begun

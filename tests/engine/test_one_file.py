@@ -13,7 +13,6 @@ from diffusers import FluxTransformer2DModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from studio.catalog import Catalog, ModelCard
 from studio.engine.failures import PaintError
 from studio.engine.loop import Desk
 from studio.engine.paint import paint
@@ -22,15 +21,17 @@ from studio.engine.residents import Residents
 from studio.engine.samplers import build_sampler
 from studio.formats.metadata import read_recipe
 from studio.messages import Failed, Loading, Paint, Painted, read_frame
-from studio.presets import load_catalog
+from studio.models.card import ModelCard
+from studio.models.weights import find_weights
 from studio.request import read_request
 from studio.settings import Settings
-from studio.weights import find_weights
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 from tests.engine import one_file
 from tests.engine.conftest import NUMPY_COPY
 from tests.engine.tiny import sd3
-from tests.hall.test_checkpoints import SDXL as HEADER
-from tests.hall.test_checkpoints import write
+from tests.models.test_checkpoints import SDXL as HEADER
+from tests.models.test_checkpoints import write
 from tests.spoilt import SPOILT
 
 pytestmark = [NUMPY_COPY, pytest.mark.filterwarnings("ignore::FutureWarning")]

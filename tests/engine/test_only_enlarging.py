@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from studio.canvas import Input
-from studio.catalog import Catalog
 from studio.engine.enlargers import RRDBNet
 from studio.engine.ladder import Ladder
 from studio.engine.paint import Stopped, paint
@@ -20,6 +19,7 @@ from studio.engine.upscale import Upscaler
 from studio.formats.metadata import read_recipe
 from studio.messages import Paint, Progress
 from studio.request import read_request
+from studio.wishes.catalog import Catalog
 from tests.engine.networks import dense, larger, levels, picture, saved
 
 HASH = "5" * 64

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from studio.catalog import ModelCard
 from studio.engine import residents as residents_module
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
@@ -22,6 +21,7 @@ from studio.engine.stepping import run_steps
 from studio.formats.metadata import read_recipe
 from studio.messages import Loading, Painted, Picture, Progress, unpack
 from studio.messages import pack as packed
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 from tests.engine.conftest import NUMPY_COPY, SMALL, Job, Told
 

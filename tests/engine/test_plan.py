@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from studio.catalog import ModelCard
 from studio.engine.device import Gpu, Hardware, find_hardware
 from studio.engine.failures import PaintError
 from studio.engine.plan import decide, lower
+from studio.models.card import ModelCard
 
 
 def cpu(bf16: str = "", free: float = 64.0) -> Hardware:

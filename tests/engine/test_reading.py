@@ -13,7 +13,6 @@ import pytest
 from diffusers import SanaPipeline
 from transformers import CLIPTokenizer
 
-from studio.catalog import Catalog
 from studio.engine.family import FAMILIES
 from studio.engine.reading import (
     ENCODERS,
@@ -28,6 +27,7 @@ from studio.engine.reading import (
 from studio.jobs.reader import Reader
 from studio.request import read_request
 from studio.settings import ROOT
+from studio.wishes.catalog import Catalog
 from tests.engine.test_families import CARDS, MODULES, Atelier, open_atelier
 from tests.engine.test_families import pytestmark as quiet
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from studio.catalog import ModelCard
 from studio.engine.inputs import SEE_THROUGH, Inputs
 from studio.engine.paint import Stopped, paint
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Loading, Paint, Painted, Progress, pack, unpack
+from studio.models.card import ModelCard
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY, Job, handed
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from studio.catalog import Catalog
+from studio.wishes.catalog import Catalog
 from tests.engine.conftest import handed
 from tests.engine.test_families import CARDS, STEPS, Atelier
 from tests.engine.test_families import pytestmark as quiet

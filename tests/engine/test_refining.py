@@ -16,7 +16,6 @@ from diffusers import (
 )
 from safetensors.torch import load_file, save_file
 
-from studio.catalog import Catalog
 from studio.engine.encode import to_image
 from studio.engine.failures import PaintError
 from studio.engine.paint import paint
@@ -25,7 +24,8 @@ from studio.engine.plan import Plan
 from studio.engine.residents import Residents
 from studio.errors import Refused
 from studio.messages import Progress
-from studio.weights import absent
+from studio.models.weights import absent
+from studio.wishes.catalog import Catalog
 from tests.engine.conftest import NUMPY_COPY
 from tests.engine.test_families import SIDE, Atelier, pixels
 from tests.engine.tiny import sdxl

@@ -11,8 +11,8 @@ import app
 from studio.engine.residents import Residents
 from studio.errors import Refused
 from studio.formats.rewrite import saying
-from studio.honour import NOTHING
 from studio.request import ImageRequest, read_request
+from studio.wishes.honour import NOTHING
 from tests.conftest import OpenStudio
 from tests.engine.conftest import NUMPY_COPY
 from tests.engine.test_rerun import ended, painted, slot

@@ -19,7 +19,7 @@ from studio.engine.residents import Residents
 from studio.engine.safety import Checker, blurred
 from studio.formats.metadata import read_recipe
 from studio.messages import Cancelled, Failed, Painted, Picture, Progress
-from studio.safety import Safety, read_safety, safety_text
+from studio.models.safety import Safety, read_safety, safety_text
 from tests.engine.conftest import NUMPY_COPY, Job
 from tests.engine.test_worker import Worker
 

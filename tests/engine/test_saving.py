@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from studio.catalog import ModelCard
 from studio.engine.paint import Stopped, paint, paint_together
 from studio.engine.residents import Residents
 from studio.engine.saving import File, Saver
 from studio.messages import Cancelled, Failed, Loading, Painted, Progress
+from studio.models.card import ModelCard
 from tests.engine.conftest import NUMPY_COPY, Job
 
 pytestmark = NUMPY_COPY

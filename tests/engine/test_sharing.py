@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from studio.catalog import ModelCard
 from studio.engine.loop import Desk
 from studio.engine.paint import paint
 from studio.engine.painter import Painter
@@ -24,7 +23,8 @@ from studio.engine.parts import _read
 from studio.engine.residents import Residents
 from studio.engine.sharing import find_sources
 from studio.messages import Paint, Unload
-from studio.otherparts import OtherPart
+from studio.models.card import ModelCard
+from studio.models.otherparts import OtherPart
 from studio.request import read_request
 from tests.engine import test_one_file
 from tests.engine.conftest import NUMPY_COPY, Job

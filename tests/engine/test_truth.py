@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 import app
-from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.jobs.reader import Reader
 from studio.jobs.truth import tell_truth
-from studio.loras import find_loras
-from studio.presets import load_catalog
+from studio.models.loras import find_loras
 from studio.request import read_request
 from studio.settings import Settings
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 from tests.engine.tiny.flux2 import CHAT
 from tests.engine.tiny.parts import clip_tokenizer, qwen_tokenizer, t5_tokenizer
-from tests.hall.test_loras import write
+from tests.models.test_loras import write
 
 Tell = Callable[..., dict[str, Any]]
 UNHEARD = {"text": "", "heard": False, "why": "", "blends": [], "as_text": [], "inert": []}

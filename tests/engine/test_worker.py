@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio.catalog import Catalog, ModelCard
 from studio.engine.paint import paint
 from studio.engine.residents import Residents
 from studio.messages import (
@@ -35,6 +34,8 @@ from studio.messages import (
     read_frame,
     write_frame,
 )
+from studio.models.card import ModelCard
+from studio.wishes.catalog import Catalog
 from tests.engine import one_file, test_one_file
 from tests.engine.conftest import NUMPY_COPY, Job
 

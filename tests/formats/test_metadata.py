@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.catalog import ModelCard
 from studio.errors import Refused
-from studio.formats.metadata import parameters_text, read_recipe, recipe_text
+from studio.formats.metadata import read_recipe, recipe_text
+from studio.models.card import ModelCard
+from studio.models.infotext import parameters_text
 from studio.request import ImageRequest
 
 MARKS = {"darkroom": "0.1.0", "model_hash": "45dee52b12aaaa"}

@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from studio.catalog import ModelCard
 from studio.formats.carried import EXIF, carried
 from studio.formats.exif import write_exif
 from studio.formats.foreign.a1111 import read_a1111
 from studio.formats.foreign.samplers import WRITTEN, meant
-from studio.formats.metadata import PARAMETERS, RECIPE, parameters_text, recipe_text
+from studio.formats.metadata import PARAMETERS, RECIPE, recipe_text
 from studio.formats.read import own_recipe, read_picture
 from studio.formats.rewrite import Said, saying, with_text
+from studio.models.card import ModelCard
+from studio.models.infotext import parameters_text
 from tests.formats.pictures import plain
 from tests.formats.test_metadata import card, request
 

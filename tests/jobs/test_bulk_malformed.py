@@ -9,9 +9,9 @@ from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.line import Line
 from studio.jobs.slot import Inbox
-from studio.presets import load_catalog
 from studio.settings import Settings
 from studio.store.store import Store
+from studio.wishes.presets import load_catalog
 
 HASH = "a" * 64
 # name of the file, its text, and of each problem: line, column, how its sentence and hint go.

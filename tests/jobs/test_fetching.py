@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from studio import hub
-from studio.catalog import ModelCard
 from studio.errors import Refused
 from studio.jobs import fetching
 from studio.jobs.fetching import Fetching
-from studio.presets import load_catalog
+from studio.models import hub
+from studio.models.card import ModelCard
 from studio.settings import Settings
+from studio.wishes.presets import load_catalog
 from tests.jobs.test_pool import until
 
 # In the place of `app.py models pull NAME`: it says what it was asked, and waits for a word.

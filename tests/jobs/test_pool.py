@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.catalog import Catalog
 from studio.errors import Refused, TooMany, Unavailable
 from studio.jobs import fake, rerun
 from studio.jobs.feed import Feed
@@ -25,14 +24,15 @@ from studio.jobs.slot import Gone, Inbox
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.messages import Failed, FromWorker, Paint, Painted, Progress
-from studio.presets import load_catalog
 from studio.request import ImageRequest, read_request
 from studio.settings import Settings
 from studio.store.files import Files
 from studio.store.rows import Job, Room
 from studio.store.store import Store
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 from tests.conftest import OpenStudio, slow_slot
-from tests.hall.test_loras import write
+from tests.models.test_loras import write
 from tests.networks import compact
 
 

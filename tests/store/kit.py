@@ -7,9 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from studio.catalog import Settled
 from studio.messages import Painted, Picture
-from studio.presets import load_catalog
 from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store.files import Files
@@ -18,6 +16,8 @@ from studio.store.rows import Job, Room
 from studio.store.rows import Picture as KeptPicture
 from studio.store.schema import MIGRATIONS
 from studio.store.store import Store
+from studio.wishes.catalog import Settled
+from studio.wishes.presets import load_catalog
 
 CATALOG = load_catalog(Settings().presets, "test-pattern")
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from studio.catalog import Settled
 from studio.errors import NotFound, Unavailable
 from studio.request import ImageRequest
 from studio.settings import Settings
 from studio.store.store import Store
 from studio.store.tables import came_from, input_picture, reference_set
+from studio.wishes.catalog import Settled
 from tests.store.conftest import OpenStore
 from tests.store.kit import claimed, files_in, painted, submit, wish
 

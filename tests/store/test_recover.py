@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.catalog import Settled
 from studio.engine.encode import encode, thumbnail
 from studio.formats.metadata import recipe_text
 from studio.messages import Painted, Picture
@@ -20,6 +19,7 @@ from studio.store.recover import recover
 from studio.store.rows import Job
 from studio.store.rows import Picture as Row
 from studio.store.store import Store
+from studio.wishes.catalog import Settled
 from tests.formats.test_picture import drawn, saved
 from tests.store.conftest import OpenStore
 from tests.store.kit import CATALOG, submit, wish

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.hall.test_loras import write
+from tests.models.test_loras import write
 from tests.web.conftest import House, OpenPage, ask
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.hall.test_loras import write
+from tests.models.test_loras import write
 from tests.networks import compact
 from tests.web.conftest import House, OpenPage, ask, attached
 

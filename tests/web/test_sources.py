@@ -2,11 +2,11 @@
 
 import pytest
 
-from studio.catalog import ModelCard
-from studio.presets import load_catalog
+from studio.models.card import ModelCard
 from studio.settings import Settings
 from studio.web import sources
 from studio.web.sources import NOTHING, change, fields, of_request, sound
+from studio.wishes.presets import load_catalog
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 

@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from studio import upscalers
-from studio.catalog import Catalog
 from studio.errors import Refused
 from studio.jobs.fake import FakeSlot
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
 from studio.jobs.view import Live, View
-from studio.lora_hub import Source
-from studio.presets import load_catalog
+from studio.models import upscalers
+from studio.models.lora_hub import Source
 from studio.settings import Settings
 from studio.store.naming import stem_of
 from studio.web import frame
@@ -42,9 +40,11 @@ from studio.web.pace import Pace, share
 from studio.web.rest import Rest, _models
 from studio.web.telling import tell_loras, tell_model
 from studio.web.wardrobe import ROWS, Wardrobe, choices_for, empty_rows
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 from tests.conftest import OpenStudio
-from tests.hall.test_checkpoints import SDXL, write
-from tests.hall.test_loras import write as write_lora
+from tests.models.test_checkpoints import SDXL, write
+from tests.models.test_loras import write as write_lora
 from tests.networks import compact
 
 WISH = {"prompt": "a red car", "width": 64, "height": 64, "steps": 2}

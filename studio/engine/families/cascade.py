@@ -20,7 +20,6 @@ from diffusers.pipelines.deprecated import wuerstchen
 from diffusers.utils.torch_utils import get_module_execution_device
 from torch.nn.functional import adaptive_avg_pool2d
 
-from studio.catalog import ModelCard
 from studio.engine.inputs import Inputs
 from studio.engine.parts import load_network
 from studio.engine.placing import read_as
@@ -28,6 +27,7 @@ from studio.engine.plan import Plan
 from studio.engine.redraw import another_way
 from studio.engine.stepping import AfterStep, run_steps
 from studio.engine.stock import SKETCH_SIDE, Stock
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 
 PRIOR = "prior"

@@ -13,14 +13,14 @@ from diffusers.pipelines.flux.pipeline_flux_img2img import retrieve_latents
 from diffusers.utils.torch_utils import get_module_execution_device
 from PIL import Image
 
-from studio.catalog import ModelCard
 from studio.engine.inputs import Inputs
 from studio.engine.plan import Plan
 from studio.engine.redraw import MARGIN, another_way, greys_of, strength
 from studio.engine.stepping import AfterStep, run_steps
 from studio.engine.stock import Stock
+from studio.models.card import ModelCard
+from studio.models.weights import read_index
 from studio.request import ImageRequest
-from studio.weights import read_index
 
 PATCH = 16  # pixels a side of one packed latent
 

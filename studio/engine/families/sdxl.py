@@ -16,7 +16,6 @@ from diffusers.utils.torch_utils import get_module_execution_device, randn_tenso
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
-from studio.catalog import ModelCard
 from studio.engine.conditioning import Encoders
 from studio.engine.inputs import Inputs
 from studio.engine.parts import load_network
@@ -31,6 +30,7 @@ from studio.engine.refining import (
     refine,
 )
 from studio.engine.stepping import AfterStep, run_steps
+from studio.models.card import ModelCard
 from studio.request import ImageRequest
 
 TINY_VAE = 5_000_000  # parameters up to which a sketch is decoded for real

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from studio.catalog import Catalog
 from studio.formats.bulk.fields import ALIASES, NAMES
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import wish_of
-from studio.loras import find_loras
-from studio.presets import load_catalog
+from studio.models.loras import find_loras
 from studio.request import ImageRequest
 from studio.settings import Settings
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 DOCS = (Path(__file__).parents[3] / "docs" / "bulk.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^(`{3,})(\w+) example=(\d+)\n(.*?)^\1$", re.S | re.M)
