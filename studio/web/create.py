@@ -63,6 +63,14 @@ const follow = () => {
 watch('value', follow);
 """
 
+# As everywhere else: from any control of the page, also where Enter begins a new line.
+ENTERS = """
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
+  if (event.target.closest('#create')) document.querySelector('#generate').click();
+});
+"""
+
 # What was opened stays open when it is told anew.
 STAYS = """
 let open = false;
@@ -120,7 +128,7 @@ def create(
             parts["live"] = gr.HTML(
                 frame.empty(studio.catalog.default.examples),
                 elem_id="live",
-                js_on_load=CLICKS + FOLLOWS,
+                js_on_load=CLICKS + FOLLOWS + ENTERS,
                 apply_default_css=False,
             )
             parts["lately"] = gr.HTML(elem_id="lately", js_on_load=CLICKS, apply_default_css=False)

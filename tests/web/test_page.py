@@ -37,6 +37,17 @@ def test_a_wish_is_typed_painted_and_shown(open_page: OpenPage) -> None:
     assert download.value.suggested_filename.startswith("test-pattern-")
 
 
+@pytest.mark.parametrize("control", ["#prompt textarea", "#negative textarea", "#seed input"])
+def test_control_and_enter_generate_from_any_control(open_page: OpenPage, control: str) -> None:
+    page = open_page()
+    page.locator("#prompt textarea").fill("slow lamp")
+    page.locator(control).press("Control+Enter")
+    expect(page.locator("#stop")).to_be_visible()
+    expect(page.locator("#live .stage.still .frame img")).to_have_attribute(
+        "src", re.compile("^/pictures/")
+    )
+
+
 def test_what_is_typed_before_the_page_has_its_answer_is_kept(
     house: House, open_page: OpenPage
 ) -> None:
