@@ -87,9 +87,13 @@ class Albums:
         add: Sequence[str] = (),
         remove: Sequence[str] = (),
         order: Sequence[str] | None = None,
+        move: Sequence[str] = (),
+        before: str | None = None,
+        after: str | None = None,
         owner: str | None = None,
     ) -> Collection:
-        """`add` puts them at the end; `order` says it anew: those come first, the others behind."""
+        """`add` puts them at the end; `order` says it anew: those come first, the others behind;
+        `move` takes these out and puts them before or behind another, or at the end."""
         with self._database.write() as tx:
             if name is not None:
                 named.change(tx, collection, key, owner, name=name)
@@ -99,7 +103,11 @@ class Albums:
                 tx.execute(delete(collected).where(*one))
             _put(tx, key, add, owner)
             if order is not None:
-                _arrange(tx, key, order)
+                _arrange(tx, key, lambda there: [*_inside(order, there, "order"), *there])
+            if before is not None and after is not None:
+                raise Refused("after: say before or after, not both.", field="after")
+            if move:
+                _arrange(tx, key, lambda there: _moved(there, move, before, after))
             return _collection(tx, its if name is None else named.find(tx, collection, key, owner))
 
     def drop(self, key: str, owner: str | None = None) -> None:
@@ -231,17 +239,37 @@ def _put(tx: Connection, key: str, ids: Sequence[str], owner: str | None) -> Non
         tx.execute(insert(collected), rows)
 
 
-def _arrange(tx: Connection, key: str, order: Sequence[str]) -> None:
+def _arrange(tx: Connection, key: str, order: Callable[[Sequence[str]], Sequence[str]]) -> None:
+    """`order` is given all that are in it, in the order of before."""
     query = select(collected.c.picture).where(collected.c.collection == key)
     there = list(tx.execute(query.order_by(collected.c.place)).scalars())
-    known = set(there)
-    for one in order:
-        if one not in known:
-            raise Refused(f"order: {one[:64]!r} is not in this collection.", field="order")
-    whole = dict.fromkeys([*order, *there])
+    whole = dict.fromkeys(order(there))
     its = (collected.c.collection == key, collected.c.picture == bindparam("its"))
     places = [{"its": one, "new": place} for place, one in enumerate(whole)]
     tx.execute(update(collected).where(*its).values(place=bindparam("new")), places)
+
+
+def _moved(
+    there: Sequence[str], move: Sequence[str], before: str | None, after: str | None
+) -> list[str]:
+    going = dict.fromkeys(_inside(move, there, "move"))
+    rest = [one for one in there if one not in going]
+    at = len(rest)
+    for field, edge in (("before", before), ("after", after)):
+        if edge is not None:
+            _inside([edge], there, field)
+            if edge in going:
+                raise Refused(f"{field}: it is one of those that move.", field=field)
+            at = rest.index(edge) + (field == "after")
+    return [*rest[:at], *going, *rest[at:]]
+
+
+def _inside(ids: Sequence[str], there: Sequence[str], field: str) -> Sequence[str]:
+    known = set(there)
+    for one in ids:
+        if one not in known:
+            raise Refused(f"{field}: {one[:64]!r} is not in this collection.", field=field)
+    return ids
 
 
 def _search(row: Row[Any]) -> SavedSearch:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select
 
 from studio.errors import Refused
 from studio.formats.query import Node, parse
-from studio.store import alike, entries, facets, marks, wins
+from studio.store import alike, arranged, entries, facets, marks, wins
 from studio.store.database import Database
 from studio.store.facets import Facet
 from studio.store.kept import Kept, kept
@@ -72,8 +72,9 @@ class History:
         query = self._read(q)
         found = self._search.find(query, owner)
         with self.database.read() as connection:
+            placed = arranged.placed(connection, query, owner) if sort == "collection" else None
             seqs, following = page(
-                found, query, sort, after, limit, lambda some: _prompts(connection, some)
+                found, query, sort, after, limit, lambda some: _prompts(connection, some), placed
             )
             shown = tuple(kept(connection, seqs))
         return Page(shown, following, len(found), found.notes)
@@ -99,11 +100,21 @@ class History:
             return kept(connection, [seqs[one] for one in ids if one in seqs])
 
     def ids(self, q: str, *, owner: str | None = None) -> list[str]:
-        """Of all that are found, the newest first: for who takes a whole search at once."""
-        found = self.found(q, owner=owner)
-        seqs = newest_first(found.sight, found.mask)
+        """Of all that are found, for who takes a whole search at once: the newest first, or in the
+        order of the collection that is asked for."""
+        query = self._read(q)
+        found = self._search.find(query, owner)
         with self.database.read() as connection:
-            return _ids(connection, seqs)
+            if arranged.its_id(connection, query, owner) is None:
+                return _ids(connection, newest_first(found.sight, found.mask))
+            placed = arranged.placed(connection, query, owner)
+            return _ids(connection, arranged.among(found, placed)[1].tolist())
+
+    def usual(self, q: str, *, owner: str | None = None) -> tuple[Sort, str]:
+        """The order that is meant where none is said, and the one collection that is asked for."""
+        with self.database.read() as connection:
+            its = arranged.its_id(connection, self._read(q), owner)
+        return ("collection", its) if its else ("newest", "")
 
     # Marking
 

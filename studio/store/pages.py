@@ -15,14 +15,16 @@ import numpy as np
 from studio.errors import Refused
 from studio.formats.query import All, Node, Some, Words
 from studio.formats.words import tokens
+from studio.store.arranged import Placed, among, behind
 from studio.store.columns import Mask, Numbers, Sight
 from studio.store.marks import MAX_RATING
 from studio.store.search import Found
 
-Sort = Literal["newest", "oldest", "rating", "relevance"]
+Sort = Literal["newest", "oldest", "rating", "relevance", "collection"]
 RANKED = 1000  # relevance looks at the newest so many of those that match
 Prompts = Callable[[Sequence[int]], dict[int, str]]  # of entries by their numbers
 Cursor = tuple[int, ...]
+LENGTHS = {"relevance": 4, "collection": 2}  # of cursors; others have three numbers
 
 
 def sort_of(word: str) -> Sort:
@@ -33,12 +35,21 @@ def sort_of(word: str) -> Sort:
 
 
 def page(
-    found: Found, query: Node, sort: Sort, after: str | None, limit: int, prompts: Prompts
+    found: Found,
+    query: Node,
+    sort: Sort,
+    after: str | None,
+    limit: int,
+    prompts: Prompts,
+    placed: Placed | None = None,
 ) -> tuple[list[int], str | None]:
-    """The numbers of the entries, and where the next page begins."""
+    """The numbers of the entries, and where the next page begins. `placed` is the order of the
+    collection, for who asks for it."""
     cursor = _read(after, sort) if after else None
     if sort == "relevance":
         return _by_relevance(found, query, cursor, limit, prompts)
+    if placed is not None:
+        return _by_place(among(found, placed), cursor, limit)
     rows = np.flatnonzero(found.mask)
     if sort == "rating":
         best = _by_rating(found.sight, rows, cursor, limit + 1)
@@ -47,6 +58,15 @@ def page(
     more = len(best) > limit
     seqs = [int(seq) for seq in found.sight["seq"][best[:limit]]]
     return seqs, _cursor(found.sight, int(best[limit - 1]), sort) if more else None
+
+
+def _by_place(its: Placed, cursor: Cursor | None, limit: int) -> tuple[list[int], str | None]:
+    seqs = behind(its, cursor) if cursor else its[1]
+    shown = [int(seq) for seq in seqs[:limit]]
+    if len(seqs) <= limit:
+        return shown, None
+    place = int(its[0][its[1] == shown[-1]][0])
+    return shown, _write("collection", (place, shown[-1]))
 
 
 def newest_first(sight: Sight, mask: Mask) -> list[int]:
@@ -163,7 +183,7 @@ def _read(after: str, sort: Sort) -> Cursor:
     try:
         told = json.loads(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
         its, *at = told
-        if its != sort[:3] or len(at) != (4 if sort == "relevance" else 3):
+        if its != sort[:3] or len(at) != LENGTHS.get(sort, 3):
             raise ValueError
         if not all(type(number) is int and abs(number) < 2**62 for number in at):
             raise ValueError

@@ -174,7 +174,7 @@ class _Asking:
         query = select(collection.c.id, collection.c.name)
         if self.owner is not None:
             query = query.where(collection.c.owner == self.owner)
-        its = [key for key, said in self.connection.execute(query) if _fits(said, name)]
+        its = [key for key, said in self.connection.execute(query) if fits(said, name)]
         if not its:
             self.notes.append(f"There is no collection like {name.value!r}.")
         inside = select(entry.c.seq).join(collected, collected.c.picture == entry.c.picture)
@@ -205,10 +205,10 @@ def _seqs(connection: Connection, expression: str, after: int, last: int) -> Num
 
 
 def _meant(terms: Sequence[tuple[str, str]], name: Name) -> Mask:
-    return np.array([kind == name.field and _fits(said, name) for kind, said in terms])
+    return np.array([kind == name.field and fits(said, name) for kind, said in terms])
 
 
-def _fits(said: str, name: Name) -> bool:
+def fits(said: str, name: Name) -> bool:
     """Exact but for case; or with a word in it that begins so, as flux is meant by FLUX.1 dev."""
     if name.exact:
         return said.casefold() == name.value.casefold()

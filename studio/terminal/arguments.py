@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     _file_verbs(verbs, common)
     finds = verbs.add_parser("search", parents=[common], help="the history, while it runs")
     finds.add_argument("q", nargs="?", default="", help="words and fields: docs/search.md")
-    finds.add_argument("--sort", default="newest", help="newest, oldest, rating or relevance")
+    finds.add_argument(
+        "--sort", default="newest", help="newest, oldest, rating, relevance or collection"
+    )
     finds.add_argument("--limit", type=int, default=20, help="at most so many, up to 200")
     finds.add_argument("--after", help="where the last answer said that the next begin")
     finds.add_argument("--json", action="store_true", help="for programs")

@@ -85,9 +85,10 @@ class Rest:
         return JSONResponse(asdict(its) | tell_page(page))
 
     async def change_collection(self, request: Request) -> Response:
-        """Another `name`; `add` ids at the end, `remove` some, or `order`: those come first."""
+        """Another `name`; `add` ids at the end, `remove` some; `order`: those come first; `move`
+        ids, in their order, `before` or `after` another, or to the end."""
         fields = await read_object(request)
-        known_only(fields, ("name", "add", "remove", "order"))
+        known_only(fields, ("name", "add", "remove", "order", "move", "before", "after"))
         its = await asyncio.to_thread(
             self.albums.change,
             request.path_params["id"],
@@ -95,6 +96,9 @@ class Rest:
             add=ids_of(fields, "add") or (),
             remove=ids_of(fields, "remove") or (),
             order=ids_of(fields, "order"),
+            move=ids_of(fields, "move") or (),
+            before=text_of(fields, "before"),
+            after=text_of(fields, "after"),
         )
         return JSONResponse(asdict(its))
 

@@ -55,8 +55,8 @@ class Rest:
         self.history = studio.store.history
 
     async def search(self, request: Request) -> Response:
-        """Search the history: `q` as in docs/search.md, `sort` newest, oldest, rating or relevance,
-        `limit`, and `after` with the `next` of the last answer."""
+        """Search the history: `q` as in docs/search.md, `sort` newest, oldest, rating, relevance
+        or collection, `limit`, and `after` with the `next` of the last answer."""
         asked = request.query_params
         known_only(asked, ("q", "sort", "after", "limit"))
         found = await asyncio.to_thread(

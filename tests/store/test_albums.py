@@ -37,6 +37,54 @@ def test_a_collection_keeps_its_order_and_a_picture_is_in_many(store: Store) -> 
     assert store.history.search().total == 4
 
 
+def test_pictures_are_moved_within_their_collection(store: Store) -> None:
+    a, b, c, d = kept(store, count=4)
+    its = store.albums.collect("best", [a, b, c, d])
+    store.history.mark([b], Marks(trash=True))
+    store.albums.change(its.id, move=[d, a], before=c)
+    assert inside(store, its.id) == [d, a, c]
+    store.history.mark([b], Marks(trash=False))
+    assert inside(store, its.id) == [b, d, a, c], "what lay in the trash kept its place"
+    store.albums.change(its.id, move=[b])
+    assert inside(store, its.id) == [d, a, c, b]
+    store.albums.change(its.id, move=[d, c], after=b)
+    assert inside(store, its.id) == [a, b, d, c]
+    store.albums.change(its.id, move=[a, b], after=c)
+    assert inside(store, its.id) == [d, c, a, b]
+    store.albums.change(its.id, move=[b], before=a)
+    with pytest.raises(Refused, match="not both"):
+        store.albums.change(its.id, move=[d], before=a, after=c)
+    for what in ({"move": ["zebra"]}, {"move": [a], "before": "zebra"}, {"move": [a], "before": a}):
+        with pytest.raises(Refused, match="^(move|before): "):
+            store.albums.change(its.id, **what)  # type: ignore[arg-type]
+    assert inside(store, its.id) == [d, c, b, a]
+
+
+def test_a_search_for_one_collection_has_its_order(store: Store) -> None:
+    a, b, c, d = kept(store, count=4)
+    its = store.albums.collect("best of", [c, a, d])
+    store.albums.collect("bad", [a])
+
+    def found(q: str, after: str | None = None, limit: int = 50) -> tuple[list[str], str | None]:
+        page = store.history.search(q, sort="collection", after=after, limit=limit)
+        return [one.picture.id for one in page.pictures], page.next
+
+    assert found('in:="best of"')[0] == [c, a, d] == store.history.ids("in:best")
+    assert found("in:best -seed:99 red")[0] == [c, a, d]
+    first, after = found("in:best", limit=1)
+    assert first == [c] and after
+    store.albums.change(its.id, move=[c], before=d)
+    assert found("in:best", after, 1)[0] == [d], "behind c, wherever it lies by now"
+    store.albums.change(its.id, remove=[c])
+    assert found("in:best", after)[0] == [d], "or behind where it lay"
+    for q in ("", "in:best in:bad", "in:b", "-in:best", "in:best OR red"):
+        assert store.history.usual(q) == ("newest", "")
+        with pytest.raises(Refused, match="^sort: "):
+            found(q)
+    assert store.history.usual("red in:best") == ("collection", its.id)
+    assert store.history.ids("red")[0] == d and b not in store.history.ids("in:best")
+
+
 def test_what_lies_in_the_trash_is_passed_over_until_it_comes_back(store: Store) -> None:
     a, b = kept(store, count=2)
     its = store.albums.collect("best", [a, b])

@@ -23,6 +23,7 @@ const offer = () => {
     else {
       acts.push(button('star', 'Star'), rates(), naming('tag', 'tag', 'Tag them'));
       acts.push(naming('collect', 'collection', 'Put them into a collection'));
+      if (album) acts.push(button('uncollect', 'Out of the collection'));
       acts.push(button('zip', 'Download ZIP'), button('bulk', 'As a bulk file'), button('trash', 'Into the trash'));
     }
     if (size === 2) acts.push(button('compare', 'Compare'));
@@ -154,7 +155,7 @@ const collect = async (name) => {
 };
 
 const save = async (name) => {
-  const made = await ask('/api/searches', { name, q: box.value, sort: form.sort.value });
+  const made = await ask('/api/searches', { name, q: box.value, sort: told.sort || 'newest' });
   done(made.error ?? `The search is kept as ${name}.`);
   beside();
 };
@@ -201,6 +202,7 @@ const ACTS = {
   undo: () => back?.(),
   star: () => mark([...chosen], { star: !pictures.filter((one) => chosen.has(one.id)).every((one) => one.star) }),
   trash: () => throwAway([...chosen]),
+  uncollect: () => takeOut([...chosen]),
   restore: () => move([...chosen], false),
   end: deleteForGood,
   zip: () => download('/api/pictures/zip', everything ? { q: told.q } : { ids: [...chosen].join(',') }),
@@ -226,7 +228,7 @@ element.addEventListener('click', (event) => {
   const pressed = event.target.closest('button');
   if (!pressed) return;
   const { q, sort, filter, add, forget: search, do: act, try: prompt } = pressed.dataset;
-  if (sort) form.sort.value = sort;
+  if (q !== undefined || filter) order = sort ?? ''; // of what was kept with one; else the usual one
   if (q !== undefined) write(q);
   else if (search) forget(search);
   else if (filter) press(filter);

@@ -6,6 +6,7 @@ const SILENT = 'The studio did not answer. Is it still there?';
 const scroller = document.scrollingElement;
 let total = 0, next = null, turn = 0, asking = false, anchor = 0, inTrash = false, everything = false;
 let typing = 0, collections = new Map(), told = { q: null, sort: null };
+let order = '', album = ''; // what was chosen instead of the usual order; the collection that is shown
 
 const count = (number, one = 'picture') => `${number.toLocaleString('en')} ${one}${number === 1 ? '' : 's'}`;
 
@@ -43,7 +44,7 @@ const addressed = () => {
   const address = new URL(location);
   const put = (name, value) => value ? address.searchParams.set(name, value) : address.searchParams.delete(name);
   put('q', wide ? box.value.trim() : '');
-  put('sort', wide && form.sort.value !== 'newest' ? form.sort.value : '');
+  put('sort', wide ? order : '');
   if (address.href !== location.href) history.replaceState(history.state, '', address);
 };
 
@@ -71,19 +72,23 @@ const counted = () => {
 const search = async (keep) => {
   const mine = turn += 1;
   clearTimeout(typing);
-  told = { q: box.value.trim(), sort: form.sort.value };
+  told = { q: box.value.trim(), sort: order };
   addressed();
   const [page] = await Promise.all([pageOf(), beside()]);
   if (mine !== turn) return;
   if (page.error) {
-    if (form.sort.value === 'relevance') { form.sort.value = 'newest'; return search(keep); }
+    if (told.sort === 'relevance' || told.sort === 'collection') { order = ''; return search(keep); }
     find('.count').textContent = '';
     element.classList.add('misread');
     return;
   }
   element.classList.remove('misread');
   takeDown();
-  ({ pictures, next, total } = page);
+  ({ pictures, next, total, sort: told.sort, collection: album } = page);
+  order = told.sort === page.usual ? '' : told.sort;
+  form.sort.value = told.sort;
+  form.sort.querySelector('[value=collection]').disabled = !album;
+  addressed();
   asking = false;
   if (!keep) { choose([]); at = anchor = 0; }
   counted();
@@ -145,7 +150,7 @@ const chooseAll = async () => {
 
 box.addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search(), 250); });
 form.addEventListener('submit', (event) => { event.preventDefault(); search(); });
-form.sort.addEventListener('change', () => search());
+form.sort.addEventListener('change', () => { order = form.sort.value; search(); });
 
 wall.addEventListener('click', (event) => {
   const tile = event.target.closest('.tile');
@@ -174,7 +179,11 @@ wall.addEventListener('focusin', (event) => {
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 wall.addEventListener('keydown', (event) => {
   const { key } = event, picture = pictures[at];
-  if (!picture || event.altKey) return;
+  if (!picture) return;
+  if (event.altKey) {
+    if (arranged() && key in STEPS) { event.preventDefault(); shift(STEPS[key]); }
+    return;
+  }
   if (event.ctrlKey || event.metaKey) {
     if (key.toLowerCase() !== 'a') return;
     chooseAll();

@@ -134,8 +134,8 @@ new ResizeObserver(() => {
   else if (told.q === null) {
     const asked = new URLSearchParams(location.search);
     box.value = asked.get('q') ?? '';
-    form.sort.value = asked.get('sort') ?? 'newest';
-    if (!form.sort.value) form.sort.value = 'newest';
+    form.sort.value = asked.get('sort') ?? '';
+    order = form.sort.value; // nothing, if there is no such order
     search();
   } else if (!chosen.size && scroller.scrollTop < innerHeight) search(true);
   else { addressed(); layAnew(); }

@@ -46,6 +46,7 @@ KEYS = (
     ("1 to 5", "rate; 0 takes it away"),
     ("Delete", "into the trash"),
     ("Enter", "look at it"),
+    ("Alt arrow", "move it, in a collection"),
     ("Esc", "back, or choose none"),
     ("/", "search"),
 )

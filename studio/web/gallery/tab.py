@@ -25,7 +25,7 @@ from studio.web.history import tell_page
 from studio.web.holding import title_of
 
 HERE = Path(__file__).parent
-PARTS = ("wall", "choosing", "acting", "looking", "reading")
+PARTS = ("wall", "choosing", "arranging", "acting", "looking", "reading")
 SCRIPT = "".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
 SHELL = (HERE / "shell.html").read_text(encoding="utf-8").replace("<!-- help -->", side.help_())
 FIRST = "What you paint hangs here, and is found again by its words. Try one of these:"
@@ -62,14 +62,12 @@ class Gallery:
     studio: Studio
 
     def pictures(self, asked: object) -> Told:
-        """A page of them, as programs are told it. A search that is half typed is no error here."""
-        found = self.studio.store.history.search(
-            _text(asked, "q"),
-            sort=sort_of(_text(asked, "sort")),
-            after=_text(asked, "after") or None,
-            limit=MOST,
-        )
-        return tell_page(found)
+        """A page of them, as programs are told it, in the order asked for or else the usual one."""
+        q, history = _text(asked, "q"), self.studio.store.history
+        usual, collection = history.usual(q)
+        sort = sort_of(_text(asked, "sort") or usual)
+        found = history.search(q, sort=sort, after=_text(asked, "after") or None, limit=MOST)
+        return tell_page(found) | {"sort": sort, "usual": usual, "collection": collection}
 
     def look(self, asked: object) -> Told:
         """Of a search: its filters, whether it has words, and whether it is the trash."""
