@@ -25,6 +25,7 @@ from studio.messages import Failed, FromWorker, Paint
 from studio.settings import Settings
 from studio.web.quiet import prepare
 from studio.web.site import serve
+from tests.web.wall import PROMPTS, WISH
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
@@ -68,6 +69,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield House(studio, site.page, site.url, http)
     site.close()
     studio.close()
+
+
+@pytest.fixture(scope="module")
+def painted(house: House) -> list[str]:
+    """Four pictures, the oldest first."""
+    ids = []
+    for seed, prompt in enumerate(PROMPTS):
+        tags = ["pet"] if "cat" in prompt else []
+        body = WISH | {"prompt": prompt, "seed": seed, "tags": tags}
+        ids.append(house.http.post("/api/generate", json=body).json()["images"][0]["id"])
+    return ids
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -10,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from studio.web.gallery.tab import Gallery, spoken
 from tests.web.conftest import House, OpenPage
+from tests.web.wall import PROMPTS, WISH, count, pick, said, search
 
 pytestmark = pytest.mark.browser
-WISH = {"model": "test-pattern", "width": 64, "height": 64, "steps": 2}
 DROP = """(data) => {
   const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -24,18 +23,6 @@ DROP = """(data) => {
   const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
   document.querySelector('#gallery .wall').dispatchEvent(drop);
 }"""
-PROMPTS = ("a cerise car", "a cerise boat", "two cerise cats", "a cerise <b>castle</b>")
-
-
-@pytest.fixture(scope="module")
-def painted(house: House) -> list[str]:
-    """Four pictures, the oldest first."""
-    ids = []
-    for seed, prompt in enumerate(PROMPTS):
-        tags = ["pet"] if "cat" in prompt else []
-        body = WISH | {"prompt": prompt, "seed": seed, "tags": tags}
-        ids.append(house.http.post("/api/generate", json=body).json()["images"][0]["id"])
-    return ids
 
 
 @pytest.fixture(autouse=True)
@@ -43,23 +30,6 @@ def unmarked(house: House, painted: list[str]) -> Iterator[None]:
     yield
     fresh = {"ids": painted, "trash": False, "star": False, "rating": 0, "remove_tags": ["mine"]}
     house.http.post("/api/pictures/mark", json=fresh)
-
-
-def count(page: Page, words: str) -> None:
-    expect(page.locator("#gallery .count")).to_have_text(words)
-
-
-def search(page: Page, q: str) -> None:
-    page.get_by_label("Search your pictures").fill(q)
-
-
-def pick(page: Page, *places: int) -> None:
-    for place in places:
-        page.locator(f'.tile[data-place="{place}"] .pick').click(force=True)
-
-
-def said(page: Page, words: str | re.Pattern[str]) -> None:
-    expect(page.locator("#gallery .doing p")).to_have_text(words)
 
 
 @pytest.mark.parametrize("junk", [None, 7, [], {"q": 5}, {"q": "modle:x"}, {"id": "zebra"}])
@@ -254,62 +224,6 @@ def test_searches_and_collections_are_kept_by_their_names(
     expect(page.get_by_role("button", name="the red ones", exact=True)).to_be_visible()
     house.studio.store.albums.drop_search(house.studio.store.albums.searches()[0].id)
     house.studio.store.albums.drop(house.studio.store.albums.collections()[0].id)
-
-
-def order_of(page: Page) -> list[str]:
-    return list(page.locator(".tile img").evaluate_all("all => all.map((one) => one.alt)"))
-
-
-def test_a_collection_hangs_in_its_order_and_pictures_are_moved_within_it(
-    house: House, open_page: OpenPage, painted: list[str]
-) -> None:
-    car, boat, cats, castle = painted
-    its = house.studio.store.albums.collect("album", [cats, car, castle]).id
-
-    def there() -> list[str]:
-        return [one.picture.id for one in house.studio.store.albums.pictures(its).pictures]
-
-    page = open_page("/?q=")
-    page.locator(".filters button", has_text="album").click()
-    count(page, "3 pictures")
-    assert order_of(page) == [PROMPTS[2], PROMPTS[0], PROMPTS[3]]
-    expect(page.get_by_label("Order")).to_have_value("collection")
-    page.locator('.tile[data-place="0"]').focus()
-    page.keyboard.press("Alt+ArrowRight")
-    said(page, "1 picture moved.")
-    expect(page.locator('.tile[data-place="1"]')).to_be_focused()
-    assert there() == [car, cats, castle]
-    page.locator('.tile[data-place="2"] img').drag_to(
-        page.locator('.tile[data-place="0"]'), target_position={"x": 4, "y": 30}
-    )
-    said(page, "1 picture moved.")
-    expect(page.locator('.tile[data-place="0"]')).to_be_focused()
-    assert order_of(page) == [PROMPTS[3], PROMPTS[0], PROMPTS[2]]
-    assert there() == [castle, car, cats]
-
-    pick(page, 1)
-    page.get_by_role("button", name="Out of the collection").click()
-    said(page, "1 picture out of the collection.")
-    assert there() == [castle, cats]
-    page.get_by_role("button", name="Undo").click()
-    said(page, "As it was.")
-    assert there() == [castle, car, cats] and order_of(page)[1] == PROMPTS[0]
-
-    page.get_by_label("Order").select_option("oldest")
-    expect(page).to_have_url(re.compile("sort=oldest"))
-    expect(page.locator(".tile img").first).to_have_attribute("alt", PROMPTS[0])
-    page.get_by_label("Order").select_option("collection")
-    expect(page).not_to_have_url(re.compile("sort="))
-    page.locator(".tile").first.focus()
-    page.keyboard.press("Control+a")
-    said(page, re.compile("3 pictures chosen"))
-    with page.expect_download() as got:
-        page.get_by_role("button", name="Download ZIP").click()
-    with zipfile.ZipFile(got.value.path()) as packed:
-        seeds = [name.split("-")[-1] for name in packed.namelist() if name.endswith(".png")]
-        told = json.loads(packed.read("manifest.json"))
-    assert len(seeds) == 3 and [one["id"] for one in told["pictures"]] == [castle, car, cats]
-    house.studio.store.albums.drop(its)
 
 
 def test_what_hangs_together_is_a_click_away(house: House, open_page: OpenPage) -> None:
