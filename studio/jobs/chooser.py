@@ -97,19 +97,17 @@ class Chooser:
     def leave(self, job: str) -> None:
         self._turns.leave(job)
 
-    def move(self, job: Job | None) -> None:
-        """It waits in another class now, or has another turn, and then others have as well."""
-        if job is None:
-            return
-        before = self._turns.leave(job.id)
-        if before and before.rank != job.priority:
-            self._enter([job])
-        else:  # or nobody has told of it yet, or it begins at this moment
+    def rearrange(self, owner: str, rank: int) -> None:
+        """They have other turns. One of whom nobody has told yet is read with all the others."""
+        if not self._turns.rearrange(rank, self._store.turns(owner, rank)):
             self._lost_track = True
 
-    def lose_track(self) -> None:
-        """Something was put back in line."""
-        self._lost_track = True
+    def look_again(self, job: str) -> None:
+        """If it waits, it stands in the line as it is now: it was put back there, or it was not
+        begun, as the line was paused at that moment."""
+        found = self._store.job(job)
+        if found.state == "queued":
+            self._enter([found])
 
     def learn(self, job: Job, timings: Mapping[str, float]) -> None:
         """What waits for a model is told apart by length from its first picture on."""
@@ -152,13 +150,17 @@ class Chooser:
         room = at_once - int(job.request["count"])
         running = self._running() + self._coming
         found = self._turns.beside(kind_of(job), job.priority, room, running)
-        claimed: list[Job | None] = []
+        claimed: list[Job] = []
         try:
-            claimed.extend(self._store.claim(waiting.job, slot) for waiting in found)
+            for waiting in found:
+                if one := self._store.claim(waiting.job, slot):
+                    claimed.append(one)
+                else:
+                    self.look_again(waiting.job)
         except Unavailable as error:  # a full disk: those wait on, and the others begin
             log.error("%s", error)
             self._unclaimed = True
-        return list(filter(None, claimed)), at_once, why
+        return claimed, at_once, why
 
     def look(self, *, paused: bool) -> Now:
         """While it is paused nobody knows when one that waits begins."""

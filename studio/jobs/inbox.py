@@ -28,11 +28,24 @@ class StopJobs:
 
 
 @dataclass(frozen=True, slots=True)
-class Rearranged:
-    """This job has another place, or the line was paused, or it goes on: how it is now, the store
-    says, so that of two who say it at once the last one counts."""
+class Paused:
+    """The line was paused, or it goes on. How it is now, the store says, here and below: so of two
+    who say it at once the last one counts."""
 
-    job: Job | None = None
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """This job waits in another class."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Those of this owner that wait in this class have exchanged their turns."""
+
+    owner: str
+    rank: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from studio.formats.read import read_ours, read_picture
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Forecaster
 from studio.jobs.foreign import painted_again, understood
-from studio.jobs.inbox import Entered, Kept, Rearranged, StopJob
+from studio.jobs.inbox import Entered, Kept, Moved, Paused, Ranked, StopJob
 from studio.jobs.rerun import Recipe, again, compared, request_of
 from studio.jobs.slot import Inbox
 from studio.jobs.view import View
@@ -198,19 +198,19 @@ class Line:
     def reprioritise(self, job_id: str, priority: Priority) -> Job:
         """Among those who wait in that class it stands where it would if it had been of it."""
         job = self.store.reprioritise(job_id, priority)
-        self.inbox.put(Rearranged(job))
+        self.inbox.put(Ranked(job_id))
         return job
 
     def move(self, job_id: str, to: Place) -> Job:
         """Among those of the same owner that wait in its class; all others stand as they stood."""
         job = self.store.move(job_id, to)
-        self.inbox.put(Rearranged(job))
+        self.inbox.put(Moved(job.owner, job.priority))
         return job
 
     def pause(self, on: bool) -> None:
         """Nothing is begun while it is paused; what is painted is finished."""
         self.store.pause(on)
-        self.inbox.put(Rearranged())
+        self.inbox.put(Paused())
 
     def keep_loaded(self, model: str, here: bool) -> None:
         """In memory before a picture asks for it, or out of it."""

@@ -20,7 +20,17 @@ from studio.jobs.errand import errand
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
 from studio.jobs.forecast import Look
-from studio.jobs.inbox import Close, Entered, Kept, Machines, Rearranged, StopJob, StopJobs
+from studio.jobs.inbox import (
+    Close,
+    Entered,
+    Kept,
+    Machines,
+    Moved,
+    Paused,
+    Ranked,
+    StopJob,
+    StopJobs,
+)
 from studio.jobs.keeping import Keeper
 from studio.jobs.seats import Fleet, Last, Seat, Seats, SlotView
 from studio.jobs.slot import Gone, Inbox, Said, Slot
@@ -125,9 +135,13 @@ class Pool:
             case StopJobs(jobs):
                 for name in jobs:
                     self._chooser.leave(name)
-            case Rearranged(job):
+            case Paused():
                 self._paused = self.store.paused
-                self._chooser.move(job)
+            case Ranked(job):
+                self._chooser.leave(job)
+                self._chooser.look_again(job)
+            case Moved(owner, rank):
+                self._chooser.rearrange(owner, rank)
             case Machines(slots):
                 self._become(slots)
             case Kept(model, here, answer):
@@ -228,7 +242,7 @@ class Pool:
         stopping = self.store.job(job.id).cancel_requested  # then it is cancelled
         if stopping or job.crashes + crashed < MAX_CRASHES:
             self.store.requeue(job.id, job.token, crashed=crashed, note=f"worker {how}")
-            self._chooser.lose_track()
+            self._chooser.look_again(job.id)
             return
         sentence = (
             f"The worker died twice while painting this ({how}). It will not be tried again; "
@@ -279,6 +293,8 @@ class Pool:
                 seat.expects = self._chooser.begin(jobs, start, seat.slot.name, at_once)
                 seat.ends_at = now + (seat.expects or math.inf)
                 self._paint(seat, jobs, at_once)
+            else:
+                self._chooser.look_again(start.job)
         self._chooser.done(decision, self.feed)
 
     def _become(self, slots: Sequence[tuple[Slot, str]]) -> None:

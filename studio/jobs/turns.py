@@ -53,6 +53,22 @@ class Turns:
         asked = self._wanted.get(waiting.model, 0.0)
         self._wanted[waiting.model] = asked + (waiting.seconds or 1.0)
 
+    def rearrange(self, rank: int, turns: Mapping[str, int]) -> bool:
+        """These have such turns now, all of one class and owner. Whether it knows each of them."""
+        moved = {
+            name: replace(waiting, turn=turn)
+            for name, turn in turns.items()
+            if (waiting := self._jobs.get(name)) and waiting.rank == rank and waiting.turn != turn
+        }
+        self._jobs |= moved
+        lines = {waiting.line for waiting in moved.values()}
+        kinds = {(waiting.kind, rank) for waiting in moved.values() if waiting.kind}
+        for lists, names in ((self._lines, lines), (self._kinds, kinds)):
+            for name in names:
+                now = [moved.get(waiting.job, waiting) for waiting in lists[name]]
+                lists[name] = sorted(now, key=_turn)
+        return turns.keys() <= self._jobs.keys()
+
     def clear(self) -> None:
         """Nobody waits, but what owners had is remembered."""
         self._lines.clear()
@@ -176,6 +192,7 @@ def companions(
 
 def _strike(lists: dict[Any, list[Waiting]], name: object, waiting: Waiting) -> None:
     listed = lists[name]
-    del listed[bisect_left(listed, waiting.turn, key=_turn)]
+    place = bisect_left(listed, waiting.turn, key=_turn)
+    del listed[listed.index(waiting, place)]  # two may have one turn until all is told
     if not listed:
         del lists[name]

@@ -255,6 +255,11 @@ def waiting(tx: Connection, limit: int | None) -> list[Job]:
     return [_as_job(row) for row in tx.execute(query.limit(limit))]
 
 
+def turns(tx: Connection, owner: str, rank: int) -> dict[str, int]:
+    its = (job.c.state == "queued", job.c.priority == rank, job.c.owner == owner)
+    return {name: turn for name, turn in tx.execute(select(job.c.id, job.c.turn).where(*its))}
+
+
 def newest(
     tx: Connection,
     *,

@@ -92,14 +92,17 @@ class Shelf:
 
     def pause(self, on: bool) -> None:
         """As a file, so that a line that was stopped before a restart does not go on after it."""
-        if on and not self.paused():
-            save = Save(self._files, "pause")
-            with save.or_undo():
-                save.rename(save.write(self._root, b""), self._paused)
-                save.sync_folders()
-        elif not on:
-            self._files.remove(self._paused)
-            self._files.sync_folder(self._root)
+        try:
+            if on and not self.paused():
+                save = Save(self._files, "pause")
+                with save.or_undo():
+                    save.rename(save.write(self._root, b""), self._paused)
+                    save.sync_folders()
+            elif not on:
+                self._files.remove(self._paused)
+                self._files.sync_folder(self._root)
+        except OSError as error:
+            raise Unavailable(f"That could not be written down: {error.strerror}.") from error
 
     def lay_input(self, data: bytes) -> str:
         """Named by its content, so the same picture lies there once."""

@@ -163,10 +163,15 @@ class Store:
         with self.database.read() as connection:
             return jobs.waiting(connection, limit)
 
+    def turns(self, owner: str, rank: int) -> dict[str, int]:
+        """Of all that wait for him in a class."""
+        with self.database.read() as connection:
+            return jobs.turns(connection, owner, rank)
+
     def claim(self, job_id: str, slot: str) -> Job | None:
-        """None if it waits no longer."""
+        """None if it waits no longer, or if nothing is to be begun."""
         with self.database.write() as tx:
-            return jobs.start(tx, job_id, slot, self._clock())
+            return None if self.paused else jobs.start(tx, job_id, slot, self._clock())
 
     def requeue(self, job_id: str, token: int, *, crashed: bool, note: str) -> bool:
         """To its old place in the line; a job that was asked to stop is cancelled instead."""
@@ -213,12 +218,9 @@ class Store:
         return self._shelf.paused()
 
     def pause(self, on: bool) -> None:
-        if self.reading:
-            raise Unavailable(self.reading)
-        try:
+        """In a turn of its own among the writers: when it returns, nobody is just beginning."""
+        with self.database.write():
             self._shelf.pause(on)
-        except OSError as error:
-            raise Unavailable(f"That could not be written down: {error.strerror}.") from error
 
     def cancelled(self, job_id: str, token: int) -> bool:
         with self.database.write() as tx:

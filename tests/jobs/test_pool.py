@@ -120,7 +120,7 @@ def test_word_of_a_job_that_was_read_and_begun_before_puts_no_ghost_into_the_lin
     until(lambda: {view.state for view in studio.pool.views()} == {"idle"})
     settled = [studio.line.settle(wish(owner="ann")) for _ in range(2)]
     jobs = studio.store.submit(settled, room=Room(10))
-    studio.pool._chooser.lose_track()
+    studio.pool._chooser._lost_track = True
     studio.pool.inbox.put(Entered([]))
     until(lambda: studio.store.job(jobs[0].id).state == "running")
     studio.pool.inbox.put(Entered(jobs))
