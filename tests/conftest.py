@@ -1,9 +1,10 @@
 """Shared by all tests: settings and studios on a folder of their own, with fake slots."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -11,8 +12,9 @@ import pytest
 
 from studio.jobs import fake
 from studio.jobs.seats import Fleet
-from studio.jobs.slot import Slot
+from studio.jobs.slot import Gone, Slot
 from studio.jobs.studio import Studio
+from studio.messages import Cancelled, FromWorker, Paint, Progress
 from studio.settings import Settings
 
 os.environ["DARKROOM_DEFAULT_MODEL"] = "test-pattern"  # for servers that tests start, too
@@ -51,5 +53,20 @@ def open_studio(settings: Settings) -> Iterator[OpenStudio]:
         studio.close()
 
 
-def slow_slot(name: str = "slow0", step_seconds: float = 0.05) -> fake.FakeSlot:
-    return fake.FakeSlot(name, partial(fake.paint, step_seconds=step_seconds))
+def behind(door: threading.Event) -> fake.Script:
+    """Paints when the door is open."""
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        door.wait(60)
+        yield from fake.paint(message, cancelled)
+
+    return script
+
+
+def endless(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+    """Step after step until it is stopped."""
+    for step in count(1):
+        yield Progress(message.job, message.token, 0, step, step + 1)
+        if cancelled.wait(0.05):
+            break
+    yield Cancelled(message.job, message.token)

@@ -7,7 +7,7 @@ them all. A job enters and leaves in microseconds, however many wait.
 import math
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from operator import attrgetter
@@ -61,12 +61,9 @@ class Turns:
             if (waiting := self._jobs.get(name)) and waiting.rank == rank and waiting.turn != turn
         }
         self._jobs |= moved
-        lines = {waiting.line for waiting in moved.values()}
+        _sort(self._lines, {waiting.line for waiting in moved.values()}, moved)
         kinds = {(waiting.kind, rank) for waiting in moved.values() if waiting.kind}
-        for lists, names in ((self._lines, lines), (self._kinds, kinds)):
-            for name in names:
-                now = [moved.get(waiting.job, waiting) for waiting in lists[name]]
-                lists[name] = sorted(now, key=_turn)
+        _sort(self._kinds, kinds, moved)
         return turns.keys() <= self._jobs.keys()
 
     def clear(self) -> None:
@@ -196,3 +193,11 @@ def _strike(lists: dict[Any, list[Waiting]], name: object, waiting: Waiting) -> 
     del listed[listed.index(waiting, place)]  # two may have one turn until all is told
     if not listed:
         del lists[name]
+
+
+def _sort(
+    lists: dict[Any, list[Waiting]], names: Collection[object], moved: Mapping[str, Waiting]
+) -> None:
+    for name in names:
+        listed = [moved.get(waiting.job, waiting) for waiting in lists[name]]
+        lists[name] = sorted(listed, key=_turn)

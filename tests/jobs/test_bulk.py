@@ -1,6 +1,7 @@
 """A file of many pictures: checked whole, written down at once, resumed, followed by its lines."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from studio.jobs.studio import Studio
 from studio.request import ImageRequest
 from studio.store.bulks import Bulks
 from studio.store.rows import Job
-from tests.conftest import OpenStudio, slow_slot
+from tests.conftest import OpenStudio, behind
 from tests.web.conftest import paint
 
 HEAD = "---\nmodel: test-pattern\nsize: 64x64\nsteps: 2\n---\n"
@@ -51,7 +52,7 @@ def jobs_of(studio: Studio, bulk_id: str) -> list[Job]:
 
 def finish(studio: Studio, bulk_id: str) -> list[Job]:
     for job in jobs_of(studio, bulk_id):
-        studio.line.wait(job.id, 10)
+        studio.line.wait(job.id, 60)
     return jobs_of(studio, bulk_id)
 
 
@@ -259,12 +260,14 @@ def test_choices_below_an_exported_file_are_drawn_and_those_that_were_text_stay_
 
 
 def test_stopping_leaves_what_is_painted_alone(open_studio: OpenStudio, tmp_path: Path) -> None:
-    studio = open_studio(slow_slot())
-    bulk = run(studio.line, HEAD.replace("steps: 2", "steps: 20") + "- a\n- b\n- c\n")
+    door = threading.Event()
+    studio = open_studio(FakeSlot("a", behind(door)))
+    bulk = run(studio.line, HEAD + "- a\n- b\n- c\n")
     first = jobs_of(studio, bulk.id)[0]
     while studio.store.job(first.id).state == "queued":
         studio.line.wait(first.id, 0.02)
     assert stop_rest(studio.line, bulk.id) == 2
+    door.set()
     assert [job.state for job in finish(studio, bulk.id)] == ["done", "cancelled", "cancelled"]
 
 

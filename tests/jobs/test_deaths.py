@@ -30,11 +30,9 @@ def dying(times: int) -> fake.Script:
 
 def test_the_job_of_a_dead_worker_is_put_back_and_painted(open_studio: OpenStudio) -> None:
     studio = open_studio(fake.FakeSlot(script=dying(1)))
-    began = time.monotonic()
     view = paint(studio)
     assert view.job.state == "done"
     assert view.job.crashes == 1
-    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("how", ["killed by SIGSEGV", "left with exit code 0"])
@@ -69,7 +67,7 @@ def test_a_job_that_kills_every_worker_is_stopped_and_the_others_are_painted(
 
     studio = open_studio(fake.FakeSlot(script=poisoned))
     wishes = [wish(prompt="poison" if number == 3 else "tea") for number in range(21)]
-    views = [studio.line.wait(job.id, 20) for job in studio.line.submit(wishes)]
+    views = [studio.line.wait(job.id, 60) for job in studio.line.submit(wishes)]
     poison = views.pop(3)
     assert (poison.job.state, poison.job.error_code) == ("failed", "worker_died")
     assert "died twice while painting this (was killed by SIGSEGV)" in poison.words
@@ -97,7 +95,7 @@ def test_a_worn_worker_is_followed_by_a_new_one_and_no_job_is_blamed(
             super().start(inbox, life)
 
     studio = open_studio(Watched(script=wears_out))
-    views = [studio.line.wait(job.id, 10) for job in studio.line.submit([wish(), wish()])]
+    views = [studio.line.wait(job.id, 60) for job in studio.line.submit([wish(), wish()])]
     assert [(view.job.state, view.job.crashes) for view in views] == [("done", 0)] * 2
     assert begun == [1, 2]
 
@@ -131,7 +129,7 @@ def test_a_slot_that_does_not_come_up_rests_and_the_others_paint(open_studio: Op
 
     studio = open_studio(Broken("broken"), fake.FakeSlot("whole"))
     jobs = studio.line.submit([wish() for _ in range(20)])
-    assert {studio.line.wait(job.id, 10).job.slot for job in jobs} == {"whole"}
+    assert {studio.line.wait(job.id, 60).job.slot for job in jobs} == {"whole"}
     until(lambda: len(begun) >= 2)
     rests = [later - one for one, later in zip(begun, begun[1:], strict=False)]
     assert all(rest >= least for rest, least in zip(rests, RESTS[1:], strict=False)), rests
@@ -151,7 +149,7 @@ def test_a_silent_worker_is_killed_and_its_job_painted_elsewhere(open_studio: Op
             return
         yield from fake.paint(message, cancelled)
 
-    studio = open_studio(fake.FakeSlot(script=script), load_seconds=0.2)
+    studio = open_studio(fake.FakeSlot(script=script), load_seconds=1.0)
     view = paint(studio)
     assert view.job.state == "done"
     assert view.job.crashes == 1

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -15,7 +16,7 @@ from studio.jobs.slot import Gone, Inbox
 from studio.jobs.state import Gpu, Need, Resident, State, Waiting
 from studio.jobs.together import Kind, Paid
 from studio.messages import FromWorker, Paint, Painted
-from tests.conftest import OpenStudio
+from tests.conftest import OpenStudio, behind
 from tests.jobs.test_pool import until, wish
 
 NEEDS = {"small": Need(1, 8, 5.0), "wide": Need(2, 16, 20.0), "new": Need(1, 8, 5.0)}
@@ -116,9 +117,9 @@ def test_a_limit_on_one_owner_is_kept_in_the_forecast() -> None:
 
 def test_only_so_many_are_played_and_a_long_line_takes_no_longer() -> None:
     jobs = [waiting(f"j{n}", owner=f"o{n % 50}") for n in range(10_000)]
-    began = time.monotonic()
+    began = time.process_time()
     assert len(play(seen(*jobs, gpus=4), most=40)) <= 43
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_pool_that_is_busy_is_not_waited_for_and_is_not_asked_at_once_again() -> None:
@@ -131,20 +132,28 @@ def test_a_pool_that_is_busy_is_not_waited_for_and_is_not_asked_at_once_again() 
 
 
 def test_who_waits_is_told_when_from_what_was_measured(open_studio: OpenStudio) -> None:
+    door, told = threading.Event(), list[Now]()
+    door.set()
+
     def quarter(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
-        for said in fake.paint(message, cancelled):
+        for said in behind(door)(message, cancelled):
             if isinstance(said, Painted):
-                time.sleep(0.25)
                 said.timings.update(steps=0.25, total=0.25)
             yield said
 
     studio = open_studio(fake.FakeSlot("a", quarter))
-    assert studio.line.wait(studio.line.submit([wish()])[0].id, 10).job.state == "done"
+    assert studio.line.wait(studio.line.submit([wish()])[0].id, 60).job.state == "done"
+    door.clear()
     jobs = studio.line.submit([wish(guidance=2.0 + n) for n in range(5)])  # no two in one pass
     until(lambda: studio.line.view(jobs[-1].id).times is not None)
     view = studio.line.view(jobs[-1].id)
     assert view.times
+    assert view.times.begins > view.job.created_at
     assert re.search(r"before it, begins in about \d s", view.words)
-    end = studio.line.wait(jobs[-1].id, 10).job
-    assert end.finished_at == pytest.approx(view.times.ends, abs=0.6)
-    assert 0.25 <= end.timings["expected"] < 0.6  # and the way to the disk
+    until(lambda: (found := studio.line.forecaster.now()) and told.append(found) is None)
+    found = play(told[0])
+    for one, other in pairwise(job.id for job in jobs[1:]):
+        assert found[other].begins == pytest.approx(found[one].ends)
+        assert found[other].ends - found[other].begins == pytest.approx(0.25)
+    door.set()
+    assert studio.line.wait(jobs[0].id, 60).job.timings["expected"] == pytest.approx(0.25)

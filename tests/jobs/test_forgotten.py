@@ -37,7 +37,7 @@ def test_who_is_put_back_into_a_full_line_is_painted_too(open_studio: OpenStudio
     until(lambda: studio.store.job(jobs[0].id).state == "running")
     jobs += studio.line.submit([wish() for _ in range(3)])
     go.set()
-    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
+    assert {studio.line.wait(job.id, 60).job.state for job in jobs} == {"done"}
 
 
 def test_a_line_longer_than_may_wait_now_is_painted_to_its_end(open_studio: OpenStudio) -> None:
@@ -46,7 +46,7 @@ def test_a_line_longer_than_may_wait_now_is_painted_to_its_end(open_studio: Open
     jobs = before.line.submit([wish() for _ in range(6)])
     before.close()
     studio = open_studio(max_waiting=3)
-    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
+    assert {studio.line.wait(job.id, 60).job.state for job in jobs} == {"done"}
 
 
 @pytest.mark.parametrize("model", [NARROW, WIDE])
@@ -97,7 +97,7 @@ def test_a_claim_whose_answer_was_lost_is_found_again(
     studio = open_studio()
     monkeypatch.setattr(Store, "claim", unheard)
     (job,) = studio.line.submit([wish()])
-    view = studio.line.wait(job.id, 10)
+    view = studio.line.wait(job.id, 60)
     assert (lost, view.job.state, view.job.crashes) == ([job.id], "done", 0)
 
 
@@ -117,6 +117,6 @@ def test_a_picture_that_has_to_be_killed_to_stop_is_nobodys_crash(
     studio = open_studio(fake.FakeSlot(script=deaf))
     for _ in range(7):
         (job,) = studio.line.submit([wish()])
-        assert begun.acquire(timeout=3)
+        assert begun.acquire(timeout=60)
         studio.line.cancel(job.id)
-        assert studio.line.wait(job.id, 5).job.state == "cancelled"
+        assert studio.line.wait(job.id, 60).job.state == "cancelled"

@@ -8,7 +8,7 @@ from studio.errors import Refused
 from studio.jobs import fake
 from studio.jobs.studio import Studio
 from studio.settings import Settings
-from tests.conftest import OpenStudio, slow_slot
+from tests.conftest import OpenStudio, endless
 from tests.jobs.test_pool import until, wish
 from tests.jobs.test_seats import NARROW, WIDE, open_house, two_models
 
@@ -67,9 +67,8 @@ def test_what_could_not_be_loaded_is_not_said_to_be_there(open_studio: OpenStudi
 
 
 def test_a_model_that_paints_is_not_let_go(open_studio: OpenStudio) -> None:
-    slot = slow_slot()
-    studio = open_studio(slot)
-    job = studio.line.submit([wish(model=PATTERN, steps=40)])[0]
+    studio = open_studio(fake.FakeSlot("a", endless))
+    job = studio.line.submit([wish(model=PATTERN)])[0]
     until(lambda: studio.line.view(job.id).live.step)
     with pytest.raises(Refused, match="paints just now"):
         studio.line.keep_loaded(PATTERN, here=False)

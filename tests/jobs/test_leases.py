@@ -16,6 +16,7 @@ from studio.jobs import fake
 from studio.jobs.slot import Gone, Inbox
 from studio.messages import FromWorker, Paint, Painted, Progress
 from studio.settings import Settings
+from tests.conftest import endless
 from tests.jobs.test_pool import until
 from tests.jobs.test_seats import NARROW, WIDE, House, open_house, presets, two_models
 
@@ -72,7 +73,7 @@ def test_a_gpu_is_held_from_its_first_job_until_it_rests(house: House, watched: 
     time.sleep(0.1)
     assert watched.alive == set()
     house.end(house.submit(NARROW))
-    (used,) = watched.alive
+    (used,) = watched.begun
     until(lambda: not watched.alive)
     states = {view.name: view.state for view in house.studio.pool.views()}
     assert set(states.values()) == {"resting"}
@@ -89,8 +90,9 @@ def test_wide_and_narrow_never_hold_the_same_gpu(house: House, watched: Watched)
 
 
 def test_the_job_of_a_lost_machine_is_painted_once_by_another(house: House) -> None:
+    house.slots["a:gpu0"] = fake.FakeSlot("a:gpu0", endless, machine="a", leased=True)
     house.has("a:gpu0")
-    (job,) = house.submit(NARROW, steps=40)
+    (job,) = house.submit(NARROW)
     until(lambda: house.studio.line.view(job).live.step)
     house.has("b:gpu0")
     assert house.end([job]) == ["b:gpu0"]
@@ -99,17 +101,22 @@ def test_the_job_of_a_lost_machine_is_painted_once_by_another(house: House) -> N
 
 
 def test_a_lost_machine_that_is_slow_to_say_so_holds_up_nobody(house: House) -> None:
+    painted = threading.Event()
+
     class Slow(fake.FakeSlot):
         def kill(self) -> None:
-            threading.Timer(1.5, super().kill).start()
+            threading.Thread(target=self._end, daemon=True).start()
+
+        def _end(self) -> None:
+            painted.wait(60)
+            super().kill()
 
     house.slots["a:gpu0"] = Slow("a:gpu0", house.script, machine="a", leased=True)
     house.has("a:gpu0")
     house.end(house.submit(NARROW))
     house.has("b:gpu0")
-    began = time.monotonic()
     assert house.end(house.submit(NARROW)) == ["b:gpu0"]
-    assert time.monotonic() - began < 1.5
+    painted.set()
 
 
 def test_a_job_is_not_blamed_for_a_gpu_that_never_came(settings: Settings, presets: Path) -> None:
@@ -120,7 +127,7 @@ def test_a_job_is_not_blamed_for_a_gpu_that_never_came(settings: Settings, prese
         def send(self, message: object) -> None:
             pass
 
-    house = open_house(settings.model_copy(update={"load_seconds": 0.2}), presets, 0)
+    house = open_house(settings.model_copy(update={"load_seconds": 0.6}), presets, 0)
     house.slots["a:gpu0"] = Pending("a:gpu0", machine="a", leased=True)
     house.has("a:gpu0")
     (job,) = house.submit(NARROW)
@@ -179,7 +186,9 @@ def test_a_careless_carrier_neither_loses_nor_doubles_a_picture(
     try:
         house.has("a:gpu0", "b:gpu0")
         jobs = house.submit(*[NARROW] * 6)
-        house.end(jobs)
+        with pytest.MonkeyPatch.context() as patch:  # a busy machine may be slower than that
+            patch.setattr("studio.jobs.pool.MAX_CRASHES", 20)
+            house.end(jobs)
         for job in jobs:
             assert len(house.studio.line.view(job).pictures) == 1
     finally:

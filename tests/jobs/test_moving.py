@@ -10,8 +10,8 @@ from studio.jobs.inbox import Paused
 from studio.jobs.studio import Studio
 from studio.store.rows import Before, Job
 from studio.store.store import Store
-from tests.conftest import OpenStudio
-from tests.jobs.test_pool import behind, until, wish
+from tests.conftest import OpenStudio, behind
+from tests.jobs.test_pool import until, wish
 
 
 def heard(studio: Studio) -> None:
@@ -31,7 +31,7 @@ def test_a_line_that_was_paused_is_paused_after_a_restart(open_studio: OpenStudi
     heard(again)
     assert not slot.asked
     again.line.pause(False)
-    assert again.line.wait(job.id, 10).job.state == "done"
+    assert again.line.wait(job.id, 60).job.state == "done"
 
 
 def test_nothing_is_begun_after_a_pause_though_the_pool_was_just_choosing(
@@ -56,7 +56,7 @@ def test_nothing_is_begun_after_a_pause_though_the_pool_was_just_choosing(
     assert not slot.asked
     assert {studio.store.job(job.id).state for job in jobs} == {"queued"}
     studio.line.pause(False)
-    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
+    assert {studio.line.wait(job.id, 60).job.state for job in jobs} == {"done"}
 
 
 def test_what_was_moved_is_painted_in_the_new_order_after_a_restart_too(
@@ -70,7 +70,7 @@ def test_what_was_moved_is_painted_in_the_new_order_after_a_restart_too(
     studio = open_studio()
     studio.line.move(jobs[0], "last")
     studio.line.pause(False)
-    began = [studio.line.wait(job, 10).job.started_at or 0 for job in jobs]
+    began = [studio.line.wait(job, 60).job.started_at or 0 for job in jobs]
     assert sorted(range(4), key=began.__getitem__) == [3, 1, 2, 0]
 
 
@@ -84,7 +84,7 @@ def test_who_waits_is_moved_while_another_is_painted(open_studio: OpenStudio) ->
     studio.line.move(jobs[2], "first")
     studio.line.move(jobs[0], Before(jobs[1]))  # where it is
     door.set()
-    began = [studio.line.wait(job, 10).job.started_at or 0 for job in jobs]
+    began = [studio.line.wait(job, 60).job.started_at or 0 for job in jobs]
     assert sorted(range(3), key=began.__getitem__) == [2, 0, 1]
 
 
@@ -115,6 +115,6 @@ def test_a_move_and_another_class_read_nobody_else_again(
     studio.line.reprioritise(jobs[2], "high")
     studio.line.move(jobs[0], "last")
     door.set()
-    began = [studio.line.wait(job, 10).job.started_at or 0 for job in jobs]
+    began = [studio.line.wait(job, 60).job.started_at or 0 for job in jobs]
     assert sorted(range(4), key=began.__getitem__) == [2, 3, 1, 0]
     assert not reads

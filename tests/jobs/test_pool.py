@@ -31,7 +31,7 @@ from studio.store.rows import Job, Room
 from studio.store.store import Store
 from studio.wishes.catalog import Catalog
 from studio.wishes.presets import load_catalog
-from tests.conftest import OpenStudio, slow_slot
+from tests.conftest import OpenStudio, behind, endless
 from tests.models.test_loras import write
 from tests.networks import compact
 
@@ -42,10 +42,10 @@ def wish(**fields: object) -> ImageRequest:
 
 def paint(studio: Studio, **fields: object) -> View:
     job = studio.line.submit([wish(**fields)])[0]
-    return studio.line.wait(job.id, 10)
+    return studio.line.wait(job.id, 60)
 
 
-def until(true: object, seconds: float = 5.0) -> None:
+def until(true: object, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen in time"
@@ -62,25 +62,17 @@ def test_a_wish_becomes_a_kept_picture(open_studio: OpenStudio) -> None:
 
 
 def test_priority_goes_first_then_order_of_arrival(open_studio: OpenStudio) -> None:
-    slot = slow_slot()
+    door = threading.Event()
+    slot = fake.FakeSlot("a", behind(door))
     studio = open_studio(slot)
-    first = studio.line.submit([wish(steps=10)])[0]
+    first = studio.line.submit([wish()])[0]
     until(lambda: slot.asked)
     later = studio.line.submit([wish(), wish(priority="low"), wish(priority="urgent"), wish()])
+    door.set()
     for job in later:
-        studio.line.wait(job.id, 10)
+        studio.line.wait(job.id, 60)
     order = [first, later[2], later[0], later[3], later[1]]
     assert [asked.job for asked in slot.asked] == [job.id for job in order]
-
-
-def behind(door: threading.Event) -> fake.Script:
-    """Paints when the door is open."""
-
-    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
-        door.wait(10)
-        yield from fake.paint(message, cancelled)
-
-    return script
 
 
 def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
@@ -93,7 +85,7 @@ def test_owners_take_turns_inside_a_class(open_studio: OpenStudio) -> None:
     bob = studio.line.submit([wish(owner="bob"), wish(owner="bob")])
     all_are_here.set()
     for job in (*ann, *bob):
-        studio.line.wait(job.id, 10)
+        studio.line.wait(job.id, 60)
     order = [first, bob[0], ann[0], bob[1], ann[1]]
     assert [asked.job for asked in slot.asked] == [job.id for job in order]
 
@@ -108,7 +100,7 @@ def test_one_owner_does_not_take_every_slot(open_studio: OpenStudio) -> None:
     until(lambda: studio.line.view(bob.id).job.state == "running")
     assert studio.line.view(ann[1].id).job.state == "queued"
     door.set()
-    assert studio.line.wait(ann[1].id, 10).job.state == "done"
+    assert studio.line.wait(ann[1].id, 60).job.state == "done"
 
 
 def test_word_of_a_job_that_was_read_and_begun_before_puts_no_ghost_into_the_line(
@@ -126,7 +118,7 @@ def test_word_of_a_job_that_was_read_and_begun_before_puts_no_ghost_into_the_lin
     studio.pool.inbox.put(Entered(jobs))
     until(lambda: "ann paints 1 at once" in studio.line.view(jobs[1].id).words)
     door.set()
-    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
+    assert {studio.line.wait(job.id, 60).job.state for job in jobs} == {"done"}
 
 
 def test_a_claim_that_the_database_refuses_loses_nothing(
@@ -144,14 +136,14 @@ def test_a_claim_that_the_database_refuses_loses_nothing(
     monkeypatch.setattr(Store, "claim", busy_once)
     studio = open_studio(fake.FakeSlot("a"), fake.FakeSlot("b"))
     jobs = studio.line.submit([wish(), wish(), wish()])
-    assert [studio.line.wait(job.id, 10).job.state for job in jobs] == ["done"] * 3
+    assert [studio.line.wait(job.id, 60).job.state for job in jobs] == ["done"] * 3
     assert refused
 
 
 def test_the_place_in_line_is_told(open_studio: OpenStudio) -> None:
-    slot = slow_slot(step_seconds=0.2)
+    slot = fake.FakeSlot("a", endless)
     studio = open_studio(slot)
-    studio.line.submit([wish(steps=20)])
+    studio.line.submit([wish()])
     until(lambda: slot.asked)
     jobs = studio.line.submit([wish(), wish()])
     views = [studio.line.view(job.id) for job in jobs]
@@ -159,22 +151,35 @@ def test_the_place_in_line_is_told(open_studio: OpenStudio) -> None:
 
 
 def test_following_a_job_shows_every_step_and_ends(open_studio: OpenStudio) -> None:
-    studio = open_studio(slow_slot(step_seconds=0.05))
-    job = studio.line.submit([wish(steps=4)])[0]
+    shown = threading.Semaphore(0)
+
+    def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
+        for word in fake.paint(message, cancelled):
+            yield word
+            if isinstance(word, Progress):
+                shown.acquire(timeout=60)
 
     async def follow() -> list[View]:
-        return [view async for view in studio.line.follow(job.id)]
+        views, steps = list[View](), set[int]()
+        async for view in studio.line.follow(job.id):
+            views.append(view)
+            if view.live.step and view.live.step not in steps:
+                steps.add(view.live.step)
+                shown.release()
+        return views
 
+    studio = open_studio(fake.FakeSlot("a", script))
+    job = studio.line.submit([wish(steps=4)])[0]
     views = asyncio.run(follow())
-    assert {1, 2, 3} <= {view.live.step for view in views}
+    assert {1, 2, 3, 4} <= {view.live.step for view in views}
     assert views[-1].final
     assert views[-1].pictures
 
 
 def test_a_waiting_job_is_cancelled_at_once(open_studio: OpenStudio) -> None:
-    slot = slow_slot()
+    slot = fake.FakeSlot("a", endless)
     studio = open_studio(slot)
-    studio.line.submit([wish(steps=20)])
+    studio.line.submit([wish()])
     until(lambda: slot.asked)
     job = studio.line.submit([wish()])[0]
     assert studio.line.cancel(job.id).state == "cancelled"
@@ -184,14 +189,15 @@ def test_a_waiting_job_is_cancelled_at_once(open_studio: OpenStudio) -> None:
 def test_a_running_job_stops_at_the_next_step_and_leaves_no_picture(
     open_studio: OpenStudio,
 ) -> None:
-    slot = slow_slot()
+    slot = fake.FakeSlot("a", endless)
     studio = open_studio(slot)
-    job = studio.line.submit([wish(steps=100)])[0]
+    job = studio.line.submit([wish()])[0]
     until(lambda: studio.line.view(job.id).live.step > 1)
     studio.line.cancel(job.id)
-    view = studio.line.wait(job.id, 2)
+    view = studio.line.wait(job.id, 60)
     assert view.job.state == "cancelled"
     assert studio.store.pictures(job=job.id) == []
+    slot.script = fake.paint
     assert paint(studio).job.state == "done"
 
 
@@ -220,15 +226,15 @@ def test_a_failure_is_told_as_a_sentence_and_the_slot_goes_on(open_studio: OpenS
 
 
 def test_a_restart_resumes_the_line_in_its_order(open_studio: OpenStudio) -> None:
-    slot = slow_slot()
+    slot = fake.FakeSlot("a", endless)
     before = open_studio(slot, drain_seconds=0.0)
-    jobs = before.line.submit([wish(steps=100), wish(), wish()])
+    jobs = before.line.submit([wish(), wish(), wish()])
     until(lambda: slot.asked)
     before.close()
     after_slot = fake.FakeSlot()
     after = open_studio(after_slot)
     for job in jobs:
-        assert after.line.wait(job.id, 10).job.state == "done"
+        assert after.line.wait(job.id, 60).job.state == "done"
     assert [asked.job for asked in after_slot.asked] == [job.id for job in jobs]
 
 
@@ -248,17 +254,17 @@ def test_what_was_measured_is_known_after_a_restart(open_studio: OpenStudio) -> 
 
 
 def test_two_slots_paint_side_by_side(open_studio: OpenStudio) -> None:
-    slots = [slow_slot("a"), slow_slot("b")]
+    slots = [fake.FakeSlot("a", endless), fake.FakeSlot("b", endless)]
     studio = open_studio(*slots)
-    studio.line.submit([wish(steps=20), wish(steps=20)])
+    studio.line.submit([wish(), wish()])
     until(lambda: all(slot.asked for slot in slots))
     assert [view.state for view in studio.pool.views()] == ["painting", "painting"]
 
 
 def test_a_full_line_refuses_a_batch_whole(open_studio: OpenStudio) -> None:
-    slot = slow_slot()
+    slot = fake.FakeSlot("a", endless)
     studio = open_studio(slot, max_waiting=3)
-    studio.line.submit([wish(steps=100)])
+    studio.line.submit([wish()])
     until(lambda: slot.asked)
     with pytest.raises(TooMany):
         studio.line.submit([wish() for _ in range(4)])
@@ -276,7 +282,7 @@ def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
 def test_a_job_that_is_over_does_not_stand_in_line_again(open_studio: OpenStudio) -> None:
     studio = open_studio()
     (job,) = studio.line.submit([wish()], key="k")
-    studio.line.wait(job.id, 10)
+    studio.line.wait(job.id, 60)
     inbox = Inbox()
     replace(studio.line, inbox=inbox).submit([wish()], key="k")
     assert inbox.empty()
@@ -294,7 +300,7 @@ def test_the_same_key_gives_its_jobs_when_nothing_could_paint_them_any_more(
 ) -> None:
     studio = open_studio()
     (job,) = studio.line.submit([wish()], key="k")
-    studio.line.wait(job.id, 10)
+    studio.line.wait(job.id, 60)
     (picture,) = studio.store.pictures(job=job.id)
     again = studio.line.rerun(picture.id, key="again")
     others = [card for card in studio.catalog.cards.values() if card.name != job.model]
@@ -341,7 +347,7 @@ def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings)
     assert len(slot.asked) == 1, "a slot that cannot save takes nothing new"
     disk.full = False
     for job in jobs:
-        assert line.wait(job.id, 10).job.state == "done"
+        assert line.wait(job.id, 60).job.state == "done"
     pool.close(0)
     store.close()
 
@@ -354,16 +360,18 @@ def test_models_are_loaded_before_the_first_wish_if_they_are_here(open_studio: O
 
 
 def test_files_beside_the_model_go_along_and_are_looked_for_again(open_studio: OpenStudio) -> None:
-    slot = slow_slot(step_seconds=0.1)
+    door = threading.Event()
+    slot = fake.FakeSlot("a", behind(door))
     studio = open_studio(slot)
     network = compact(studio.settings.model_folder / "upscalers" / "starter-x2.safetensors")
     lora = write(studio.settings.model_folder / "loras" / "ink.safetensors")
     first, second = studio.line.submit([wish(upscale=2), wish(loras=[{"name": "ink"}])])
     until(lambda: slot.asked)
     lora.unlink()
-    assert studio.line.wait(first.id, 10).pictures[0].width == 512
+    door.set()
+    assert studio.line.wait(first.id, 60).pictures[0].width == 512
     assert (slot.asked[0].upscaler, slot.asked[0].loras) == (str(network), {})
-    failed = studio.line.wait(second.id, 10)
+    failed = studio.line.wait(second.id, 60)
     assert failed.job.error_code == "model_missing"
     assert failed.words == "loras: 'ink' is no longer on this machine."
     assert len(slot.asked) == 1
@@ -376,7 +384,7 @@ def test_what_follows_the_last_step_is_told_in_words(open_studio: OpenStudio) ->
 
     def script(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | Gone]:
         yield Progress(message.job, message.token, 1, 2, 2, b"small", "enlarging, part 1 of 9")
-        shown.wait(5)
+        shown.wait(60)
         yield from fake.paint(message, cancelled)
 
     studio = open_studio(fake.FakeSlot(script=script))

@@ -1,10 +1,8 @@
 """Wide and narrow pictures on the same GPUs: who sits where, who leaves, and what is left after."""
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,8 @@ from studio.jobs.studio import Studio
 from studio.messages import FromWorker, Paint
 from studio.request import read_request
 from studio.settings import Settings
+from tests.conftest import behind
+from tests.jobs.test_pool import until
 
 NARROW, WIDE = "narrow", "wide"
 
@@ -42,7 +42,7 @@ class House:
         wishes = [read_request({"prompt": "x", "model": model, **fields}) for model in models]
         return [job.id for job in self.studio.line.submit(wishes)]
 
-    def end(self, jobs: list[str], seconds: float = 20) -> list[str | None]:
+    def end(self, jobs: list[str], seconds: float = 60) -> list[str | None]:
         views = [self.studio.line.wait(job, seconds) for job in jobs]
         assert {view.job.state for view in views} == {"done"}
         return [view.job.slot for view in views]
@@ -94,9 +94,12 @@ def open_house(
 def test_a_wide_picture_takes_two_gpus_and_the_narrow_ones_beside_it_one_each(
     settings: Settings, presets: Path
 ) -> None:
-    slow = partial(fake.paint, step_seconds=0.1)
-    house = open_house(settings, presets, 4, slow)
-    slots = house.end(house.submit(WIDE, NARROW, NARROW))
+    door = threading.Event()
+    house = open_house(settings, presets, 4, behind(door))
+    jobs = house.submit(WIDE, NARROW, NARROW)
+    until(lambda: {house.studio.store.job(job).state for job in jobs} == {"running"})
+    door.set()
+    slots = house.end(jobs)
     assert slots[0] == "gpu0+gpu1"
     assert {slots[1], slots[2]} == {"gpu2", "gpu3"}
     house.studio.close()
@@ -170,14 +173,14 @@ def test_models_that_do_not_fit_beside_each_other_are_asked_to_leave(
 def test_a_wide_picture_that_waits_says_which_gpus_are_kept_for_it(
     settings: Settings, presets: Path
 ) -> None:
-    house = open_house(settings, presets, 2, partial(fake.paint, step_seconds=0.2))
-    (narrow,) = house.submit(NARROW, steps=10)
-    while house.studio.store.job(narrow).state != "running":
-        time.sleep(0.01)
+    door = threading.Event()
+    house = open_house(settings, presets, 2, behind(door))
+    (narrow,) = house.submit(NARROW)
+    until(lambda: house.studio.store.job(narrow).state == "running")
     (wide,) = house.submit(WIDE)
-    while not house.studio.line.view(wide).live.doing:
-        time.sleep(0.01)
+    until(lambda: house.studio.line.view(wide).live.doing)
     assert house.studio.line.view(wide).words == "next in line: gpu0 and gpu1 are kept for it"
+    door.set()
     assert house.end([narrow, wide])[1] == "gpu0+gpu1"
     house.studio.close()
 

@@ -27,7 +27,7 @@ from studio.messages import (
 from studio.request import ImageRequest, read_request
 from studio.store.rows import Job
 from studio.store.store import Store
-from tests.conftest import OpenStudio
+from tests.conftest import OpenStudio, endless
 from tests.jobs.test_pool import until
 
 
@@ -225,7 +225,7 @@ class Crowd:
         self.slot.passes = []
         self.studio: Studio = open_studio(self.slot, **settings)
         for _ in range(ENOUGH):
-            self.studio.line.wait(self.studio.line.submit([wish()])[0].id, 10)
+            self.studio.line.wait(self.studio.line.submit([wish()])[0].id, 60)
         self.slot.asked.clear()
 
     def submit(self, **fields: object) -> list[Job]:
@@ -234,12 +234,12 @@ class Crowd:
         until(lambda: self.slot.asked)
         jobs = self.studio.line.submit([wish(seed=seed, **fields) for seed in (1, 2)])
         self.door.set()
-        self.studio.line.wait(lock.id, 10)
+        self.studio.line.wait(lock.id, 60)
         return jobs
 
     def _script(self, message: Paint, stop: threading.Event) -> Iterator[FromWorker | Gone]:
         if message.request["prompt"] == "lock":
-            self.door.wait(10)
+            self.door.wait(60)
             yield from fake.paint(message, stop)
             return
         mates = next((some for some in self.slot.passes if message.job in some), [])
@@ -253,7 +253,7 @@ class Crowd:
 def test_two_that_wait_are_painted_in_one_pass(open_studio: OpenStudio) -> None:
     crowd = Crowd(open_studio)
     jobs = crowd.submit()
-    ends = [crowd.studio.line.wait(job.id, 10) for job in jobs]
+    ends = [crowd.studio.line.wait(job.id, 60) for job in jobs]
     assert [end.job.state for end in ends] == ["done", "done"]
     assert [end.pictures[0].seed for end in ends] == [1, 2]
     assert crowd.slot.passes == [[job.id for job in jobs]]
@@ -264,7 +264,7 @@ def test_two_that_wait_are_painted_in_one_pass(open_studio: OpenStudio) -> None:
 
 def test_a_pass_gives_no_owner_more_than_may_run_at_once(open_studio: OpenStudio) -> None:
     crowd = Crowd(open_studio, max_running=1)
-    ends = [crowd.studio.line.wait(job.id, 10) for job in crowd.submit()]
+    ends = [crowd.studio.line.wait(job.id, 60) for job in crowd.submit()]
     assert [end.job.state for end in ends] == ["done", "done"]
     assert crowd.slot.passes == []
 
@@ -286,7 +286,7 @@ def test_companions_count_with_who_begins_at_the_same_time(
     until(lambda: all(slot.asked for slot in slots))
     assert studio.store.counts()["running"] == 2
     door.set()
-    assert {studio.line.wait(job.id, 10).job.state for job in jobs} == {"done"}
+    assert {studio.line.wait(job.id, 60).job.state for job in jobs} == {"done"}
 
 
 def test_a_companion_that_cannot_be_claimed_waits_on(
@@ -303,22 +303,22 @@ def test_a_companion_that_cannot_be_claimed_waits_on(
 
     monkeypatch.setattr(Store, "claim", fails_once)
     jobs = crowd.submit()
-    assert [crowd.studio.line.wait(job.id, 10).job.state for job in jobs] == ["done", "done"]
+    assert [crowd.studio.line.wait(job.id, 60).job.state for job in jobs] == ["done", "done"]
     assert failed == [jobs[1].id]
     assert crowd.slot.passes == []
 
 
 def test_one_of_a_pass_is_stopped_and_the_other_is_kept(open_studio: OpenStudio) -> None:
-    def slowly(message: Paint, stop: threading.Event) -> Iterator[FromWorker | Gone]:
-        return fake.paint(message, stop, step_seconds=0.2)
+    def first_endless(message: Paint, stop: threading.Event) -> Iterator[FromWorker | Gone]:
+        return (endless if message.request["seed"] == 1 else fake.paint)(message, stop)
 
-    crowd = Crowd(open_studio, slowly)
+    crowd = Crowd(open_studio, first_endless)
     one, other = crowd.submit()
     until(lambda: len(crowd.slot.asked) == 3)
     assert crowd.studio.pool.views()[0].state == "painting"
     crowd.studio.line.cancel(one.id)
-    assert crowd.studio.line.wait(one.id, 10).job.state == "cancelled"
-    assert crowd.studio.line.wait(other.id, 10).job.state == "done"
+    assert crowd.studio.line.wait(one.id, 60).job.state == "cancelled"
+    assert crowd.studio.line.wait(other.id, 60).job.state == "done"
 
 
 def test_one_of_a_pass_fails_and_the_other_is_kept(open_studio: OpenStudio) -> None:
@@ -330,10 +330,10 @@ def test_one_of_a_pass_fails_and_the_other_is_kept(open_studio: OpenStudio) -> N
             yield from fake.paint(message, stop)
 
     crowd = Crowd(open_studio, half)
-    one, other = (crowd.studio.line.wait(job.id, 10).job for job in crowd.submit())
+    one, other = (crowd.studio.line.wait(job.id, 60).job for job in crowd.submit())
     assert (one.state, other.state) == ("failed", "done")
     crowd.door.clear()
-    again = crowd.studio.line.wait(crowd.studio.line.submit([wish()])[0].id, 10)
+    again = crowd.studio.line.wait(crowd.studio.line.submit([wish()])[0].id, 60)
     assert again.job.state == "done"  # the slot is free again
 
 
@@ -345,6 +345,6 @@ def test_a_dead_worker_gives_all_back_and_none_shares_a_pass_again(open_studio: 
 
     crowd = Crowd(open_studio, dies)
     jobs = crowd.submit()
-    ends = [crowd.studio.line.wait(job.id, 10).job for job in jobs]
+    ends = [crowd.studio.line.wait(job.id, 60).job for job in jobs]
     assert [(end.state, end.crashes) for end in ends] == [("done", 1), ("done", 1)]
     assert len(crowd.slot.passes) == 1
