@@ -8,6 +8,7 @@ it is.
 
 import io
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,8 @@ from studio.formats.read import read_picture
 THUMB_SIDE = 320
 LENGTH = 8
 READ = "--read"
+GENTLE = "--gentle"
+NICE = 10  # where somebody paints this process has what is left over, a tenth of a core
 
 
 def glance(data: bytes, *, read: bool) -> tuple[dict[str, Any], bytes]:
@@ -44,6 +47,8 @@ def draw_thumb(image: Image.Image) -> bytes:
 
 def main() -> None:
     asked, answers, read = sys.stdin.buffer, sys.stdout.buffer, READ in sys.argv
+    if GENTLE in sys.argv and sys.platform != "win32":
+        os.nice(NICE)
     while length := asked.read(LENGTH):
         data = asked.read(int.from_bytes(length))
         limit(CPU_SECONDS)

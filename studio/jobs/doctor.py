@@ -21,6 +21,7 @@ from studio.models.safety import safety_of
 from studio.models.upscalers import UpscalerCard, find_upscalers
 from studio.models.weights import absent
 from studio.settings import Settings
+from studio.store.retention import last_tidied
 from studio.store.store import Store
 from studio.wishes.presets import load_catalog
 
@@ -87,6 +88,7 @@ def _data(settings: Settings) -> list[Finding]:
     found = [
         Finding("data", f"{settings.data}, {free:.0f} GB free", note=free < LOW_DISK_GB),
         Finding("fsync", f"{fsync:.1f} ms", note=fsync > 50),
+        *_tidied(settings),
     ]
     try:
         store = Store.open(settings)
@@ -97,6 +99,16 @@ def _data(settings: Settings) -> list[Finding]:
     counts = ", ".join(f"{count} {state}" for state, count in store.counts().items() if count)
     store.close()
     return [*found, Finding("database", f"sound; {counts or 'empty'}")]
+
+
+def _tidied(settings: Settings) -> list[Finding]:
+    """A studio that runs tidies once a day; one that was closed for weeks at its start."""
+    done = last_tidied(settings.data)
+    if done is None:
+        return []
+    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(done.at))
+    said = f"last {when} UTC: {done.counted or 'there was nothing to do'}"
+    return [Finding("tidied", said + f"; {done.said}" * bool(done.said), note=bool(done.said))]
 
 
 def _fsync_milliseconds(folder: Path) -> float:

@@ -19,7 +19,7 @@ from studio.jobs.seats import Fleet
 from studio.jobs.slot import Inbox
 from studio.models.safety import safety_of, safety_text
 from studio.settings import Settings
-from studio.store.retention import let_go
+from studio.store.chores import Chores
 from studio.store.store import Store
 from studio.wishes.catalog import Catalog
 from studio.wishes.presets import load_catalog
@@ -37,6 +37,7 @@ class Studio:
     pool: Pool
     fetching: Fetching
     reader: Reader
+    chores: Chores
 
     @classmethod
     def open(
@@ -56,9 +57,10 @@ class Studio:
         with ExitStack() as opened:
             store = Store.open(settings)
             opened.callback(store.close)
+            chores = Chores(store, settings)
             if not store.reading:
                 store.recover()
-                let_go(store, settings)
+                chores.tidy()
             feed = Feed()
             estimates = Estimates(catalog.guides)
             estimates.learn_all(reversed(store.jobs(states=["done"], limit=LEARNS_FROM)))
@@ -70,10 +72,12 @@ class Studio:
             line = Line(store, catalog, settings, feed, pool.inbox, Forecaster(pool.inbox))
             if not store.reading:
                 pool.start()
+                chores.begin()
             opened.pop_all()
-            return cls(settings, catalog, store, line, pool, Fetching(settings), Reader())
+            return cls(settings, catalog, store, line, pool, Fetching(settings), Reader(), chores)
 
     def close(self) -> None:
+        self.chores.close()
         self.fetching.close()
         self.reader.close()
         self.pool.close(self.settings.drain_seconds)

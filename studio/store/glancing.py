@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.errors import Refused
-from studio.formats.glance import LENGTH, READ
+from studio.formats.glance import GENTLE, LENGTH, READ
 from studio.settings import ROOT
 from studio.store.gate import NEEDED
 
@@ -35,8 +35,11 @@ class Glance:
 class Glances:
     """Not for several threads at once."""
 
-    def __init__(self, *, read: bool = False, seconds: float = SECONDS) -> None:
-        self._read, self._seconds = read, seconds
+    def __init__(
+        self, *, read: bool = False, gentle: bool = False, seconds: float = SECONDS
+    ) -> None:
+        self._words = [*[READ] * read, *[GENTLE] * gentle]
+        self._seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
 
     def look(self, data: bytes) -> Glance:
@@ -84,7 +87,7 @@ class Glances:
             late.cancel()
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "studio.formats.glance", *([READ] if self._read else [])]
+        command = [sys.executable, "-m", "studio.formats.glance", *self._words]
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -96,8 +99,9 @@ class Glances:
 
 
 @contextmanager
-def glances(*, read: bool = False) -> Iterator[Glances]:
-    found = Glances(read=read)
+def glances(*, read: bool = False, gentle: bool = False) -> Iterator[Glances]:
+    """`gentle` is for what may take long beside a studio that paints."""
+    found = Glances(read=read, gentle=gentle)
     try:
         yield found
     finally:

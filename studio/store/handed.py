@@ -5,7 +5,7 @@ One that a job, a picture, its recipe or a set of references names is kept as lo
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -34,6 +34,9 @@ from studio.store.tables import came_from, input_picture, job, picture, referenc
 DAY = 86_400.0
 GB = 10**9
 AT_ONCE = 500  # rows
+LOOKED_SECONDS = (
+    3600.0  # what was looked at since then may be in a wish that is not written down yet
+)
 NAMES = re.compile(r"\b[0-9a-f]{64}\b")
 # Of a request that names none; whatever is written in another way is read through.
 BARE = ('"start_image": null', '"mask": null', '"references": []')
@@ -49,6 +52,7 @@ class HandedIn:
         self._days, self._gb = settings.input_days, settings.input_gb
         self._tidied: float | None = None
         self._keeping = Lock()  # what is handed in again while it goes
+        self._looked: dict[str, float] = {}
 
     def keep(self, data: bytes) -> str:
         """Under the SHA-256 of its content; handed in again, it stays as long as a new one."""
@@ -73,6 +77,7 @@ class HandedIn:
     def file(self, content_hash: str) -> Path:
         if not re.fullmatch(HASH, content_hash):
             raise NotFound("A picture that was handed in is named by 64 hexadecimal digits.")
+        self._looked[content_hash] = self._clock()
         return self._shelf.find("inputs", f"inputs/{content_hash}")
 
     def named_by(self, request: ImageRequest) -> dict[str, bytes]:
@@ -87,27 +92,40 @@ class HandedIn:
 
     def tidy(self) -> int:
         """Old ones that nothing names go, files and rows. How many."""
-        self._tidied = self._clock()
+        return sum(self.tidying())
+
+    def tidying(self) -> Iterator[int]:
+        """The same in steps; how many each."""
+        self._tidied = now = self._clock()
+        old = input_picture.c.created_at < now - self._days * DAY
         if not self._days:
-            return 0
-        old = input_picture.c.created_at < self._tidied - self._days * DAY
+            return
         with self._database.read() as connection:
             if not connection.scalar(select(func.count()).where(old)):
-                return 0
+                return
             last = connection.scalar(select(func.max(job.c.seq))) or 0
             named = _named(connection, 0)  # which may take a while, so nothing is locked yet
-        with self._keeping, self._database.write() as tx:
-            named |= _named(tx, last)
-            going = sorted(set(tx.scalars(select(input_picture.c.hash).where(old))) - named)
-            for at in range(0, len(going), AT_ONCE):
-                some = going[at : at + AT_ONCE]
+            found = sorted(set(connection.scalars(select(input_picture.c.hash).where(old))) - named)
+        for at in range(0, len(found), AT_ONCE):
+            with self._keeping, self._database.write() as tx:
+                some = found[at : at + AT_ONCE]
+                its = input_picture.c.hash.in_(some)
+                still = set(tx.scalars(select(input_picture.c.hash).where(old, its)))
+                going = sorted(still - _named(tx, last) - self._looked_at())
                 # Files first: a row without its file is found here again, and a file without its
                 # row by nobody.
-                self._shelf.drop([f"inputs/{name}" for name in some])
-                tx.execute(delete(input_picture).where(input_picture.c.hash.in_(some)))
-        if going:
-            log.info("%d pictures that were handed in are named by nothing, and went", len(going))
-        return len(going)
+                self._shelf.drop([f"inputs/{name}" for name in going])
+                tx.execute(delete(input_picture).where(input_picture.c.hash.in_(going)))
+            if going:
+                log.info("%d that were handed in are named by nothing, and went", len(going))
+                yield len(going)
+
+    def _looked_at(self) -> set[str]:
+        since, looked = self._clock() - LOOKED_SECONDS, dict(self._looked)
+        for name, at in looked.items():
+            if at < since:
+                self._looked.pop(name, None)
+        return {name for name, at in looked.items() if at >= since}
 
     def _note(self, name: str, size: int, now: float) -> None:
         its = input_picture.c.hash == name

@@ -5,7 +5,7 @@ What the faces call. Each verb is one transaction or one look; files follow thei
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
@@ -143,29 +143,32 @@ class History:
         older_than: float = 0.0,
     ) -> int:
         """For good: all that lies there, or these, or what has lain there for so many seconds."""
-        before = self._clock() - older_than
-        seqs = None
+        return sum(self._emptying(ids, owner, older_than))
+
+    def retire(self) -> int:
+        """What has lain in the trash for long enough ends: once a day, and when more comes."""
+        return sum(self.retiring())
+
+    def retiring(self) -> Iterator[int]:
+        """The same in steps; how many each."""
+        if self._trash_days:
+            yield from self._emptying(None, None, self._trash_days * DAY)
+
+    def _emptying(
+        self, ids: Sequence[str] | None, owner: str | None, older_than: float
+    ) -> Iterator[int]:
+        before, seqs = self._clock() - older_than, None
         if ids is not None:
             _few(ids)
             with self.database.read() as connection:
                 seqs = marks.numbers(connection, ids, owner)
-        ended = 0
         while True:
             with self.database.write() as tx:
                 some = marks.discard(tx, before, seqs, owner)
             self.finish_leaving()
-            ended += some
             if not some:
-                return ended
-
-    def retire(self) -> int:
-        """What has lain in the trash for long enough ends: at start, and when more comes."""
-        if not self._trash_days:
-            return 0
-        ended = self.empty_trash(older_than=self._trash_days * DAY)
-        if ended:
-            log.info("%d pictures had lain in the trash long enough; they are gone", ended)
-        return ended
+                return
+            yield some
 
     # What hangs together
 

@@ -6,10 +6,10 @@ memory than some pictures do.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import select
@@ -26,8 +26,11 @@ from studio.store.store import Store
 from studio.store.tables import picture
 
 AT_ONCE = 16  # files whose rows share a transaction
+MUCH = 64 << 20  # bytes, after which no further one is held beside them
 MOST_BYTES = 100 << 20
 LOOKS_LIKE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"}
+
+_one_by_one = threading.Lock()  # or two who bring the same picture would both find it new
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,28 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What came of many. `left` did not come in; `passed` counts what is no picture, by endings."""
+
+    new: int = 0
+    known: int = 0
+    left: list[tuple[str, str]] = field(default_factory=list)
+    passed: dict[str, int] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        if outcome.why:
+            self.left.append((outcome.name, outcome.why))
+        elif outcome.known:
+            self.known += 1
+        else:
+            self.new += 1
+
+    @property
+    def looked(self) -> int:
+        return self.new + self.known + len(self.left)
+
+
+@dataclass(slots=True)
 class _Fresh:
     foreign: Foreign
     row: Picture
@@ -57,21 +82,32 @@ class _Fresh:
 
 
 def take_in(
-    store: Store, given: Iterable[Given | Outcome], owner: str = "local"
+    store: Store,
+    given: Iterable[Given | Outcome],
+    owner: str = "local",
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    gentle: bool = False,
 ) -> Iterator[Outcome]:
-    """What came of each, in their order. One that could not even be read comes as its outcome."""
+    """What came of each, in their order. One that could not even be read comes as its outcome.
+    `stop` is asked before each; `gentle` leaves the machine to others."""
     if store.reading:
         raise Unavailable(store.reading)
-    batch, rest = f"import-{new_id()}", iter(given)
-    with glances(read=True) as looking:
-        while some := list(islice(rest, AT_ONCE)):
-            yield from _some(store, looking, some, owner, batch)
+    batch = f"import-{new_id()}"
+    with glances(read=True, gentle=gentle) as looking:
+        for some in _few(given):
+            with _one_by_one:
+                outcomes = _some(store, looking, some, owner, batch, stop)
+            yield from outcomes
+            if stop():
+                return
 
 
 def of_folder(folder: Path, left: dict[str, int]) -> Iterator[Given | Outcome]:
     """Its pictures, those of a folder in the order of their names. `left` counts, by their endings,
     the files that are none."""
-    for parent, folders, names in os.walk(folder):
+    closed: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=closed.append):
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
@@ -89,6 +125,20 @@ def of_folder(folder: Path, left: dict[str, int]) -> Iterator[Given | Outcome]:
                     yield Given(called, path.read_bytes(), about.st_mtime)
             except OSError as error:
                 yield Outcome(called, why=f"{error.strerror}.")
+    yield from (_closed(error, folder) for error in closed)
+
+
+def _closed(error: OSError, folder: Path) -> Outcome:
+    """A folder below that cannot be listed."""
+    called = sayable(Path(error.filename).relative_to(folder.parent).as_posix())
+    return Outcome(f"{called}/", why=f"{error.strerror}.")
+
+
+def how_many(folder: Path) -> int:
+    """By their names alone."""
+    return sum(
+        Path(name).suffix.lower() in LOOKS_LIKE for _, _, names in os.walk(folder) for name in names
+    )
 
 
 def check_folder(folder: Path, data: Path) -> None:
@@ -103,8 +153,25 @@ def check_folder(folder: Path, data: Path) -> None:
         )
 
 
+def _few(given: Iterable[Given | Outcome]) -> Iterator[list[Given | Outcome]]:
+    some, size = list[Given | Outcome](), 0
+    for one in given:
+        some.append(one)
+        size += len(one.data) if isinstance(one, Given) else 0
+        if len(some) == AT_ONCE or size >= MUCH:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
 def _some(
-    store: Store, looking: Glances, some: Sequence[Given | Outcome], owner: str, batch: str
+    store: Store,
+    looking: Glances,
+    some: Sequence[Given | Outcome],
+    owner: str,
+    batch: str,
+    stop: Callable[[], bool],
 ) -> list[Outcome]:
     marks = {id(one): sha256(one.data).hexdigest() for one in some if isinstance(one, Given)}
     known = _known(store, list(marks.values()))
@@ -113,6 +180,8 @@ def _some(
     save = store.saving()
     with save.or_undo():
         for one in some:
+            if stop():
+                break
             if isinstance(one, Outcome):
                 outcomes.append(one)
             elif there := known.get(mark := marks[id(one)]):

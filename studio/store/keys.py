@@ -14,7 +14,7 @@ KEY_SECONDS = 24 * 3600
 
 def recall(tx: Connection, owner: str, key: str, body_hash: str, now: float) -> list[str]:
     """The ids it stands for; none if it is new. Another body under it is refused."""
-    tx.execute(delete(idempotency).where(idempotency.c.created_at < now - KEY_SECONDS))
+    forget(tx, now)
     mine = (idempotency.c.owner == owner, idempotency.c.key == key)
     row = tx.execute(select(idempotency).where(*mine)).first()
     if row is None:
@@ -26,6 +26,12 @@ def recall(tx: Connection, owner: str, key: str, body_hash: str, now: float) -> 
             field="Idempotency-Key",
         )
     return list(row.jobs)
+
+
+def forget(tx: Connection, now: float) -> int:
+    """Those that were remembered for long enough. How many."""
+    old = idempotency.c.created_at < now - KEY_SECONDS
+    return tx.execute(delete(idempotency).where(old)).rowcount
 
 
 def remember(

@@ -1,19 +1,24 @@
-"""What the history may let go by its settings: said beforehand, and pictures through the trash.
+"""What the studio may let go by its settings: said beforehand, and pictures through the trash.
 
-Off unless somebody sets it. What somebody said something of (a star, a rating, a place in a
-collection) stays, and so does what was brought from elsewhere.
+Of the history nothing, unless somebody sets it. What somebody said something of (a star, a rating,
+a place in a collection) stays, and so does what was brought from elsewhere. What lay in the trash
+for long, was handed in and is named by nothing, or is remembered for a day goes with it.
 """
 
+import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select
 
 from studio.settings import Settings
+from studio.store import handover, keys
 from studio.store.entries import SHOWN
-from studio.store.history import DAY, MOST_MARKED
+from studio.store.files import PART
+from studio.store.history import DAY
 from studio.store.marks import read_marks
 from studio.store.rows import FINAL
 from studio.store.store import Store
@@ -22,6 +27,7 @@ from studio.store.tables import bulk_picture, collected, entry, job, job_event, 
 GB = 1e9
 log = logging.getLogger("darkroom.store")
 AT_ONCE = 500
+LAST = "tidied.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +47,68 @@ def going(store: Store, settings: Settings, now: float) -> Going:
     return Going(tuple(found), sum(found.values()), jobs)
 
 
-def let_go(store: Store, settings: Settings, clock: Callable[[], float] = time.time) -> Going:
-    gone = going(store, settings, clock())
-    for first in range(0, len(gone.pictures), MOST_MARKED):
-        some = gone.pictures[first : first + MOST_MARKED]
-        store.history.mark(some, read_marks({"trash": True}))
-    while settings.keep_jobs_days and _forget_jobs(store, settings, clock()):
-        pass
-    if gone.pictures or gone.jobs:
-        log.info("%d pictures went to the trash, %d jobs ended", len(gone.pictures), gone.jobs)
-    return gone
+def tidying(
+    store: Store, settings: Settings, done: "Tidied", clock: Callable[[], float] = time.time
+) -> Iterator[None]:
+    """All that may go, in small steps: each is whole, and between two of them one may stop. What
+    went is counted in `done`."""
+    for ended in store.history.retiring():
+        done.ended += ended
+        yield
+    while some := going(store, settings, clock()).pictures[:AT_ONCE]:
+        done.trashed += store.history.mark(some, read_marks({"trash": True}))
+        yield
+    while settings.keep_jobs_days and (jobs := _forget_jobs(store, settings, clock())):
+        done.jobs += jobs
+        yield
+    for inputs in store.handed.tidying():
+        done.inputs += inputs
+        yield
+    with store.database.write() as tx:
+        done.keys += keys.forget(tx, clock())
+    handover.clear(settings.data, clock())
+    yield
+    if said := done.counted:
+        log.info("tidied: %s", said)
+
+
+@dataclass(slots=True)
+class Tidied:
+    """The last time: when, how many went of what; `said` is why it broke off, if it did."""
+
+    at: float
+    seconds: float = 0.0
+    trashed: int = 0
+    ended: int = 0
+    inputs: int = 0
+    jobs: int = 0
+    keys: int = 0
+    said: str = ""
+
+    @property
+    def counted(self) -> str:
+        """What went, in words."""
+        words = {
+            "pictures to the trash": self.trashed,
+            "from the trash for good": self.ended,
+            "that were handed in": self.inputs,
+            "jobs forgotten": self.jobs,
+            "keys forgotten": self.keys,
+        }
+        return ", ".join(f"{count} {what}" for what, count in words.items() if count)
+
+    def keep(self, data: Path) -> None:
+        part = data / f"{PART}{LAST}"
+        part.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        part.replace(data / LAST)
+
+
+def last_tidied(data: Path) -> Tidied | None:
+    """None if there was none yet, or nobody can read of it."""
+    try:
+        return Tidied(**json.loads((data / LAST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _pictures(connection: Connection, settings: Settings, now: float) -> dict[str, int]:

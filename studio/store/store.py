@@ -54,7 +54,7 @@ class Store:
         self._closing = closing
         self.history = History(database, shelf, clock, settings.trash_days)
         self.albums = Albums(database, clock)
-        self._handed = HandedIn(database, shelf, clock, settings)
+        self.handed = HandedIn(database, shelf, clock, settings)
 
     @classmethod
     def open(
@@ -92,8 +92,6 @@ class Store:
                 with database.write() as tx:
                     _sign_in(tx, clock())
                 history.catch_up()
-                history.retire()
-                HandedIn(database, shelf, clock, settings).tidy()
             except OSError as error:
                 raise CannotStart(f"The data folder {data}: {error.strerror or error}.") from None
             return cls(database, shelf, clock, settings, opened.pop_all())
@@ -325,7 +323,7 @@ class Store:
 
     def keep_input(self, data: bytes) -> str:
         """Kept once, under the SHA-256 of its content."""
-        return self._handed.keep(data)
+        return self.handed.keep(data)
 
     def take(
         self, data: bytes, field: str, *, holes: bool = False, of: str | None = None
@@ -336,7 +334,7 @@ class Store:
         if self.reading:
             raise Unavailable(self.reading)
         clean = admit(data, field, holes=holes)
-        kept = self._handed.take(clean.png)
+        kept = self.handed.take(clean.png)
         if of:
             with self.database.write() as tx:
                 lineage.remember(tx, kept, of)
@@ -346,13 +344,13 @@ class Store:
         """A picture from outside and the recipe that was read from it, to compare with."""
         if self.reading:
             raise Unavailable(self.reading)
-        return self._handed.take(admit_with(data, recipe))
+        return self.handed.take(admit_with(data, recipe))
 
     def input(self, content_hash: str) -> bytes:
         return self.input_file(content_hash).read_bytes()
 
     def input_file(self, content_hash: str) -> Path:
-        return self._handed.file(content_hash)
+        return self.handed.file(content_hash)
 
     def look(self, content_hash: str) -> Input:
         with self.input_file(content_hash).open("rb") as file:
@@ -360,7 +358,7 @@ class Store:
 
     def inputs(self, request: Mapping[str, Any]) -> dict[str, bytes]:
         """All pictures that a settled request is painted from."""
-        return self._handed.named_by(ImageRequest.model_validate(request))
+        return self.handed.named_by(ImageRequest.model_validate(request))
 
     # Below
 

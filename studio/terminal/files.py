@@ -5,27 +5,30 @@ None of them paints, and none needs the studio to be stopped unless it says so.
 
 import argparse
 import json
+import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from studio.errors import Refused
+from studio.errors import InUse, NotFound, Refused, Unavailable
 from studio.formats.filename import check_template
 from studio.settings import Settings
+from studio.store import handover
 from studio.store.backup import backup as copy
 from studio.store.fsck import Report
 from studio.store.fsck import fsck as check
-from studio.store.importing import Outcome, check_folder, of_folder, take_in
+from studio.store.handover import Told
+from studio.store.importing import check_folder, how_many, of_folder, take_in
 from studio.store.packing import pack
 from studio.store.restore import restore as put_back
+from studio.store.retention import Tidied, tidying
 from studio.store.retention import going as would_go
-from studio.store.retention import let_go
 from studio.store.selecting import rows, selected
 from studio.store.store import Store
 
-TOLD_EVERY = 200
+TOLD_EVERY = 1.0  # seconds
 ONLY_LOOKS = "This command only reads."
 
 
@@ -55,23 +58,56 @@ def restore(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def bring(settings: Settings, asked: argparse.Namespace) -> int:
-    check_folder(asked.folder, settings.data)
-    store, passed = Store.open(settings), dict[str, int]()
-    counts, left = Counter[str](), list[Outcome]()
+    folder = Path(os.path.abspath(asked.folder))
+    check_folder(folder, settings.data)
+    told, last = Told(), time.monotonic()
     try:
-        for outcome in take_in(store, of_folder(asked.folder, passed), asked.owner):
-            counts["why" if outcome.why else "known" if outcome.known else "new"] += 1
-            left += [outcome] if outcome.why else []
-            if sum(counts.values()) % TOLD_EVERY == 0:
-                print(f"{sum(counts.values())} looked at, {counts['new']} taken in", flush=True)
+        for told in _bringing(settings, folder, asked.owner):
+            if time.monotonic() - last >= TOLD_EVERY and told.tally.looked:
+                last = time.monotonic()
+                of = f"{told.tally.looked} of {told.total} looked at"
+                print(f"{of}, {told.tally.new} taken in", flush=True)
+    except KeyboardInterrupt:
+        told.state = "stopped"
+    for name, why in told.tally.left:
+        print(f"not taken in: {name}: {why}")
+    for ending, count in told.tally.passed.items():
+        print(f"passed over: {count} {'file' if count == 1 else 'files'} of {ending}")
+    known = f"{told.tally.known} were in the history already"
+    print(f"{told.tally.new} pictures taken in; {known}.")
+    if told.state == "failed":
+        raise Unavailable(told.said)
+    if told.state == "stopped":
+        print("Stopped. The same command goes on where this ended.")
+    return 1 if told.tally.left or told.state == "stopped" else 0
+
+
+def _bringing(settings: Settings, folder: Path, owner: str) -> Iterator[Told]:
+    """Done here, or by the studio that has the data folder."""
+    try:
+        store = Store.open(settings)
+    except InUse as busy:
+        yield from _handed_over(settings.data, folder, owner, busy)
+        return
+    told = Told(total=how_many(folder))
+    try:
+        for outcome in take_in(store, of_folder(folder, told.tally.passed), owner):
+            told.tally.add(outcome)
+            yield told
     finally:
         store.close()
-    for outcome in left:
-        print(f"not taken in: {outcome.name}: {outcome.why}")
-    for ending, count in passed.items():
-        print(f"passed over: {count} {'file' if count == 1 else 'files'} of {ending}")
-    print(f"{counts['new']} pictures taken in; {counts['known']} were in the history already.")
-    return 1 if left else 0
+
+
+def _handed_over(data: Path, folder: Path, owner: str, busy: InUse) -> Iterator[Told]:
+    """Who stops this command stops the studio at it, too."""
+    key = handover.ask(data, folder, owner)
+    print("The studio runs, and takes them in.", flush=True)
+    try:
+        yield from handover.follow(data, key, busy)
+    except (KeyboardInterrupt, GeneratorExit):
+        with suppress(NotFound):  # it was over in this moment
+            handover.stop(data, key)
+        raise
 
 
 def export(settings: Settings, asked: argparse.Namespace) -> int:
@@ -91,16 +127,23 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
 def tidy(settings: Settings, asked: argparse.Namespace) -> int:
     dry: bool = asked.dry_run
     store = Store.open_to_read(settings, ONLY_LOOKS) if dry else Store.open(settings)
+    done = Tidied(time.time())
     try:
-        going = would_go(store, settings, time.time()) if dry else let_go(store, settings)
+        going = would_go(store, settings, done.at)
+        for _ in () if dry else tidying(store, settings, done):
+            pass
         for _, picture in rows(store.database, going.pictures):
             if picture:
                 print(f"{picture.path}  {' '.join(picture.prompt.split())[:60]}")
     finally:
         store.close()
+    if not dry:
+        done.keep(settings.data)
     verb = "would go" if dry else "went"
     size = f"{going.bytes / 1e6:.1f} MB"
     print(f"{len(going.pictures)} pictures ({size}) {verb} to the trash; {going.jobs} jobs {verb}.")
+    if done.counted:
+        print(f"In all: {done.counted}.")
     return 0
 
 

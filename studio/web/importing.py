@@ -1,6 +1,7 @@
 """Pictures handed in to stay: `/api/pictures/import` takes one as its body, or several of a form.
 
-How they are read and what becomes of them is the business of the store.
+How they are read and what becomes of them is the business of the store. `/api/imports` tells of
+folders that `app.py import` handed over; no path ever comes from outside.
 """
 
 import asyncio
@@ -15,11 +16,13 @@ from starlette.routing import Route
 
 from studio.errors import Refused
 from studio.jobs.studio import Studio
+from studio.store import handover
 from studio.store.importing import Given, Outcome, take_in
 from studio.web.answers import error_response, speaks
 from studio.web.telling import Told, tell_picture
 
 MOST_FILES = 200
+MOST_LEFT = 100  # are named
 
 
 def import_routes(studio: Studio) -> list[Route]:
@@ -37,7 +40,24 @@ def import_routes(studio: Studio) -> list[Route]:
         told = [await asyncio.to_thread(_told, studio, outcome) for outcome in outcomes]
         return JSONResponse({"pictures": told})
 
-    return [Route("/api/pictures/import", bring, methods=["POST"])]
+    @speaks(error_response)
+    async def imports(request: Request) -> Response:
+        """Folders that `app.py import` handed over: how far each is, and what did not come in."""
+        told = await asyncio.to_thread(handover.all_told, studio.settings.data)
+        return JSONResponse({"imports": [_import(key, one) for key, one in told.items()]})
+
+    @speaks(error_response)
+    async def stop(request: Request) -> Response:
+        """Take in no more of a folder. What has come in stays; the same import goes on later."""
+        key = request.path_params["id"]
+        await asyncio.to_thread(handover.stop, studio.settings.data, key)
+        return JSONResponse({"id": key, "stopping": True}, 202)
+
+    return [
+        Route("/api/pictures/import", bring, methods=["POST"]),
+        Route("/api/imports", imports, methods=["GET"]),
+        Route("/api/imports/{id}", stop, methods=["DELETE"]),
+    ]
 
 
 async def _given(request: Request) -> Sequence[Given]:
@@ -51,6 +71,23 @@ async def _given(request: Request) -> Sequence[Given]:
     if not given:
         raise Refused("There is no file in the form.")
     return given
+
+
+def _import(key: str, told: handover.Told) -> Told:
+    tally = told.tally
+    left = [{"name": name, "why": why} for name, why in tally.left[:MOST_LEFT]]
+    return {
+        "id": key,
+        "name": told.name,
+        "state": told.state,
+        "error": told.said or None,
+        "total": told.total,
+        "looked": tally.looked,
+        "new": tally.new,
+        "known": tally.known,
+        "failed": len(tally.left),
+        "left": left,
+    }
 
 
 def _told(studio: Studio, outcome: Outcome) -> Told:

@@ -7,6 +7,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TypeVar, cast, get_args
 
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from studio.jobs.view import View
 from studio.models.card import ModelCard
 from studio.request import Priority
 from studio.store.giving import given_out
+from studio.store.retention import last_tidied
 from studio.store.rows import Before, Job, Picture, Place
 from studio.web.answers import error_response, number, read_object, speaks
 from studio.web.asking import ask, ask_truth
@@ -248,13 +250,14 @@ class Rest:
         return JSONResponse({"loras": await asyncio.to_thread(tell_loras, self.studio)})
 
     async def health(self, request: Request) -> Response:
-        """That the studio answers, with its slots, its line and its models."""
+        """That the studio answers, with its slots, its line, its models, and when it was tidied."""
         return JSONResponse(
             {
                 "status": "read only" if self.studio.store.reading else "ok",
                 "jobs": await asyncio.to_thread(self.studio.store.counts),
                 "slots": tell_slots(self.studio),
                 "models": await asyncio.to_thread(_models, self.studio),
+                "tidied": await asyncio.to_thread(_tidied, self.studio),
             }
         )
 
@@ -351,6 +354,11 @@ def _seconds(*views: View) -> float:
 
 def _models(studio: Studio) -> list[Told]:
     return [tell_model(studio, card) for card in studio.catalog.cards.values()]
+
+
+def _tidied(studio: Studio) -> Told | None:
+    done = last_tidied(studio.settings.data)
+    return asdict(done) if done else None
 
 
 def _no_change(body: Mapping[str, object]) -> Refused:

@@ -53,6 +53,7 @@ def test_what_nothing_names_goes_once_it_is_old(
     store.close()
     clock.now += 2 * DAY
     store = open_store(both, clock=clock)
+    assert store.handed.tidy() == 1
     assert inputs(store) == {young}
     assert files_in(both.data) == [f"inputs/{young}"]
     with pytest.raises(NotFound):
@@ -68,7 +69,9 @@ def test_one_that_is_handed_in_again_stays_as_long_as_a_new_one(
     store.keep_input(b"again")
     store.close()
     clock.now += 29 * DAY
-    assert inputs(open_store(both, clock=clock)) == {name}
+    store = open_store(both, clock=clock)
+    assert store.handed.tidy() == 0
+    assert inputs(store) == {name}
 
 
 def test_what_is_named_stays_whoever_names_it(
@@ -82,6 +85,7 @@ def test_what_is_named_stays_whoever_names_it(
     store.close()
     clock.now += 400 * DAY
     store = open_store(both, clock=clock)
+    assert store.handed.tidy() == 1
     assert inputs(store) == set(names.values())
     assert nobodys not in inputs(store)
     assert all(store.input(name) for name in names.values())
@@ -123,7 +127,7 @@ def test_one_that_is_named_while_others_are_looked_through_stays(
     """A job enters between the look and the end of it."""
     store = open_store(both, clock=clock)
     name = store.keep_input(b"just in time")
-    handed, clock.now = store._handed, clock.now + 31 * DAY
+    handed, clock.now = store.handed, clock.now + 31 * DAY
 
     class Between:
         def __enter__(self) -> None:
@@ -137,14 +141,28 @@ def test_one_that_is_named_while_others_are_looked_through_stays(
     assert inputs(store) == {name}
 
 
+def test_one_that_was_just_looked_at_waits_for_its_wish(
+    both: Settings, open_store: OpenStore, clock: Clock
+) -> None:
+    store = open_store(both, clock=clock)
+    name = store.keep_input(b"chosen")
+    clock.now += 31 * DAY
+    store.input(name)  # as a wish does that is checked, and not written down yet
+    clock.now += 60
+    assert store.handed.tidy() == 0
+    clock.now += DAY
+    assert store.handed.tidy() == 1
+    assert inputs(store) == set()
+
+
 def test_a_row_whose_file_went_with_a_crash_goes_too(
     both: Settings, open_store: OpenStore, clock: Clock
 ) -> None:
     store = open_store(both, clock=clock)
     name = store.keep_input(b"half gone")
-    store.input_file(name).unlink()
+    (both.data / "inputs" / name).unlink()
     clock.now += 31 * DAY
-    assert store._handed.tidy() == 1
+    assert store.handed.tidy() == 1
     assert inputs(store) == set()
 
 
@@ -152,7 +170,7 @@ def test_without_days_everything_stays(both: Settings, open_store: OpenStore, cl
     store = open_store(both.model_copy(update={"input_days": 0}), clock=clock)
     name = store.keep_input(b"for ever")
     clock.now += 4000 * DAY
-    assert store._handed.tidy() == 0
+    assert store.handed.tidy() == 0
     assert inputs(store) == {name}
 
 
@@ -160,9 +178,9 @@ def test_what_has_no_room_is_refused_in_a_sentence_and_not_kept(
     both: Settings, open_store: OpenStore, clock: Clock
 ) -> None:
     store = open_store(both.model_copy(update={"input_gb": 1e-6}), clock=clock)  # a thousand bytes
-    first = store._handed.take(b"a" * 600)
+    first = store.handed.take(b"a" * 600)
     with pytest.raises(Unavailable, match="most is 1e-06. Raise DARKROOM_INPUT_GB") as told:
-        store._handed.take(b"b" * 600)
+        store.handed.take(b"b" * 600)
     assert told.value.status == 503
     assert inputs(store) == {first}
     assert files_in(both.data) == [f"inputs/{first}"]
@@ -170,9 +188,9 @@ def test_what_has_no_room_is_refused_in_a_sentence_and_not_kept(
 
 def test_what_nobody_needs_makes_room(both: Settings, open_store: OpenStore, clock: Clock) -> None:
     store = open_store(both.model_copy(update={"input_gb": 1e-6}), clock=clock)
-    store._handed.take(b"a" * 600)
+    store.handed.take(b"a" * 600)
     clock.now += 31 * DAY
     assert inputs(store) != set()
-    second = store._handed.take(b"b" * 600)
+    second = store.handed.take(b"b" * 600)
     assert second == hashlib.sha256(b"b" * 600).hexdigest()
     assert inputs(store) == {second}

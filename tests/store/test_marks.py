@@ -188,7 +188,9 @@ def test_what_lay_in_the_trash_for_long_enough_ends_by_itself(
     assert {one.picture.id for one in left} == {second, third}
     store.close()
     now[0] += 29 * 86_400
-    assert open_store(given, clock=lambda: now[0]).history.search("is:trash").total == 1
+    store = open_store(given, clock=lambda: now[0])
+    assert store.history.retire() == 1
+    assert store.history.search("is:trash").total == 1
 
 
 def test_the_command_line_searches_beside_a_server(

@@ -1,14 +1,18 @@
 """Pictures handed in to stay, over HTTP, and how the page shows what nobody here painted."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from studio.errors import InUse
+from studio.store import handover
 from tests.formats.pictures import plain, png
 from tests.formats.test_picture import saved
+from tests.store.test_chores import until
 from tests.store.test_importing import A1111
 from tests.web.conftest import House, OpenPage
 
@@ -46,6 +50,31 @@ def test_several_of_a_form_are_told_one_by_one(house: House) -> None:
     assert (cut["picture"], cut["why"]) == (None, "it is a PNG that was cut; send it again.")
     answer = house.http.post(WHERE, files={"x": (None, "y")})
     assert answer.json()["error"]["message"] == "There is no file in the form."
+
+
+def test_a_folder_that_was_handed_over_is_told_of_and_stopped(house: House, tmp_path: Path) -> None:
+    folder, data = tmp_path / "summer", house.studio.settings.data
+    folder.mkdir()
+    for n in range(600):
+        (folder / f"{n}.png").write_bytes(saved(Image.new("RGB", (40, 40), (9, n % 256, n // 256))))
+    key = handover.ask(data, folder, "local")
+    follow = handover.follow(data, key, InUse(""))
+    until(lambda: next(follow).tally.looked)
+    (told,) = house.http.get("/api/imports").json()["imports"]
+    assert (told["id"], told["name"], told["state"], told["total"]) == (
+        key,
+        "summer",
+        "running",
+        600,
+    )
+    assert house.http.delete(f"/api/imports/{key}").status_code == 202
+    last = list(follow)[-1]
+    assert last.state == "stopped" and 0 < last.tally.new < 600
+    assert house.http.get("/api/imports").json() == {"imports": []}
+    for strange in (key, "x"):
+        assert house.http.delete(f"/api/imports/{strange}").status_code == 404
+    tidied = house.http.get("/api/health").json()["tidied"]
+    assert tidied["at"] > 1e9 and tidied["said"] == ""
 
 
 def test_what_nobody_here_painted_is_painted_again_as_near_as_can_be_or_refused(

@@ -1,0 +1,240 @@
+"""Beside painting: what has had its time goes once a day, and folders come in by themselves."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import app
+from studio.errors import InUse, NotFound, Unavailable
+from studio.jobs.doctor import _tidied
+from studio.settings import Settings
+from studio.store import chores, handover
+from studio.store.chores import Chores
+from studio.store.fsck import fsck
+from studio.store.handover import Told
+from studio.store.importing import Given, take_in
+from studio.store.marks import read_marks
+from studio.store.retention import Tidied, last_tidied, tidying
+from studio.store.store import Store
+from tests.formats.pictures import plain
+from tests.formats.test_picture import saved
+from tests.store.conftest import OpenStore
+from tests.store.kit import claimed, submit, wish
+from tests.store.test_retention import DAY, Clock, filled
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forty pictures, one of them cut, and a text."""
+    found = tmp_path / "holiday"
+    found.mkdir()
+    for n in range(40):
+        (found / f"{n:02}.png").write_bytes(saved(Image.new("L", (32, 32), n)))
+    (found / "07.png").write_bytes(plain("PNG")[:-4])
+    (found / "notes.txt").write_text("x")
+    return found
+
+
+@pytest.fixture
+def doing(settings: Settings, open_store: OpenStore) -> Iterator[Store]:
+    """A studio as far as its store and its chores go."""
+    store = open_store(settings)
+    running = Chores(store, settings)
+    running.begin()
+    yield store
+    running.close()
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_command_hands_its_folder_to_the_studio_that_runs_and_tells_what_came_of_it(
+    doing: Store, settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(settings.data)]
+    assert app.main(["import", str(folder), *data]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "The studio runs, and takes them in."
+    assert said[-3:] == [
+        "not taken in: holiday/07.png: it is a PNG that was cut; send it again.",
+        "passed over: 1 file of .txt",
+        "39 pictures taken in; 0 were in the history already.",
+    ]
+    assert {row.path.rpartition("/")[0] for row in doing.pictures(limit=100)} == {
+        "pictures/imported/holiday"
+    }
+    (folder / "07.png").unlink()
+    assert app.main(["import", str(folder), *data]) == 0
+    assert "0 pictures taken in; 39 were in the history already." in capsys.readouterr().out
+    assert list((settings.data / handover.FOLDER).iterdir()) == []
+
+
+def test_it_is_stopped_and_goes_on_where_it_ended(
+    doing: Store, settings: Settings, folder: Path
+) -> None:
+    key = handover.ask(settings.data, folder, "local")
+    until(lambda: doing.pictures())
+    handover.stop(settings.data, key)
+    told = list(handover.follow(settings.data, key, InUse("")))[-1]
+    there = told.tally.new
+    assert told.state == "stopped" and 0 < there < 39
+    assert there == len(doing.pictures(limit=100))
+    key = handover.ask(settings.data, folder, "local")
+    told = list(handover.follow(settings.data, key, InUse("")))[-1]
+    assert (told.state, told.tally.new, told.tally.known) == ("done", 39 - there, there)
+    with pytest.raises(NotFound, match="not on its way"):
+        handover.stop(settings.data, key)
+
+
+def test_a_studio_that_is_started_again_goes_on_with_it(
+    settings: Settings, open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(settings)
+    first = Chores(store, settings)
+    first.begin()
+    key = handover.ask(settings.data, folder, "local")
+    until(lambda: store.pictures())
+    first.close()
+    assert len(store.pictures(limit=100)) < 39
+    store.close()
+    store = open_store(settings)
+    second = Chores(store, settings)
+    second.begin()
+    told = list(handover.follow(settings.data, key, InUse("")))[-1]
+    second.close()
+    assert (told.state, told.tally.looked) == ("done", 40)
+    assert len(store.pictures(limit=100)) == 39
+    store.close()
+    assert not fsck(settings, deep=True).findings
+
+
+def test_what_cannot_be_done_is_told_in_a_sentence(
+    doing: Store, settings: Settings, folder: Path, tmp_path: Path
+) -> None:
+    data = settings.data
+    elsewhere = handover.ask(data, folder, "local")
+    file = data / handover.FOLDER / f"{elsewhere}{handover.ASKED}"
+    handover._write(file, json.loads(file.read_text()) | {"host": "another"})
+    gone = handover.ask(data, tmp_path / "nowhere", "local")
+    (data / handover.FOLDER / f"x{handover.ASKED}").write_text("{")
+    said = {}
+    for key in (elsewhere, gone, "x"):
+        told = list(handover.follow(data, key, InUse("")))[-1]
+        said[key] = told.said
+        assert told.state == "failed"
+    assert "is another folder. Begin the import there." in said[elsewhere]
+    assert "there is no folder" in said[gone]
+    assert said["x"] == "import: what was asked cannot be read."
+    assert not doing.pictures()
+
+
+def test_where_no_studio_answers_the_question_is_taken_back(
+    settings: Settings, open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(settings)  # whoever else has the folder, such as a check
+    with pytest.raises(InUse, match="here"):
+        list(handover.follow(settings.data, _ask(settings, folder), InUse("here"), (0.5, 90)))
+    assert handover.asked(settings.data) == []
+    key = _ask(settings, folder)
+    handover.tell(settings.data, key, Told())
+    with pytest.raises(Unavailable, match="goes on with this at its next start"):
+        list(handover.follow(settings.data, key, InUse(""), (90, 0.5)))
+    assert [one.id for one in handover.asked(settings.data)] == [key]
+    assert not store.pictures()
+
+
+def _ask(settings: Settings, folder: Path) -> str:
+    return handover.ask(settings.data, folder, "local")
+
+
+def test_two_who_bring_the_same_picture_bring_it_once(store: Store) -> None:
+    given = [Given(f"{n}.png", saved(Image.new("L", (32, 32), n)), 1.0) for n in range(20)]
+    both = [threading.Thread(target=lambda: list(take_in(store, given))) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len(store.pictures(limit=100)) == 20
+
+
+def test_a_studio_that_runs_for_weeks_tidies_once_a_day_and_says_when(
+    settings: Settings, open_store: OpenStore
+) -> None:
+    clock = Clock()
+    wanted = settings.model_copy(update={"trash_days": 2, "keep_days": 3.5})
+    store = open_store(wanted, clock=clock)
+    filled(store, clock)
+    key = submit(store, wish(), key="once", body_hash="x")[0].id
+    running = Chores(store, wanted, clock, looks=0.01)
+    running.tidy()
+    assert last_tidied(settings.data) == Tidied(clock.now, trashed=2)
+    running.begin()
+    try:
+        clock.now += DAY - 60
+        time.sleep(0.1)
+        first = last_tidied(settings.data)
+        assert first and first.at < clock.now - DAY / 2
+        clock.now += 120
+        until(lambda: (last := last_tidied(settings.data)) and last.at == clock.now)
+        assert last_tidied(settings.data) == Tidied(clock.now, trashed=1, keys=1)
+        clock.now += DAY + 60
+        until(lambda: (last := last_tidied(settings.data)) and last.at == clock.now)
+        last = last_tidied(settings.data)
+        assert last and (last.trashed, last.ended) == (1, 2)
+        assert last.counted == "1 pictures to the trash, 2 from the trash for good"
+    finally:
+        running.close()
+    assert store.job(key).state == "queued"
+
+
+def test_tidying_is_whole_wherever_it_is_stopped(both: Settings, open_store: OpenStore) -> None:
+    """Each time it gets one step further and no more; between any two all is well."""
+    clock = Clock()
+    wanted = both.model_copy(update={"trash_days": 1, "keep_days": 2, "keep_jobs_days": 1.0})
+    store = open_store(wanted, clock=clock)
+    filled(store, clock)
+    store.keep_input(b"nobody's")
+    failed = claimed(store)
+    store.fail(failed.id, failed.token, "boom", "It broke.")
+    store.history.mark([store.pictures()[0].id], read_marks({"trash": True}))
+    clock.now += 40 * DAY
+    for steps in range(1, 8):
+        going = tidying(store, wanted, Tidied(clock.now), clock)
+        for _ in range(steps):
+            with suppress(StopIteration):
+                next(going)
+        store.close()
+        assert not fsck(both, deep=True).findings
+        store = open_store(wanted, clock=clock)
+    assert store.jobs() and not [one for one in store.jobs() if one.state == "failed"]
+
+
+def test_what_goes_wrong_is_told_and_tried_again(settings: Settings, open_store: OpenStore) -> None:
+    clock = Clock()
+    store = open_store(settings, clock=clock)
+    running = Chores(store, settings, clock)
+    store.close()
+    running.tidy()
+    last = last_tidied(settings.data)
+    assert last and last.said == "The studio is shutting down."
+    assert running._due == clock.now + chores.AGAIN_SECONDS
+
+
+def test_doctor_says_when_it_was_tidied(settings: Settings, open_store: OpenStore) -> None:
+    assert _tidied(settings) == []
+    open_store(settings)
+    Tidied(1.7e9, ended=3).keep(settings.data)
+    (told,) = _tidied(settings)
+    assert told.said == "last 2023-11-14 22:13 UTC: 3 from the trash for good" and not told.note
