@@ -8,13 +8,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from studio.errors import Refused, sayable
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
 from studio.garbage import uncollected
+from studio.jobs.bulk_past import Had
 from studio.jobs.inbox import Entered, StopJobs
 from studio.jobs.line import Line
 from studio.request import ImageRequest
@@ -41,11 +42,21 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """`refused` is why it cannot be painted, if it need be: the history may have it."""
+
+    ask: Ask
+    column: int
+    refused: Sequence[Remark] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     form: str
     why: str
     pictures: Sequence[Planned]
     remarks: Sequence[Remark]
+    ticked: int = 0  # pictures that are left out
 
     @property
     def problems(self) -> list[Remark]:
@@ -84,12 +95,11 @@ def check(
     """
     with uncollected():
         sheet = read(text, _name(name), form)
-        asks = _asks(line, sheet)
-    there = {} if again else Bulks(line.store.database).there([ask.mark for ask, _ in asks])
-    pictures = [Planned(ask, column, there.get(ask.mark, "")) for ask, column in asks]
+        asked = _asks(line, sheet)
+        pictures = _planned(line, asked, sheet, again=again)
     _look_for_room(line, pictures, sheet)
     remarks = sorted(sheet.remarks, key=lambda one: (one.line, one.column, not one.stops))
-    return Plan(sheet.form, sheet.why, pictures, remarks)
+    return Plan(sheet.form, sheet.why, pictures, remarks, sheet.ticked)
 
 
 def run(
@@ -111,6 +121,8 @@ def run(
         plan = check(line, text, name, form, again=again)
         if plan.problems:
             raise Unsound(plan)
+        if not plan.pictures:
+            raise Refused("file: all of it is ticked off, so nothing is painted.", field="file")
         bulk, entered = bulks.begin(
             [one.ask for one in plan.pictures],
             name=name,
@@ -174,17 +186,38 @@ def _look_for_room(line: Line, pictures: Sequence[Planned], sheet: Sheet) -> Non
         sheet.say(1, 1, sentence, "Cut the file, or set DARKROOM_MAX_WAITING higher.")
 
 
-def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
+def _planned(line: Line, asked: Sequence[_Asked], sheet: Sheet, *, again: bool) -> list[Planned]:
+    """With where each is already: known by its mark, or else by what the history has of it."""
+    there = {} if again else Bulks(line.store.database).there([one.ask.mark for one in asked])
+    seeded = [one.ask.settled for one in asked if one.ask.settled.wish.seed is not None]
+    had = Had(line, [] if again else [one.request for one in seeded])
+    for one in asked:
+        if place := there.get(one.ask.mark):
+            had.take(one.ask.settled.request, place.job)
+    found = []
+    for one in asked:
+        ask, place = one.ask, there.get(one.ask.mark)
+        if place is None and ask.settled.wish.seed is not None:
+            place = had.take(ask.settled.request)
+            ask = replace(ask, there=place)
+        if place or not one.refused:
+            found.append(Planned(ask, one.column, place.job if place else ""))
+        else:
+            sheet.remarks += one.refused
+    return found
+
+
+def _asks(line: Line, sheet: Sheet) -> list[_Asked]:
     """Settled, with the column each begins in."""
     here, lists = line.here(), line.lists()
     unread = {one.line for one in sheet.remarks if one.stops}
     alike = Counter[str]()
-    found: list[tuple[Ask, int]] = []
+    found: list[_Asked] = []
     most, tried = max(MOST_OF_FILE, line.settings.max_waiting), 0
     for number, entry in enumerate(sheet.entries):
         if max(number, tried) >= most:
             hint = "Cut the file into several."
-            sheet.say(entry.line, entry.column, f"Before it are {most} pictures, the most.", hint)
+            sheet.say(entry.line, entry.column, f"Before it are {most:,} pictures, the most.", hint)
             break
         wish, wrong = wish_of(entry)
         if wish is None and entry.line in unread:
@@ -197,14 +230,25 @@ def _asks(line: Line, sheet: Sheet) -> list[tuple[Ask, int]]:
             drawn = wording.dynamic and wish.expand == "random" and wish.seed is None
             for one in islice(wording.each(), most - tried + 1):
                 tried += 1
+                told, refused = len(sheet.remarks), list[Remark]()
                 settled = _settled(line, one, entry, here, sheet)
+                if settled is None and wish.seed is not None and not wrong:
+                    settled, refused = _as_it_was(one, here), sheet.remarks[told:]
+                    del sheet.remarks[told:]
                 if settled and not wrong:
                     alike[base := _base(settled, wish if drawn else None)] += 1
                     mark = f"{base}-{alike[base]}"
-                    found.append((Ask(entry.line, entry.groups, mark, settled), entry.column))
+                    ask = Ask(entry.line, entry.groups, mark, settled)
+                    found.append(_Asked(ask, entry.column, refused))
         except Refused as error:
             sheet.remarks.append(_remark(error, entry))
     return found
+
+
+def _as_it_was(one: Worded, here: Here) -> Settled:
+    """What the history has is not painted, so its model need not be here, nor anything else."""
+    card = here.catalog.card(one.bare.model) or here.catalog.default
+    return one.made(Settled(one.bare, one.bare, card, ()))
 
 
 def _wording(wish: ImageRequest, entry: Entry, here: Here, lists: Lists, sheet: Sheet) -> Wording:

@@ -6,9 +6,10 @@ neither files nor how they are written.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from sqlalchemy import Connection, exists, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
 from studio.errors import NotFound
 from studio.request import ImageRequest
@@ -20,18 +21,28 @@ from studio.store.tables import bulk, bulk_picture, job, picture
 from studio.wishes.catalog import Settled
 
 AT_ONCE = 500  # parameters of one query
+MEANT = or_(bulk_picture.c.picture.is_(None), bulk_picture.c.picture == picture.c.id)
 # Of every file, as long as there are no accounts.
 OWNER = str(ImageRequest.model_fields["owner"].default)
 
 
+class There(NamedTuple):
+    """Where a picture of a file is: in a job, and which of its pictures, if not all of them."""
+
+    job: str
+    picture: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A picture of a file. `mark` is a hash of what is asked for, and of its place among equals."""
+    """A picture of a file. `mark` is a hash of what is asked for, and of its place among equals;
+    `there` is where the history has it, whoever asked for that."""
 
     line: int
     groups: tuple[str, ...]
     mark: str
     settled: Settled
+    there: There | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ class Bulks:
             if key and (before := keys.recall(tx, owner, key, body_hash, now)):
                 return _find(tx, before[0]), []
             made = Bulk(new_id(), owner, name, form, now)
-            there = {} if again else _there(tx, [one.mark for one in asked])
+            there = {} if again else _there(tx, [one.mark for one in asked]) | _kept(tx, asked)
             new = [one.settled for one in asked if one.mark not in there]
             entered = jobs.enter(tx, new, made.id, None, room, now) if new else []
             tx.execute(insert(bulk).values(_row(made)))
@@ -71,8 +82,9 @@ class Bulks:
                         "line": one.line,
                         "groups": list(one.groups),
                         "mark": one.mark,
-                        "job": told or next(names).id,
+                        "job": told.job if told else next(names).id,
                         "skipped": told is not None,
+                        "picture": told and told.picture,
                     }
                 )
             tx.execute(insert(bulk_picture), rows)
@@ -86,8 +98,8 @@ class Bulks:
             found = keys.recall(tx, OWNER, key, body_hash, self.clock())
             return _find(tx, found[0]) if found else None
 
-    def there(self, marks: Sequence[str]) -> dict[str, str]:
-        """The jobs that wait, are painted, or have their pictures, by their marks."""
+    def there(self, marks: Sequence[str]) -> dict[str, There]:
+        """What waits, is painted, or has its pictures, by its mark."""
         with self.database.read() as connection:
             return _there(connection, marks)
 
@@ -118,9 +130,11 @@ class Bulks:
         """In the order of the file; `after` is the `n` where the last page ended."""
         columns = (bulk_picture.c.n, bulk_picture.c.line, bulk_picture.c.groups)
         its_job = (job.c.id, job.c.state, job.c.error_code, job.c.error, job.c.request)
-        first = select(func.min(picture.c.id)).where(picture.c.job == job.c.id)
+        first = select(func.min(picture.c.id)).where(picture.c.job == job.c.id, MEANT)
+        seed = select(picture.c.seed).where(picture.c.id == bulk_picture.c.picture)
+        said = (*columns, bulk_picture.c.skipped, *its_job, first.scalar_subquery())
         query = (
-            select(*columns, bulk_picture.c.skipped, *its_job, first.scalar_subquery())
+            select(seed.scalar_subquery(), *said)
             .join(job, bulk_picture.c.job == job.c.id)
             .where(bulk_picture.c.bulk == bulk_id, bulk_picture.c.n > after)
             .order_by(bulk_picture.c.n)
@@ -130,8 +144,8 @@ class Bulks:
             query = query.where(job.c.state.in_(states))
         with self.database.read() as connection:
             return [
-                BulkPicture(n, line, tuple(groups), *rest)
-                for n, line, groups, *rest in connection.execute(query)
+                _alone(BulkPicture(n, line, tuple(groups), *rest), seed)
+                for seed, n, line, groups, *rest in connection.execute(query)
             ]
 
     def kept(self, bulk_id: str) -> list[str]:
@@ -139,7 +153,7 @@ class Bulks:
         query = (
             select(picture.c.id)
             .join(bulk_picture, bulk_picture.c.job == picture.c.job)
-            .where(bulk_picture.c.bulk == bulk_id)
+            .where(bulk_picture.c.bulk == bulk_id, MEANT)
             .order_by(bulk_picture.c.n, picture.c.index)
         )
         with self.database.read() as connection:
@@ -168,7 +182,8 @@ class Bulks:
             entered = jobs.copy([row._mapping for row in rows], tx, bulk_id, room, self.clock())
             for row, made in zip(rows, entered, strict=True):
                 its = (bulk_picture.c.bulk == bulk_id, bulk_picture.c.n == row.n)
-                tx.execute(update(bulk_picture).where(*its).values(job=made.id, skipped=False))
+                fresh = {"job": made.id, "skipped": False, "picture": None}
+                tx.execute(update(bulk_picture).where(*its).values(fresh))
             return entered
 
     def groups(self, job_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -182,15 +197,37 @@ class Bulks:
             }
 
 
-def _there(tx: Connection, marks: Sequence[str]) -> dict[str, str]:
-    kept = exists().where(picture.c.job == job.c.id)
+def _there(tx: Connection, marks: Sequence[str]) -> dict[str, There]:
+    kept = exists().where(picture.c.job == job.c.id, MEANT)
     alive = job.c.state.in_(("queued", "running")) | ((job.c.state == "done") & kept)
-    query = select(bulk_picture.c.mark, job.c.id).join(job, bulk_picture.c.job == job.c.id)
+    columns = (bulk_picture.c.mark, job.c.id, bulk_picture.c.picture)
+    query = select(*columns).join(job, bulk_picture.c.job == job.c.id)
     return {
-        mark: name
+        mark: There(*place)
         for some in _portions(marks)
-        for mark, name in tx.execute(query.where(bulk_picture.c.mark.in_(some), alive))
+        for mark, *place in tx.execute(query.where(bulk_picture.c.mark.in_(some), alive))
     }
+
+
+def _kept(tx: Connection, asked: Sequence[Ask]) -> dict[str, There]:
+    """Of what was found in the history before, all that is there still."""
+    found = {one.mark: one.there for one in asked if one.there}
+    names = sorted({place.job for place in found.values()})
+    query = select(picture.c.job, picture.c.id)
+    left = {
+        place
+        for some in _portions(names)
+        for name, its in tx.execute(query.where(picture.c.job.in_(some)))
+        for place in (There(name), There(name, its))
+    }
+    return {mark: place for mark, place in found.items() if place in left}
+
+
+def _alone(one: BulkPicture, seed: int | None) -> BulkPicture:
+    """As the one picture that it means, if it means one of several."""
+    if seed is None:
+        return one
+    return replace(one, request=one.request | {"seed": seed, "count": 1})
 
 
 def _find(tx: Connection, bulk_id: str) -> Bulk:

@@ -126,7 +126,7 @@ class BulkPicture:
     error_code: str | None
     error: str | None
     request: dict[str, Any]
-    picture: str | None  # the first of the job
+    picture: str | None  # the one that its line means, or the first of the job
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,7 @@ bulk_picture = Table(
     Column("mark", Words, nullable=False, index=True),
     Column("job", Words, ForeignKey(job.c.id), nullable=False, index=True),
     Column("skipped", Boolean, nullable=False),
+    Column("picture", Words),  # the one that is meant, where its job painted others beside it
 )
 
 # One row: the server that opened this database last.

@@ -127,12 +127,12 @@ class BulkRest:
         fields = await read_object(request)
         known_only(fields, ("ids", "q"))
         which = ids_of(fields), text_of(fields, "q")
-        return _file(await self._in_turn(export, self.studio.store, *which), "pictures")
+        return _file(await self._in_turn(export, self.studio.line, *which), "pictures")
 
     async def export_one(self, request: Request) -> Response:
         """What was painted of a bulk file, as a bulk file with seeds and settings."""
         bulk = await self._bulk(request)
-        text = await self._in_turn(export_bulk, self.studio.store, bulk.id)
+        text = await self._in_turn(export_bulk, self.studio.line, bulk.id)
         return _file(text, bulk.name.rpartition(".")[0] or "pictures")
 
     def _check(self, asked: Asked) -> Told:

@@ -185,7 +185,7 @@ def _bulk(studio: Studio) -> tuple[Callable[..., object], ...]:
     def bulk_export(ids: list[str] | None = None, q: str | None = None) -> str:
         """Pictures of the history as a bulk file that paints them again: ids, or a search."""
         with _spoken():
-            return export(studio.store, ids, q)
+            return export(studio.line, ids, q)
 
     return bulk, bulk_check, bulk_status, bulk_export
 

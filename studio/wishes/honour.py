@@ -61,9 +61,11 @@ def honour(
     settle: Settle | None = None,
     instead: str = "",
     deep: bool = False,
+    here: Here | None = None,
 ) -> Honoured:
-    """`instead` names a model that is to paint it; `deep` reads large files for their hashes."""
-    here = Here(catalog, models)
+    """`instead` names a model that is to paint it; `deep` reads large files for their hashes;
+    `here` is for all pictures of one call."""
+    here = here or Here(catalog, models)
     made = _Wish(reading, here, models, instead, deep)
     if not reading.tool:
         made.lost.append(NOTHING)

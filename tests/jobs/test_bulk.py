@@ -174,7 +174,7 @@ def test_a_file_that_the_line_has_no_room_for_says_so_before_it_is_run(
 
 def test_what_no_line_would_take_is_not_looked_at(paused: Studio) -> None:
     endless = check(paused.line, "- {seed: 1}\n" * (MOST_OF_FILE + 5), "x.md")
-    assert endless.problems[-1].sentence == f"Before it are {MOST_OF_FILE} pictures, the most."
+    assert endless.problems[-1].sentence == f"Before it are {MOST_OF_FILE:,} pictures, the most."
     assert endless.problems[-1].line == MOST_OF_FILE + 1
 
 
@@ -232,16 +232,16 @@ def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported
         )
         for one in pictures
     ]
-    file = export(studio.store, [one.id for one in pictures])
+    file = export(studio.line, [one.id for one in pictures])
     read_back = [wish_of(entry)[0] for entry in read(file, "x.md").entries]
     assert [one and one.model_copy(update={"expand": "no"}) for one in read_back] == asked
-    again = run(studio.line, file, "history.md")
+    again = run(studio.line, file, "history.md", again=True)
     assert [job.request for job in finish(studio, again.id)] == [
         json.loads(one.model_dump_json()) for one in asked
     ]
-    assert export_bulk(studio.store, again.id) == file
+    assert export_bulk(studio.line, again.id) == file
     with pytest.raises(Refused, match="name at least one picture"):
-        export(studio.store, [])
+        export(studio.line, [])
 
 
 def test_choices_below_an_exported_file_are_drawn_and_those_that_were_text_stay_text(
@@ -250,7 +250,7 @@ def test_choices_below_an_exported_file_are_drawn_and_those_that_were_text_stay_
     studio = open_studio()
     bulk = run(studio.line, HEAD + "- a boat\n- a hat\n- a {red|blue} car {expand: no}\n")
     finish(studio, bulk.id)
-    file = export_bulk(studio.store, bulk.id)
+    file = export_bulk(studio.line, bulk.id)
     head, _, lines = file.removeprefix("---\n").partition("---\n")
     assert "expand" not in head and lines.count("expand: no") == 1
     plan = check(studio.line, file + "- a {warm|cold} day\n")

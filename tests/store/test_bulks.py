@@ -3,7 +3,7 @@
 import pytest
 
 from studio.errors import NotFound, TooMany
-from studio.store.bulks import Ask, Bulks
+from studio.store.bulks import Ask, Bulks, There
 from studio.store.rows import Bulk, Job, Room
 from studio.store.store import Store
 from tests.store.kit import painted, wish
@@ -56,7 +56,8 @@ def test_what_waits_is_painted_or_has_pictures_is_there_and_nothing_else(store: 
     store.keep(done.id, painted(store.job(done.id)))
     store.fail(failed.id, 1, "oom", "It broke.")
     store.cancel(stopped.id)
-    assert bulks.there(list("abcdef")) == {"a": waits.id, "b": runs.id, "c": done.id}
+    there = {"a": There(waits.id), "b": There(runs.id), "c": There(done.id)}
+    assert bulks.there(list("abcdef")) == there
     second, entered = begin(store, *"abcdef")
     assert len(entered) == 3
     assert bulks.counts(second.id) == {"queued": 4, "running": 1, "done": 1}

@@ -197,6 +197,7 @@ def _item(here: Reader, number: int, column: int, indent: int, words: str) -> No
     here.close()
     if tick := TICK.match(words):
         if tick["done"] != " ":
+            here.sheet.ticked += 1
             here.sheet.note(number, column, "Ticked off, so it is not painted.")
             return
         words, column = words[tick.end() :], column + tick.end()

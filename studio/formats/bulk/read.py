@@ -78,7 +78,7 @@ def read(text: str, name: str = "", form: str | None = None) -> Sheet:
                 number, odd.start() + 1, "This is a character that no text has.", "Remove it."
             )
     _read(sheet, lines)
-    if not sheet.entries and not any(one.stops for one in sheet.remarks):
+    if not (sheet.entries or sheet.ticked or any(one.stops for one in sheet.remarks)):
         sheet.say(1, 1, "There is no picture in this file.", "Write one a line: - a red car")
     sheet.remarks.sort(key=lambda one: (one.line, one.column, not one.stops))
     return sheet

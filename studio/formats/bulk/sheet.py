@@ -58,6 +58,7 @@ class Sheet:
     why: str
     entries: list[Entry] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+    ticked: int = 0  # pictures that are left out
 
     def say(self, line: int, column: int, sentence: str, hint: str = "") -> None:
         self.remarks.append(Remark(line, column, sentence, hint))

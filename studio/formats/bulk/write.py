@@ -1,17 +1,16 @@
 """Pictures as bulk Markdown, so that they are read back equal: what all share stands in the head.
 
 A prompt stands bare where it is read back as it is, in a block where it has several lines, and else
-in quotes among its settings.
+in quotes among its settings. What cannot be painted is ticked off, and a comment above says why.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from studio.formats.bulk.fields import HIDDEN, KINDS, NOTHING, written
 from studio.request import ImageRequest
 
-Picture = tuple[tuple[str, ...], ImageRequest]  # the groups it stands in, and its wish
 Fields = dict[str, Any]
 # Text that needs no quotes: nothing in it begins or ends a setting, a list, a comment or a quote.
 _BARE = re.compile(r"[^\s\"\[\]{}|,#:\\`<>'](?:[^\n\r\"\[\]{}|,#:\\`<>]*[^\s\"\[\]{}|,#:\\`<>])?")
@@ -20,17 +19,28 @@ _LETTERS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f]*")
 _ROUND_END = re.compile(r"\((?=[^()]*?:\s)[^()]*+\)$")
 
 
+class Picture(NamedTuple):
+    """The groups it stands in, and its wish; without one there is but the comment `above`."""
+
+    groups: tuple[str, ...]
+    wish: ImageRequest | None
+    above: str = ""
+    ticked: bool = False
+
+
 def write_markdown(pictures: Sequence[Picture]) -> str:
-    told = [(groups, _fields(groups, wish)) for groups, wish in pictures]
-    shared = _shared([fields for _, fields in told])
+    told = [(one, _fields(one.groups, one.wish) if one.wish else {}) for one in pictures]
+    shared = _shared([fields for one, fields in told if one.wish])
     lines = _head(shared)
-    lines += [""] if lines and not (pictures and pictures[0][0]) else []
+    lines += [""] if lines and not (pictures and pictures[0].groups) else []
     before: tuple[str, ...] = ()
-    for groups, fields in told:
-        lines += _headings(before, groups)
-        own = {name: value for name, value in fields.items() if name not in shared}
-        lines += _picture(own)
-        before = groups
+    for one, fields in told:
+        lines += _headings(before, one.groups)
+        lines += [_comment(one.above)] if one.above else []
+        if one.wish:
+            own = {name: value for name, value in fields.items() if name not in shared}
+            lines += _picture(own, one.ticked)
+        before = one.groups
     return "\n".join(lines) + "\n"
 
 
@@ -83,18 +93,23 @@ def _headings(before: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _picture(own: Fields) -> list[str]:
+def _comment(text: str) -> str:
+    return f"<!-- {' '.join(text.split()).replace('--', '- -').rstrip('-')} -->"
+
+
+def _picture(own: Fields, ticked: bool) -> list[str]:
     own = dict(own)
     prompt = own.pop("prompt", "")
     settings = _settings(own)
+    mark = "- [x]" if ticked else "-"
     if _stands_bare(prompt):
-        return [f"- {prompt}{_braces(settings)}"]
-    if "\n" in prompt and _LETTERS.fullmatch(prompt):
+        return [f"{mark} {prompt}{_braces(settings)}"]
+    if "\n" in prompt and _LETTERS.fullmatch(prompt) and not ticked:
         marks = "`" * max(3, 1 + max(map(len, re.findall("`+", prompt)), default=0))
         return [f"{marks}prompt{_braces(settings)}", *prompt.split("\n"), marks]
     if prompt:
         settings = {"prompt": written(prompt), **settings}
-    return [f"-{_braces(settings)}"]
+    return [f"{mark}{_braces(settings)}"]
 
 
 def _stands_bare(prompt: str) -> bool:

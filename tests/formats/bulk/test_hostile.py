@@ -6,7 +6,7 @@ import pytest
 
 from studio.errors import Refused
 from studio.formats.bulk.read import MOST_LINES, decode, read
-from studio.formats.bulk.write import write_markdown
+from studio.formats.bulk.write import Picture, write_markdown
 from studio.request import ImageRequest
 
 LENGTH = 1 << 18
@@ -45,7 +45,7 @@ def test_no_white_space_takes_long(begin: str) -> None:
 def test_no_prompt_takes_long_to_write() -> None:
     wish = ImageRequest(prompt="(" + "a: " * 10_000)
     began = time.thread_time()
-    write_markdown([((), wish)])
+    write_markdown([Picture((), wish)])
     assert time.thread_time() - began < 1.0
 
 
