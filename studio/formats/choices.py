@@ -249,6 +249,8 @@ class Build:
 
     def _values(self, wild: Wild, scope: _Scope, depth: int) -> tuple[list[str | Run], list[int]]:
         """Of all lists that the name calls; what stands in several comes once."""
+        for given in wild.given:
+            scope, _ = self._assigned(given, scope, depth)
         found: dict[Parts, tuple[str | Run, int]] = {}
         for name in self._names(wild):
             options = self._options(name)

@@ -39,10 +39,12 @@ class Choice(NamedTuple):
 
 
 class Wild(NamedTuple):
-    """`__name__`; the name may hold `*` and `**`."""
+    """`__name__`, or `__name(v=x)__` with what variables stand for in it. The name may hold `*` and
+    `**`."""
 
     name: str
     place: int
+    given: "tuple[Assign, ...]" = ()
 
 
 class Assign(NamedTuple):
@@ -110,7 +112,7 @@ _TOKEN = re.compile(
     | (?P<open>\{{)
     | (?P<bar>\|)
     | (?P<close>\}})
-    | (?<![^\W_])__(?P<wild>{_NAME})__(?![^\W_])
+    | (?<![^\W_])__(?P<sampler>[~!@]?)(?P<wild>{_NAME})(?:\((?P<given>[^()]*+)\))?__(?![^\W_])
     # Text, in pieces as long as they can be: underscores that no name follows, all but the two that
     # may begin one, those that turned out not to, and what means nothing.
     | (?: _{{2,}}+(?!{_LETTER}) | _+(?=__[^_]) | __{_PLAIN}*+ | _?{_PLAIN}++ | . )
@@ -123,6 +125,11 @@ _WEIGHT = re.compile(rf"\s*+(?P<weight>{_NUMBER})\s*+::")
 _BEHIND = re.compile(r":(?P<weight>[0-9]{0,9}\.[0-9]{1,9})\s*$")
 _BLENDED = re.compile(r"\sAND\s")
 _KEPT = re.compile(r"\\([{}|])")
+_GIVEN = re.compile(r"\s*+(?P<name>[^\W\d]\w*+)\s*+=(?P<value>.*+)", re.DOTALL)
+_SAMPLED = re.compile(r"\{\s*+(?P<sampler>[~!@])")
+_SAMPLED_PICK = re.compile(r"\{\s*+(?P<sampler>[~!@])[0-9]{0,9}+-?[0-9]{0,9}+\$\$")
+SAMPLERS = {"~": "random", "!": "all", "@": "cycle"}
+SHOWN = 40  # letters of what is no variable
 
 
 class _Frame:
@@ -158,8 +165,8 @@ class _Reader:
                 self._put(match["kept"] or match["both"])
             elif kind == "mark" and match["mark"] == "}":
                 self._node(Use(match["variable"], None, match.start()))
-            elif kind == "wild":
-                self._node(Wild(match["wild"], match.start()))
+            elif kind in ("wild", "given"):
+                self._node(self._wild(match))
             elif kind == "bar":
                 self._bar(match)
             elif kind == "close":
@@ -172,6 +179,19 @@ class _Reader:
             if frame.chooses:
                 self._refuse("this brace is never closed. Close it, or write \\{.", frame.place)
         return _joined(self.out)
+
+    def _wild(self, match: re.Match[str]) -> Wild:
+        if mark := match["sampler"]:
+            self._refuse(f"{_sampler(mark)}.", match.start())
+        given = []
+        for pair in match["given"].split(",") if match["given"] is not None else ():
+            named = _GIVEN.fullmatch(pair)
+            if not named:
+                sentence = f"{pair.strip()[:SHOWN]!r} is no variable; write __name(v=x)__."
+                self._refuse(sentence, match.start("given"))
+            body = parse(named["value"].strip(), self.field)
+            given.append(Assign(named["name"], body, False, match.start()))
+        return Wild(match["wild"], match.start(), tuple(given))
 
     def _begin(self, match: re.Match[str]) -> None:
         if len(self.open) >= MOST_OPEN:
@@ -207,14 +227,21 @@ class _Reader:
     def _close(self) -> None:
         if not self.open or not self.open[-1].chooses:
             if self.open:
-                self.open.pop()
+                self._look_for_sampler(self.open.pop(), _SAMPLED_PICK)
             self._put("}")
             return
         frame = self.open.pop()
+        self._look_for_sampler(frame, _SAMPLED)
         height = 1 + max(self.heights[frame.begin :], default=0)
         node = self._variable(frame) if frame.match["variable"] else self._choice(frame)
         del self.out[frame.begin :], self.heights[frame.begin :]
         self._node(node, height)
+
+    def _look_for_sampler(self, frame: _Frame, sampled: re.Pattern[str]) -> None:
+        """Of one choice alone; dynamicprompts has that, and here it would be a letter."""
+        if found := sampled.match(self.text, frame.place):
+            mark = found["sampler"]
+            self._refuse(f"{_sampler(mark)}, or write {{1::{mark} for the letter.", frame.place)
 
     def _variable(self, frame: _Frame) -> Node:
         body = _joined(self.out[frame.begin :])
@@ -275,6 +302,13 @@ class _Reader:
 
     def _refuse(self, sentence: str, place: int) -> NoReturn:
         refuse(sentence, self.text, place, self.field)
+
+
+def _sampler(mark: str) -> str:
+    return (
+        f"{mark} in front is a sampler of dynamicprompts; here all choices of a prompt are made in "
+        f"one way. Take it out and say expand {SAMPLERS[mark]}"
+    )
 
 
 def _weight(number: str) -> int:

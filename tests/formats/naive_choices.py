@@ -2,9 +2,10 @@
 letters. It shares nothing with what it is compared to, and is slow and greedy.
 
 It knows escapes, weights in front, picks with ranges and separators, nesting, wildcards (exact
-names), and variables. `outcomes` tells each text with its probability, in the order of all texts.
+names, with variables given to them), and variables. `outcomes` tells each text with its probability, in the order of all texts.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import permutations
@@ -27,8 +28,13 @@ def _texts(text: str, lists: Lists, known: dict[str, object]) -> list[Outcome]:
     if text.startswith("${"):
         return _variable(text, lists, known)
     if text.startswith("__"):
-        name, _, rest = text[2:].partition("__")
-        own = _of_options([(Fraction(1), value) for value in lists[name]], lists, known)
+        call = re.match(r"__([^_()]+)(?:\(([^()]*)\))?__", text)
+        assert call
+        name, given, rest, inside = call[1], call[2] or "", text[call.end() :], dict(known)
+        for pair in filter(None, given.split(",")):
+            variable, _, value = pair.partition("=")
+            inside[variable.strip()] = (value.strip(), dict(inside))
+        own = _of_options([(Fraction(1), value) for value in lists[name]], lists, inside)
         return _product(own, _texts(rest, lists, known))
     if text[0] == "{":
         end = _closing(text, 0)

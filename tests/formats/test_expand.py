@@ -21,6 +21,7 @@ LISTS = {
     "thing": ["cat", "{small|large} dog"],
     "dir/nested": ["__thing__ in __colours__", "fog"],
     "shade": ["${tone:pale} grey"],
+    "shades": ["pale ${tone:grey}", "${tone:red} ${mood:still}"],
 }
 PINNED = ["a red, green", "c green, red", "h green, blue", "f red, green"]
 
@@ -62,6 +63,10 @@ class Writer:
         return self.draw.choice(["fog", "snow", "(sea:1.1)", "\\{x\\}", "a\\|b", "[x]", "é", ""])
 
     def wild(self, depth: int) -> str:
+        if self.draw.random() < 0.3:
+            tone = self.draw.choice(["red", "{a|b} red", "__thing__", "${mood:dim}", ""])
+            more = self.draw.choice(["", ", mood=calm", ",mood={x|y}"])
+            return f"__shades(tone={tone}{more})__"
         return f"__{self.draw.choice(list(LISTS))}__"
 
     def choice(self, depth: int) -> str:
@@ -215,6 +220,16 @@ def test_turns_go_through_every_choice_at_once_and_then_through_what_is_inside()
     ]
 
 
+def test_a_wildcard_is_given_what_its_variables_stand_for_and_nothing_else_sees_it() -> None:
+    both = ["in ${v}, warm ${v}"]
+    assert tuple(read("${v=ice}__it(v=fog)__ ${v}", it=both).all()) == ("in fog, warm fog ice",)
+    assert set(read("{2$$__it(v=a)__}", it=["1${v}", "2${v}"]).all()) == {"1a, 2a", "2a, 1a"}
+    outer = read("__outer(v={a|b})__", outer=["<__it__>"], it=["${v}"])
+    assert set(outer.all()) == {"<a>", "<b>"}
+    assert "the variable 'v' has no value" in refusal("__it(v=a)__ __it__", it=["${v}"])
+    assert next(read("{1::@a|1::!b} {@x} a__b(c=d)__").all()) == "@a {@x} a__b(c=d)__"
+
+
 def test_names_with_stars_call_all_lists_that_fit() -> None:
     names = ["a", "ab", "x/a", "x/y/a", "x/y/b"]
     assert (matching("a*", names)) == ["a", "ab"]
@@ -254,6 +269,15 @@ def test_a_wildcard_sees_the_variables_of_the_prompt_that_calls_it() -> None:
         ("{0::a|0::b}", "every option of this choice weighs 0"),
         ("{2000000::a|b}", "the weight 2000000 is above 1,000,000"),
         ("{0.0000001::a|b}", "too small; the least is 0.000001"),
+        ("a {@red|blue}", "column 3: @ in front is a sampler of dynamicprompts"),
+        ("{ !red|blue}", "Take it out and say expand all, or write {1::! for the letter."),
+        ("{~2$$red|blue|green}", "column 1: ~ in front is a sampler"),
+        ("{@1-2$$__colours__}", "column 1: @ in front is a sampler"),
+        ("a __~colours__", "column 3: ~ in front is a sampler of dynamicprompts; here all choices"),
+        ("a __@shades(tone=red)__", "Take it out and say expand cycle."),
+        ("__shades(red)__", "column 10: 'red' is no variable; write __name(v=x)__."),
+        ("__shades()__", "column 10: '' is no variable"),
+        ("__shades(tone={a|b)__", "column 1: this brace is never closed"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_place(text: str, sentence: str) -> None:
