@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select
 
 from studio.errors import Refused
 from studio.formats.query import Node, parse
-from studio.store import alike, arranged, entries, facets, marks, wins
+from studio.store import alike, arranged, entries, facets, marks, together, wins
 from studio.store.database import Database
 from studio.store.facets import Facet
 from studio.store.kept import Kept, kept
@@ -22,6 +22,7 @@ from studio.store.pages import Sort, newest_first, page
 from studio.store.search import Found, Search
 from studio.store.shelf import Shelf
 from studio.store.tables import entry, leaving, picture
+from studio.store.together import Ask, Groups, Remembered, Together
 from studio.store.wins import Standing
 
 MOST = 200  # pictures of a page
@@ -39,6 +40,7 @@ class Page:
     next: str | None
     total: int
     notes: tuple[str, ...] = ()
+    stands_for: tuple[int, ...] = ()  # how many, where those that are alike are shown as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class History:
         self.database, self._shelf, self._clock = database, shelf, clock
         self._trash_days = trash_days
         self._search = Search(database)
+        self._groups = Remembered()
 
     # Looking
 
@@ -66,18 +69,42 @@ class History:
         sort: Sort = "newest",
         after: str | None = None,
         limit: int = 50,
+        as_one: Together | None = None,
     ) -> Page:
+        """`as_one`: those that are alike are told as the first of them."""
         if not 1 <= limit <= MOST:
             raise Refused(f"limit: {limit} is not from 1 to {MOST}.", field="limit")
         query = self._read(q)
         found = self._search.find(query, owner)
         with self.database.read() as connection:
-            placed = arranged.placed(connection, query, owner) if sort == "collection" else None
-            seqs, following = page(
-                found, query, sort, after, limit, lambda some: _prompts(connection, some), placed
-            )
+            ask = self._asking(connection, found, query, sort, owner)
+            counts: tuple[int, ...] = ()
+            if as_one is None:
+                seqs, following = ask(after, limit)
+            else:
+                groups = self._grouped(ask, found, (q, sort, owner, as_one), as_one)
+                its, following = together.page(ask, groups, after, limit)
+                seqs, counts = [int(one[0]) for one in its], tuple(map(len, its))
             shown = tuple(kept(connection, seqs))
-        return Page(shown, following, len(found), found.notes)
+        return Page(shown, following, len(found), found.notes, counts)
+
+    def those_of_one(
+        self,
+        picture_id: str,
+        q: str = "",
+        *,
+        as_one: Together,
+        sort: Sort = "newest",
+        owner: str | None = None,
+    ) -> Page:
+        """All that a picture stands for where a search shows those that are alike as one."""
+        query = self._read(q)
+        found = self._search.find(query, owner)
+        with self.database.read() as connection:
+            ask = self._asking(connection, found, query, sort, owner)
+            groups = self._grouped(ask, found, (q, sort, owner, as_one), as_one)
+            seqs = groups.of(marks.numbers(connection, [picture_id], owner)[0]).tolist()
+            return Page(tuple(kept(connection, seqs[:MOST])), None, len(seqs))
 
     def facets(self, q: str = "", *, owner: str | None = None) -> Counted:
         found = self._search.find(self._read(q), owner)
@@ -239,6 +266,19 @@ class History:
 
     def _read(self, q: str) -> Node:
         return parse(q, self._clock())
+
+    def _asking(
+        self, connection: Connection, found: Found, query: Node, sort: Sort, owner: str | None
+    ) -> Ask:
+        placed = arranged.placed(connection, query, owner) if sort == "collection" else None
+
+        def prompts(seqs: Sequence[int]) -> dict[int, str]:
+            return _prompts(connection, seqs)
+
+        return lambda after, limit: page(found, query, sort, after, limit, prompts, placed)
+
+    def _grouped(self, ask: Ask, found: Found, key: tuple[object, ...], as_one: Together) -> Groups:
+        return self._groups.groups(key, found, together.whole(ask, found), as_one)
 
     def _which(self, ids: Sequence[str] | None, q: str | None, owner: str | None) -> list[int]:
         if (ids is None) == (q is None):

@@ -16,6 +16,7 @@ from studio.store.history import Counted, Page
 from studio.store.kept import Kept
 from studio.store.marks import read_marks
 from studio.store.pages import sort_of
+from studio.store.together import together_of
 from studio.web.answers import (
     error_response,
     ids_of,
@@ -56,15 +57,18 @@ class Rest:
 
     async def search(self, request: Request) -> Response:
         """Search the history: `q` as in docs/search.md, `sort` newest, oldest, rating, relevance
-        or collection, `limit`, and `after` with the `next` of the last answer."""
+        or collection, `limit`, and `after` with the `next` of the last answer. `together=looks`
+        tells those that look nearly alike as the first of them, `together=words` those of the same
+        words and settings; `stands_for` says how many each is."""
         asked = request.query_params
-        known_only(asked, ("q", "sort", "after", "limit"))
+        known_only(asked, ("q", "sort", "after", "limit", "together"))
         found = await asyncio.to_thread(
             self.history.search,
             asked.get("q", ""),
             sort=sort_of(asked.get("sort", "newest")),
             after=asked.get("after"),
             limit=number(asked, "limit", 50, 1, 200),
+            as_one=together_of(asked["together"]) if asked.get("together") else None,
         )
         return JSONResponse(tell_page(found))
 
@@ -171,6 +175,8 @@ def tell_kept(kept: Kept) -> Told:
 
 def tell_page(page: Page) -> Told:
     told = [tell_kept(kept) for kept in page.pictures]
+    for one, count in zip(told, page.stands_for, strict=False):
+        one["stands_for"] = count
     return {"pictures": told, "next": page.next, "total": page.total, "notes": list(page.notes)}
 
 
