@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from studio.formats.read import FORMATS
+from studio.formats.spoken import counted
 
 Answer = Literal["identical", "same to the eye", "different"]
 Recipe = Mapping[str, Any]
@@ -181,10 +182,20 @@ def _flat(before: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _spoken(change: Change) -> str:
+    if change.field == "together":
+        return f"painted {_beside(change.now)}, was {_beside(change.was)}"
     now, was = (_short(value) for value in (change.now, change.was))
-    return f"{change.field} {now} was {was}"
+    if not now:
+        return f"no {change.field}, was {was}"
+    return f"{change.field} {now} was {was}" if was else f"{change.field} {now}, before none"
+
+
+def _beside(together: object) -> str:
+    """In one pass with how many others."""
+    others = together - 1 if isinstance(together, int) else 0
+    return f"beside {counted(others, 'other')}" if others else "alone"
 
 
 def _short(value: object) -> str:
-    text = "nothing" if value is None or value == "" else str(value)
+    text = "" if value is None else str(value)
     return text if len(text) <= 24 else f"{text[:12]}…"

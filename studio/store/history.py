@@ -4,26 +4,29 @@ What the faces call. Each verb is one transaction or one look; files follow thei
 """
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection, delete, select
 
 from studio.errors import Refused
 from studio.formats.query import Node, parse
-from studio.store import alike, arranged, entries, facets, marks, together, wins
+from studio.store import alike, arranged, entries, facets, marks, pairing, together, wins
 from studio.store.database import Database
 from studio.store.facets import Facet
 from studio.store.kept import Kept, kept
 from studio.store.lineage import Lineage, lineage
 from studio.store.marks import Marks
 from studio.store.pages import Sort, newest_first, page
+from studio.store.pairing import Pair
 from studio.store.search import Found, Search
 from studio.store.shelf import Shelf
 from studio.store.tables import entry, leaving, picture
 from studio.store.together import Ask, Groups, Remembered, Together
-from studio.store.wins import Standing
+from studio.store.wins import Basis, Standing
 
 MOST = 200  # pictures of a page
 MOST_MARKED = 10_000  # at once, by their ids; by a search any number
@@ -226,10 +229,32 @@ class History:
             groups = alike.duplicates(connection, found)
             return [(one.why, kept(connection, one.seqs), one.total) for one in groups]
 
-    def choose(self, winner: str, loser: str, *, owner: str | None = None) -> None:
-        """Of two pictures, this one rather than that."""
+    def choose(self, winner: str, loser: str, *, owner: str | None = None) -> str:
+        """Of two pictures, this one rather than that. The choice's own id, to take it back by."""
         with self.database.write() as tx:
-            wins.choose(tx, winner, loser, owner, self._clock())
+            return wins.choose(tx, winner, loser, owner, self._clock())
+
+    def take_back(self, choice: str, *, owner: str | None = None) -> None:
+        with self.database.write() as tx:
+            wins.take_back(tx, choice, owner)
+
+    def pair(self, q: str = "", *, owner: str | None = None) -> tuple[Kept, Kept, Pair] | None:
+        """Two to choose between, among what a search finds, that differ in a setting."""
+        found = self.found(q, owner=owner)
+        with self.database.read() as connection:
+            chosen = wins.chosen(connection, found, owner)
+            prompts = partial(_prompts, connection)
+            told = pairing.pair(found, prompts, chosen, random.Random())
+            if told is None:
+                return None
+            left, right = kept(connection, [told.left, told.right])
+            return left, right, told
+
+    def basis(self, q: str = "", *, owner: str | None = None) -> Basis:
+        """What `wins` rests on."""
+        found = self.found(q, owner=owner)
+        with self.database.read() as connection:
+            return wins.basis(connection, found, owner)
 
     def wins(self, q: str = "", *, owner: str | None = None) -> dict[str, list[Standing]]:
         """Which settings win, among what a search finds."""
@@ -272,9 +297,7 @@ class History:
     ) -> Ask:
         placed = arranged.placed(connection, query, owner) if sort == "collection" else None
 
-        def prompts(seqs: Sequence[int]) -> dict[int, str]:
-            return _prompts(connection, seqs)
-
+        prompts = partial(_prompts, connection)
         return lambda after, limit: page(found, query, sort, after, limit, prompts, placed)
 
     def _grouped(self, ask: Ask, found: Found, key: tuple[object, ...], as_one: Together) -> Groups:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
-from studio.errors import Refused
+from studio.errors import NotFound, Refused
 from studio.store import marks
 from studio.store.columns import Mask, Numbers, Sight
 from studio.store.entries import GONE
@@ -48,6 +48,16 @@ class Standing:
     rating: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What standings rest on: how many pictures, how many of them starred or rated, and how many
+    choices that one of them was in."""
+
+    pictures: int
+    marked: int
+    choices: int
+
+
 def share(wins: int, of: int) -> Share:
     if not of:
         return Share(0, 0, 0.0, 1.0)
@@ -57,27 +67,59 @@ def share(wins: int, of: int) -> Share:
     return Share(wins, of, round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4))
 
 
-def choose(tx: Connection, winner: str, loser: str, owner: str | None, now: float) -> None:
+def choose(tx: Connection, winner: str, loser: str, owner: str | None, now: float) -> str:
+    """The choice's own id."""
     if winner == loser:
         raise Refused("loser: a picture does not win against itself.", field="loser")
     marks.numbers(tx, [winner, loser], owner)
     row = {"id": new_id(), "owner": owner or "local", "winner": winner, "loser": loser}
     tx.execute(insert(choice).values(row | {"created_at": now}))
+    return str(row["id"])
+
+
+def take_back(tx: Connection, key: str, owner: str | None) -> None:
+    its = delete(choice).where(choice.c.id == key)
+    if owner is not None:
+        its = its.where(choice.c.owner == owner)
+    if not tx.execute(its).rowcount:
+        raise NotFound(f"There is no choice {key[:64]!r}.")
+
+
+def chosen(connection: Connection, found: Found, owner: str | None) -> set[frozenset[int]]:
+    """Numbers of the entries that were chosen between."""
+    won, lost = _choices(connection, found, owner)
+    seqs = found.sight["seq"]
+    return {frozenset((int(seqs[one]), int(seqs[two]))) for one, two in zip(won, lost, strict=True)}
+
+
+def basis(connection: Connection, found: Found, owner: str | None) -> Basis:
+    marked = (found.sight["star"] != 0) | (found.sight["rating"] != 0)
+    choices = len(_choices(connection, found, owner)[0])
+    return Basis(len(found), int(np.count_nonzero(found.mask & marked)), choices)
 
 
 def standings(connection: Connection, found: Found, owner: str | None) -> dict[str, list[Standing]]:
     """For each setting its values, the best first: by the least they may truly be liked."""
     sight, mask = found.sight, found.mask
-    pairs = _choices(connection, sight, owner)
+    pairs = _choices(connection, found, owner)
     columns = {name: sight[name] for name in (*NAMED, *NUMBERS)}
     told = {name: _column(sight, mask, name, numbers, pairs) for name, numbers in columns.items()}
     return told | {kind: _worn(sight, mask, kind, pairs) for kind in WORN}
 
 
+def value_of(sight: Sight, name: str, number: int) -> str:
+    """As it is said: a name, or a number."""
+    if name in NAMED:
+        return sight.terms[number][1]
+    return f"{number / 1000:g}" if name == "guidance" else str(number)
+
+
 Pairs = tuple[Numbers, Numbers]  # rows of winners and of losers
 
 
-def _choices(connection: Connection, sight: Sight, owner: str | None) -> Pairs:
+def _choices(connection: Connection, found: Found, owner: str | None) -> Pairs:
+    """Of which at least one was found."""
+    sight = found.sight
     won, lost = entry.alias(), entry.alias()
     query = select(won.c.seq, lost.c.seq).select_from(choice)
     query = query.join(won, won.c.picture == choice.c.winner)
@@ -88,8 +130,9 @@ def _choices(connection: Connection, sight: Sight, owner: str | None) -> Pairs:
     rows = [tuple(row) for row in connection.execute(query)]
     seqs = np.array(rows, dtype=np.int64).reshape(-1, 2)
     places = np.searchsorted(sight["seq"], seqs)
-    there = (places < sight.count).all(axis=1)
-    return places[there, 0], places[there, 1]
+    places = places[(places < sight.count).all(axis=1)]
+    places = places[found.mask[places].any(axis=1)]
+    return places[:, 0], places[:, 1]
 
 
 def _column(sight: Sight, mask: Mask, name: str, numbers: Numbers, pairs: Pairs) -> list[Standing]:
@@ -101,7 +144,7 @@ def _column(sight: Sight, mask: Mask, name: str, numbers: Numbers, pairs: Pairs)
     for number, its in enumerate(values):
         if name in NAMED and not its:
             continue  # it has none
-        said = _said(sight, name, int(its))
+        said = value_of(sight, name, int(its))
         wins = int(np.count_nonzero(differs & (won == its)))
         losses = int(np.count_nonzero(differs & (lost == its)))
         told.append(_standing(said, sight, rows[at == number], wins, losses))
@@ -132,12 +175,6 @@ def _standing(said: str, sight: Sight, rows: Numbers, wins: int, losses: int) ->
         rated=len(rated),
         rating=round(float(rated.mean()), 2) if len(rated) else None,
     )
-
-
-def _said(sight: Sight, name: str, number: int) -> str:
-    if name in NAMED:
-        return sight.terms[number][1]
-    return f"{number / 1000:g}" if name == "guidance" else str(number)
 
 
 def _best(told: Sequence[Standing]) -> list[Standing]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.errors import Refused, Unavailable
 from studio.formats.bulk.read import decode
 from studio.formats.bulk.sheet import Remark
+from studio.formats.spoken import counted
 from studio.jobs.bulk import Plan, Unsound, check, run, words_of
 from studio.jobs.bulk_cost import Ahead, Cost, cost
 from studio.jobs.devices import find_offers
@@ -77,10 +78,14 @@ def _say(file: Path, plan: Plan, reckoned: Cost) -> None:
               f"{short}{told}")  # fmt: skip
     print(f"\nRead as {plan.form}: {plan.why}.")
     skipped = len(plan.pictures) - len(plan.new)
-    print(f"{len(plan.new)} to paint, {skipped} already there, {len(plan.problems)} problems.")
+    problems = counted(len(plan.problems), "problem")
+    print(f"{len(plan.new)} to paint, {skipped} already there, {problems}.")
     for of_one in reckoned.models:
         took = "nobody knows how long" if of_one.seconds is None else f"{of_one.seconds:.0f} s"
-        print(f"  {of_one.title}: {of_one.pictures} pictures of {of_one.jobs} jobs, {took}")
+        print(
+            f"  {of_one.title}: {counted(of_one.pictures, 'picture')} of "
+            f"{counted(of_one.jobs, 'job')}, {took}"
+        )
     end = reckoned.why or (
         f"About {reckoned.gpu_seconds:.0f} seconds of GPU; done at about "
         f"{time.strftime('%H:%M', time.localtime(reckoned.ends))}."

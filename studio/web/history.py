@@ -16,6 +16,7 @@ from studio.store.history import Counted, Page
 from studio.store.kept import Kept
 from studio.store.marks import read_marks
 from studio.store.pages import sort_of
+from studio.store.pairing import Pair
 from studio.store.together import together_of
 from studio.web.answers import (
     error_response,
@@ -47,6 +48,8 @@ def history_routes(studio: Studio) -> list[Route]:
         Route("/api/pictures/{id}/variants", faced(here.variants), methods=["GET"]),
         Route("/api/pictures/{id}/near", faced(here.near), methods=["GET"]),
         Route("/api/choices", faced(here.choose), methods=["POST"]),
+        Route("/api/choices/next", faced(here.pair), methods=["GET"]),
+        Route("/api/choices/{id}", faced(here.take_back), methods=["DELETE"]),
         Route("/api/wins", faced(here.wins), methods=["GET"]),
     ]
 
@@ -136,8 +139,21 @@ class Rest:
         fields = await read_object(request)
         known_only(fields, ("winner", "loser"))
         winner, loser = (needed(fields, name) for name in ("winner", "loser"))
-        await asyncio.to_thread(self.history.choose, winner, loser)
-        return JSONResponse({"winner": winner, "loser": loser}, 201)
+        key = await asyncio.to_thread(self.history.choose, winner, loser)
+        return JSONResponse({"id": key, "winner": winner, "loser": loser}, 201)
+
+    async def take_back(self, request: Request) -> Response:
+        """The choice was never made."""
+        await asyncio.to_thread(self.history.take_back, request.path_params["id"])
+        return Response(status_code=204)
+
+    async def pair(self, request: Request) -> Response:
+        """Two `pictures` to choose between, among what `q` finds: of the same words where there are
+        such, never chosen between, and what they differ in (`differs`, by setting, the first one's
+        before the other's). None at all where no two differ."""
+        known_only(request.query_params, ("q",))
+        q = request.query_params.get("q", "")
+        return JSONResponse(tell_pair(await asyncio.to_thread(self.history.pair, q)))
 
     async def wins(self, request: Request) -> Response:
         """Which settings win for you, among what `q` finds: of each model, sampler, look, LoRA,
@@ -170,6 +186,18 @@ def tell_kept(kept: Kept) -> Told:
         "tags": list(kept.tags),
         "trashed_at": kept.trashed_at,
         "variants": kept.variants,
+    }
+
+
+def tell_pair(pair: tuple[Kept, Kept, Pair] | None) -> Told:
+    if pair is None:
+        return {"pictures": [], "differs": {}, "same_words": False}
+    left, right, told = pair
+    differs = {name: list(both) for name, both in told.differs.items()}
+    return {
+        "pictures": [tell_kept(left), tell_kept(right)],
+        "differs": differs,
+        "same_words": told.same_words,
     }
 
 

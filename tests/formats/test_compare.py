@@ -148,6 +148,11 @@ def test_what_changed_is_named_the_likeliest_first_and_the_rest_is_counted() -> 
         "scheduler_config.beta_end 0.02 was 0.012; and 3 more"
     )
     assert changes(RECIPE, RECIPE, (7, 8)) == (Change("seed", 7, 8),)
+    came = (Change("together", 8, None), Change("look", None, "film"), Change("mask", "ab", None))
+    assert Comparison(Distance(0, 0.0, 0.0), came).words == (
+        "identical, pixel by pixel; painted alone, was beside 7 others; look film, before none; "
+        "no mask, was ab"
+    )
     assert changes({"request": {}}, {"request": {}}, (1, 1)) == ()
 
 

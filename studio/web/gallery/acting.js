@@ -116,10 +116,11 @@ const move = async (ids, trash) => {
   done(`${count(ids.length)} ${ids.length === 1 ? 'is' : 'are'} ${where}.`, async () => {
     if (!await sent('/api/pictures/mark', ids, { trash: !trash })) return;
     comeBack(gone, ids);
+    if (group) search(true);
     done(trash ? 'As it was.' : 'Back in the trash.');
     beside();
   });
-  beside();
+  if (group) search(true); else beside(); // another stands for those it stood for
 };
 const throwAway = (ids) => move(ids, true);
 
@@ -210,6 +211,8 @@ const ACTS = {
   all: chooseAll,
   none: () => choose([]),
   compare: () => compare(...chosen),
+  wins: () => wins(),
+  duel: () => duel(),
   filters: () => sheet(!element.classList.contains('filtering')),
 };
 

@@ -66,13 +66,15 @@ const beside = async () => {
 };
 
 const counted = () => {
+  const few = pictures.length < 2;
+  for (const one of element.querySelectorAll('.tally button')) one.hidden = few && total < 2;
   find('.count').textContent = total ? count(total) : said.textContent || find('.first').textContent ? '' : 'Nothing was found.';
 };
 
 const search = async (keep) => {
   const mine = turn += 1;
   clearTimeout(typing);
-  told = { q: box.value.trim(), sort: order };
+  told = { q: box.value.trim(), sort: order, together: group };
   addressed();
   const [page] = await Promise.all([pageOf(), beside()]);
   if (mine !== turn) return;
@@ -93,6 +95,7 @@ const search = async (keep) => {
   if (!keep) { choose([]); at = anchor = 0; }
   counted();
   layAnew();
+  tell();
 };
 
 const more = async () => {
@@ -194,6 +197,7 @@ wall.addEventListener('keydown', (event) => {
   else if (key === 'End') go(pictures.length - 1, event);
   else if (key === ' ') toggle(at);
   else if (key === 'Enter') open(picture.id);
+  else if (key === 'e') unfold(at);
   else if (key === 's') mark(meant(), { star: !picture.star });
   else if (/^[0-5]$/.test(key)) mark(meant(), { rating: Number(key) });
   else if (key === 'Delete' && !inTrash) throwAway(meant());

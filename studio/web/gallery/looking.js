@@ -81,20 +81,16 @@ const compare = async (first, second) => {
   show([wayBack(), words, pair]);
 };
 
-const better = async (winner, loser) => {
-  const told = await ask('/api/choices', { winner, loser });
-  done(told.error ?? 'Noted: it counts in which settings win for you.');
-};
-
 const WAYS = ['reuse', 'begin', 'rerun', 'enlarge'];
 page.addEventListener('click', (event) => {
   const pressed = event.target.closest('button');
   if (!pressed) return;
-  const { pick, mark: what, times, step, winner, loser } = pressed.dataset;
+  const { pick, mark: what, times, step, winner, loser, kin, said, rather } = pressed.dataset;
   const id = pressed.closest('[data-one]')?.dataset.one;
   if (pick === '') close();
   else if (pick) open(pick);
-  else if (winner) better(winner, loser);
+  else if (winner) better(winner, loser, said, rather);
+  else if (kin) chooseKin(id, kin);
   else if (step) neighbour(Number(step));
   else if (what) {
     const asked = JSON.parse(what);
@@ -106,6 +102,7 @@ page.addEventListener('click', (event) => {
   }
 });
 
+const KEYS = { w: () => wins(), c: () => duel(), g: () => { alike.selectedIndex = (alike.selectedIndex + 1) % alike.length; alike.dispatchEvent(new Event('change')); } };
 document.addEventListener('keydown', (event) => {
   const { target } = event;
   if (!element.offsetParent || !(element.contains(target) || target === document.body)) return;
@@ -115,7 +112,14 @@ document.addEventListener('keydown', (event) => {
     if (element.classList.contains('filtering')) sheet(false);
     else if (!page.hidden) close(); else if (chosen.size) choose([]); else return;
   } else if (event.key === '/' && page.hidden) box.focus();
+  else if (page.hidden && KEYS[event.key]) KEYS[event.key]();
   else if (page.hidden) return;
+  else if (page.querySelector('.pair')) {
+    const place = ['ArrowLeft', 'ArrowRight'].indexOf(event.key), neither = event.key === ' ' && target.tagName !== 'BUTTON';
+    if (place >= 0) page.querySelectorAll('.pair [data-winner]')[place].click();
+    else if (neither && page.querySelector('.duel')) duel();
+    else return;
+  }
   else if (event.key === 'ArrowLeft') neighbour(-1);
   else if (event.key === 'ArrowRight') neighbour(1);
   else if (/^[0-5]$/.test(event.key) && shownId) change(shownId, { rating: Number(event.key) });

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from studio.jobs.studio import Studio
-from studio.store.history import History
+from studio.store.history import History, Page
 from studio.store.kept import Kept
 from studio.store.marks import MAX_RATING
 from studio.web import frame
@@ -34,7 +34,7 @@ def draw(studio: Studio, picture_id: str) -> str:
     view = studio.line.view(kept.picture.job)
     held = frame.render(held_up(studio, view, kept.picture, back=False, words=WORDS))
     prompt = escape(kept.picture.prompt)
-    around = f"{_giving(picture_id)}{_family(studio.store.history, picture_id)}"
+    around = f"{_family(studio.store.history, picture_id)}{_giving(picture_id)}"
     return f'{WAY}<h2 class="prompt">{prompt}</h2>{held}{marks(kept)}{around}'
 
 
@@ -66,20 +66,37 @@ def _family(history: History, picture_id: str) -> str:
     children = [link.picture for link in links if link.source == picture_id]
     variants = history.variants(picture_id, limit=SOME + 1)
     others = [one for one in variants.pictures if one.picture.id != picture_id][:SOME]
+    near = history.near(picture_id, limit=SOME)
     return (
         _row("Painted from", history.those(sources), len(sources))
         + _row("Painted into", history.those(children[:SOME]), len(children))
-        + _row("The same words, other seeds", others, variants.total - 1)
+        + _row("Looks nearly the same", near.pictures, near.total, _all(picture_id, "looks", near))
+        + _row(
+            "The same words, other seeds",
+            others,
+            variants.total - 1,
+            _all(picture_id, "words", variants),
+        )
     )
 
 
-def _row(heading: str, shown: Sequence[Kept], count: int) -> str:
+def _all(picture_id: str, kin: str, found: Page) -> str:
+    """It and all of them at once, to be compared, kept or thrown away."""
+    return (
+        f'<button type="button" data-one="{escape(picture_id)}" data-kin="{kin}">Choose them all'
+        "</button>"
+        if found.total
+        else ""
+    )
+
+
+def _row(heading: str, shown: Sequence[Kept], count: int, act: str = "") -> str:
     if not shown:
         return ""
     more = f' <span class="mono">{len(shown)} of {count:,}</span>' if count > len(shown) else ""
     thumbs = frame.thumbs([one.picture for one in shown])
     return (
-        f'<section class="family"><h3>{heading}{more}</h3><div class="thumbs">{thumbs}</div>'
+        f'<section class="family"><h3>{heading}{more}{act}</h3><div class="thumbs">{thumbs}</div>'
         "</section>"
     )
 

@@ -42,12 +42,16 @@ KEYS = (
     ("arrows", "from one to the next"),
     ("space", "choose it; with shift and arrows, all on the way"),
     ("Ctrl A", "choose all that were found"),
+    ("e", "open one that stands for several"),
     ("s", "star"),
     ("1 to 5", "rate; 0 takes it away"),
     ("Delete", "into the trash"),
     ("Enter", "look at it"),
     ("Alt arrow", "move it, in a collection"),
     ("Esc", "back, or choose none"),
+    ("g", "those that are alike as one"),
+    ("w", "what wins"),
+    ("c", "choose between two, by ← and →"),
     ("/", "search"),
 )
 

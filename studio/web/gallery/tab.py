@@ -17,17 +17,19 @@ from studio.formats.filters import apart, clause, is_on, switched
 from studio.formats.query import BadQuery, Piece, Words, leaves, pieces
 from studio.jobs.studio import Studio
 from studio.store.facets import Facet
-from studio.store.history import MOST
+from studio.store.history import MOST, MOST_MARKED, Page
 from studio.store.pages import sort_of
+from studio.store.together import Together, together_of
 from studio.web import frame, readout
-from studio.web.gallery import one, side
+from studio.web.gallery import one, side, winning
 from studio.web.history import tell_page
 from studio.web.holding import title_of
 
 HERE = Path(__file__).parent
-PARTS = ("wall", "choosing", "arranging", "acting", "looking", "reading")
+PARTS = ("wall", "choosing", "arranging", "alike", "acting", "looking", "reading")
 SCRIPT = "".join((HERE / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
 SHELL = (HERE / "shell.html").read_text(encoding="utf-8").replace("<!-- help -->", side.help_())
+NONE_DIFFER = "Among those found there are no two more that differ in a setting."
 FIRST = "What you paint hangs here, and is found again by its words. Try one of these:"
 Told = dict[str, Any]  # what the script is told
 
@@ -50,6 +52,10 @@ def gallery(studio: Studio) -> gr.HTML:
                 rooms.one,
                 rooms.told,
                 rooms.ids,
+                rooms.those,
+                rooms.kin,
+                rooms.wins,
+                rooms.pair,
             )
         ],
     )
@@ -66,7 +72,9 @@ class Gallery:
         q, history = _text(asked, "q"), self.studio.store.history
         usual, collection = history.usual(q)
         sort = sort_of(_text(asked, "sort") or usual)
-        found = history.search(q, sort=sort, after=_text(asked, "after") or None, limit=MOST)
+        found = history.search(
+            q, sort=sort, after=_text(asked, "after") or None, limit=MOST, as_one=_as_one(asked)
+        )
         return tell_page(found) | {"sort": sort, "usual": usual, "collection": collection}
 
     def look(self, asked: object) -> Told:
@@ -83,7 +91,7 @@ class Gallery:
         return {
             "filters": side.asked(parts)
             + side.albums(collections, albums.searches(), parts)
-            + side.filters(facets, parts, now, lambda name: title_of(self.studio, name)),
+            + side.filters(facets, parts, now, self._title),
             "collections": {one.name: one.id for one in collections},
             "notes": list(counted.notes),
             "words": words,
@@ -109,6 +117,34 @@ class Gallery:
         """Of all that a search finds."""
         return {"ids": self.studio.store.history.ids(_text(asked, "q"))}
 
+    def those(self, asked: object) -> Told:
+        """All that one picture stands for, where those that are alike are one."""
+        q, sort, as_one = _text(asked, "q"), sort_of(_text(asked, "sort")), _as_one(asked)
+        history, key = self.studio.store.history, _text(asked, "id")
+        if as_one is None:
+            return tell_page(Page((history.one(key),), None, 1))
+        return tell_page(history.those_of_one(key, q, as_one=as_one, sort=sort))
+
+    def kin(self, asked: object) -> Told:
+        """The ids of all that look like a picture, or have its words; itself among them."""
+        key, history = _text(asked, "id"), self.studio.store.history
+        by_looks = _text(asked, "kin") == "looks"
+        found = (history.near if by_looks else history.variants)(key, limit=MOST_MARKED)
+        return {"ids": list(dict.fromkeys((key, *(one.picture.id for one in found.pictures))))}
+
+    def wins(self, asked: object) -> Told:
+        """Which settings win among what a search finds, and what that rests on."""
+        q, history = _text(asked, "q"), self.studio.store.history
+        return {"html": winning.draw(history.wins(q), history.basis(q), self._title)}
+
+    def pair(self, asked: object) -> Told:
+        """Two to choose between, among what a search finds."""
+        pair = self.studio.store.history.pair(_text(asked, "q"))
+        return {"html": winning.duel(pair, self._title)} if pair else {"none": NONE_DIFFER}
+
+    def _title(self, model: str) -> str:
+        return title_of(self.studio, model)
+
     def _examples(self) -> tuple[str, ...]:
         return tuple(self.studio.catalog.default.examples)[:3]
 
@@ -132,6 +168,11 @@ def _chosen(kind: str, facet: Facet, parts: list[Piece], now: float) -> str:
     """The filter of this kind that is on."""
     filters = (clause(kind, value) for value, _ in facet.values)
     return next((one for one in filters if one and is_on(parts, one, now)), "")
+
+
+def _as_one(asked: object) -> Together | None:
+    word = _text(asked, "together")
+    return together_of(word) if word else None
 
 
 def _text(asked: object, name: str) -> str:

@@ -52,7 +52,10 @@ const dress = (place) => {
   tile.tabIndex = place === at ? 0 : -1;
   tile.classList.toggle('star', picture.star);
   tile.lastChild.textContent = '●'.repeat(picture.rating);
-  const marks = [picture.star && 'starred', picture.rating && `rated ${picture.rating}`];
+  const stack = tile.querySelector('.stack');
+  stack.textContent = picture.open ? `− ${picture.stands_for}` : stands(picture) ? picture.stands_for : '';
+  tile.classList.toggle('of', Boolean(picture.of || picture.open));
+  const marks = [stands(picture) && `stands for ${picture.stands_for}`, picture.star && 'starred', picture.rating && `rated ${picture.rating}`];
   tile.setAttribute('aria-label', [picture.prompt || 'no words', ...marks.filter(Boolean)].join(', '));
 };
 
@@ -70,10 +73,11 @@ const hang = (place, left, row) => {
   image.alt = picture.prompt;
   image.decoding = 'async';
   image.src = picture.thumb;
-  const pick = document.createElement('span'), rating = document.createElement('span');
+  const pick = document.createElement('span'), rating = document.createElement('span'), stack = document.createElement('span');
+  stack.className = 'stack';
   pick.className = 'pick';
   rating.className = 'dots';
-  tile.append(image, pick, rating);
+  tile.append(image, pick, stack, rating);
   return tile;
 };
 
