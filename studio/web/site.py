@@ -18,6 +18,7 @@ from studio.web.albums import album_routes
 from studio.web.bulk_rest import bulk_routes
 from studio.web.docs import docs_route
 from studio.web.foreign import foreign_routes
+from studio.web.front import Front
 from studio.web.guard import Guard, Welcome
 from studio.web.handed import input_routes
 from studio.web.history import history_routes
@@ -87,7 +88,7 @@ async def _open(studio: Studio) -> Site:
             head=HEAD,
             app_kwargs={
                 "routes": [*routes, docs_route(routes)],
-                "middleware": [Middleware(Guard, settings=settings)],
+                "middleware": [Middleware(Guard, settings=settings), Middleware(Front)],
                 "openapi_url": None,
                 "title": "Darkroom",
             },

@@ -1,0 +1,100 @@
+"""The page as it is sent: made and packed once, and not at all to who has it already.
+
+Gradio makes it anew for each who asks, and packs only what has an ending in its address. There are
+no accounts, so it differs by the address it was asked for alone. Files of Gradio's that carry the
+hash of their content in their names are kept by browsers for good.
+"""
+
+import gzip
+import hashlib
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HASHED = re.compile(r"/assets/[\w.-]+-[\w-]{8}\.\w+")
+FOR_GOOD = "public, max-age=31536000, immutable"
+# What Gradio reads the page's own address from.
+ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
+REMEMBERED = 8  # addresses; half a megabyte each
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    plain: bytes
+    packed: bytes
+    tag: str
+
+
+class Front:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._made: OrderedDict[tuple[str, ...], Made] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self.app(scope, receive, send)
+        elif HASHED.fullmatch(scope["path"]):
+            await self.app(scope, receive, _for_good(send))
+        elif scope["path"] == "/" and b"deep_link=" not in scope["query_string"]:
+            await self._page(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        key = (scope["scheme"], scope.get("root_path", ""), *(headers.get(n, "") for n in ADDRESS))
+        made = self._made.get(key)
+        if made is None:
+            answer = await _asked(self.app, scope, receive)
+            if answer.status_code != 200:
+                await answer(scope, receive, send)
+                return
+            made = self._keep(key, bytes(answer.body))
+        self._made.move_to_end(key)
+        await _told(made, headers)(scope, receive, send)
+
+    def _keep(self, key: tuple[str, ...], plain: bytes) -> Made:
+        tag = f'W/"{hashlib.sha256(plain).hexdigest()[:32]}"'
+        made = self._made[key] = Made(plain, gzip.compress(plain, mtime=0), tag)
+        while len(self._made) > REMEMBERED:
+            self._made.popitem(last=False)
+        return made
+
+
+def _told(made: Made, asked: Headers) -> Response:
+    # It is asked for each time, for a restart makes it anew; what is the same is not sent again.
+    headers = {"ETag": made.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if made.tag in asked.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" not in asked.get("accept-encoding", ""):
+        return Response(made.plain, headers=headers, media_type="text/html")
+    headers["Content-Encoding"] = "gzip"
+    return Response(made.packed, headers=headers, media_type="text/html")
+
+
+async def _asked(app: ASGIApp, scope: Scope, receive: Receive) -> Response:
+    """The whole answer of a GET, whichever way it was asked."""
+    answer, body = Response(), bytearray()
+
+    async def hear(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answer.status_code, answer.raw_headers = message["status"], message["headers"]
+        elif message["type"] == "http.response.body":
+            body.extend(message.get("body", b""))
+
+    await app({**scope, "method": "GET"}, receive, hear)
+    answer.body = bytes(body)
+    return answer
+
+
+def _for_good(send: Send) -> Send:
+    async def kept(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] in (200, 304):
+            MutableHeaders(scope=message)["Cache-Control"] = FOR_GOOD
+        await send(message)
+
+    return kept
