@@ -14,6 +14,7 @@ from pathlib import Path
 
 from studio.errors import InUse, NotFound, Refused, Unavailable
 from studio.formats.filename import check_template
+from studio.formats.spoken import counted
 from studio.settings import Settings
 from studio.store import handover
 from studio.store.backup import backup as copy
@@ -72,9 +73,9 @@ def bring(settings: Settings, asked: argparse.Namespace) -> int:
     for name, why in told.tally.left:
         print(f"not taken in: {name}: {why}")
     for ending, count in told.tally.passed.items():
-        print(f"passed over: {count} {'file' if count == 1 else 'files'} of {ending}")
+        print(f"passed over: {counted(count, 'file')} of {ending}")
     known = f"{told.tally.known} were in the history already"
-    print(f"{told.tally.new} pictures taken in; {known}.")
+    print(f"{counted(told.tally.new, 'picture')} taken in; {known}.")
     if told.state == "failed":
         raise Unavailable(told.said)
     if told.state == "stopped":
@@ -120,7 +121,7 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
         _write(asked.zip, pack(store, ids, asked.name, settings.metadata))
     finally:
         store.close()
-    print(f"{asked.zip}: {len(ids)} pictures; manifest.json in it names what was missing.")
+    print(f"{asked.zip}: {counted(len(ids), 'picture')}; its manifest.json names what was missing.")
     return 0
 
 
@@ -141,7 +142,8 @@ def tidy(settings: Settings, asked: argparse.Namespace) -> int:
         done.keep(settings.data)
     verb = "would go" if dry else "went"
     size = f"{going.bytes / 1e6:.1f} MB"
-    print(f"{len(going.pictures)} pictures ({size}) {verb} to the trash; {going.jobs} jobs {verb}.")
+    pictures, jobs = counted(len(going.pictures), "picture"), counted(going.jobs, "job")
+    print(f"{pictures} ({size}) {verb} to the trash; {jobs} {verb}.")
     if done.counted:
         print(f"In all: {done.counted}.")
     return 0

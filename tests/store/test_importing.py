@@ -229,7 +229,7 @@ def test_the_front_door_takes_a_folder_in_and_says_what_it_left(
     assert [line for line in said if "looked at" not in line] == [  # said where it takes a second
         "not taken in: holiday/cut.png: it is a PNG that was cut; send it again.",
         "passed over: 1 file of .txt",
-        "1 pictures taken in; 0 were in the history already.",
+        "1 picture taken in; 0 were in the history already.",
     ]
     (folder / "cut.png").unlink()
     assert app.main(["import", str(folder), *data]) == 0
