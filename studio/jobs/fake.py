@@ -14,8 +14,10 @@ from queue import SimpleQueue
 from typing import cast
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from studio.formats.likeness import likeness
+from studio.formats.metadata import RECIPE, recipe_text
 from studio.jobs.slot import Gone, Inbox, Said, Slot
 from studio.messages import (
     Cancel,
@@ -55,18 +57,21 @@ def paint(
                 yield Cancelled(message.job, message.token)
                 return
             yield Progress(message.job, message.token, index, step, steps)
-        pictures.append(_flat(request, index, seed))
+        pictures.append(_flat(message, request, index, seed))
     yield Painted(
         message.job, message.token, tuple(pictures), {"request": message.request}, {"total": 0.0}
     )
 
 
-def _flat(request: ImageRequest, index: int, seed: int) -> Picture:
+def _flat(message: Paint, request: ImageRequest, index: int, seed: int) -> Picture:
     times = request.upscale or 1
     size = ((request.width or 64) * times, (request.height or 64) * times)
     image = Image.new("RGB", size, (seed & 255, (seed >> 8) & 255, (seed >> 16) & 255))
     file, thumb = io.BytesIO(), io.BytesIO()
-    image.save(file, "PNG")
+    recipe = {"version": 1, "request": message.request, "wish": {}, "warnings": []}
+    about = PngInfo()
+    about.add_itxt(RECIPE, recipe_text(recipe | {"seed": seed, "index": index}))
+    image.save(file, "PNG", pnginfo=about)
     image.resize((32, 32)).save(thumb, "WEBP")
     looks = likeness(image)
     return Picture(index, seed, *size, "png", file.getvalue(), thumb.getvalue(), {}, looks)

@@ -6,7 +6,7 @@ small pictures of nothing go, and the history gets to know what it did not.
 
 from collections import Counter
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.glancing import Glances, glances
 from studio.store.lock import Lock
-from studio.store.recover import recover
+from studio.store.lost import put_back
+from studio.store.recover import Recovery, find_again
 from studio.store.rows import Picture
 from studio.store.schema import prepare
-from studio.store.shelf import files_in
+from studio.store.shelf import Shelf, files_in
 from studio.store.store import Store
 from studio.store.tables import picture
 
@@ -33,12 +34,13 @@ LOOKS = "It is only looked at."
 @dataclass(slots=True)
 class Report:
     """`counts` say how much there is; `findings` what is wrong, and is left so. `running` says who
-    has the folder, if somebody does."""
+    has the folder, if somebody does; `lost` what could not be put back from lost+found, and why."""
 
     running: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     mended: list[Finding] = field(default_factory=list)
+    lost: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -53,10 +55,15 @@ def fsck(settings: Settings, *, deep: bool = False, repair: bool = False) -> Rep
         if running and repair:
             raise InUse(f"fsck --repair: {running}")
         report = _look(settings, deep, running)
-    if not repair or not report.findings:
+    if not repair or not (report.findings or report.counts.get("lost_and_found")):
         return report
-    _mend(settings)
+    lost, why = _mend(settings)
     after = _look(settings, deep, "")
+    after.lost = lost
+    after.findings = [
+        replace(one, said=f"{one.said}: {why[one.name]}") if one.name in why else one
+        for one in after.findings
+    ]
     left = {(finding.kind, finding.name) for finding in after.findings}
     after.mended = [one for one in report.findings if (one.kind, one.name) not in left]
     return after
@@ -93,32 +100,38 @@ def _look(settings: Settings, deep: bool, running: str) -> Report:
     return report
 
 
-def _mend(settings: Settings) -> None:
+def _mend(settings: Settings) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """What stays in lost+found, and why; and why a stray picture is none of the history."""
     try:
-        Store.open(settings).close()  # brings it up to date, and removes half files
+        store = Store.open(settings)  # brings it up to date, and removes half files
     except CannotStart:
-        return  # it was said already what is wrong, and what helps
-    if "stray_picture" in _look(settings, False, "").kinds:
-        recover(settings)
+        return [], {}  # it was said already what is wrong, and what helps
+    shelf, recovery = Shelf(settings.data, settings.file_name, Files()), Recovery()
+    try:
+        _, left = put_back(store, shelf, settings.data)
+        find_again(store, settings.data, recovery)
+        _mend_rest(settings, store)
+    finally:
+        store.close()
+    return left, dict(recovery.left)
+
+
+def _mend_rest(settings: Settings, store: Store) -> None:
     names: dict[str, list[str]] = {}
     for one in _look(settings, False, "").findings:  # small pictures may belong to one now
         names.setdefault(one.kind, []).append(one.name)
-    store = Store.open(settings)
-    try:
-        for name in names.get("stray_thumb", ()):
-            (settings.data / name).unlink(missing_ok=True)
-        for name in names.get("stray_input", ()):
-            content = (settings.data / name).read_bytes()
-            if f"inputs/{sha256(content).hexdigest()}" == name:
-                store.keep_input(content)
-        with store.database.write() as tx:
-            entries.index_again(tx)
-        with glances() as looking:
-            for name in names.get("no_thumb", ()):
-                with suppress(Refused, NotFound):  # then it is still missing, and said again
-                    _draw(store, settings.data / name, name, looking)
-    finally:
-        store.close()
+    for name in names.get("stray_thumb", ()):
+        (settings.data / name).unlink(missing_ok=True)
+    for name in names.get("stray_input", ()):
+        content = (settings.data / name).read_bytes()
+        if f"inputs/{sha256(content).hexdigest()}" == name:
+            store.keep_input(content)
+    with store.database.write() as tx:
+        entries.index_again(tx)
+    with glances() as looking:
+        for name in names.get("no_thumb", ()):
+            with suppress(Refused, NotFound):  # then it is still missing, and said again
+                _draw(store, settings.data / name, name, looking)
 
 
 def _draw(store: Store, target: Path, name: str, looking: Glances) -> None:

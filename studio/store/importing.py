@@ -19,7 +19,7 @@ from studio.formats.filename import ENDINGS, safe_name
 from studio.store import jobs, pictures
 from studio.store.files import Save
 from studio.store.foreign import Foreign, understood
-from studio.store.glancing import Glances, glances
+from studio.store.glancing import Glance, Glances, glances
 from studio.store.ids import new_id
 from studio.store.rows import Picture
 from studio.store.store import Store
@@ -28,6 +28,7 @@ from studio.store.tables import picture
 AT_ONCE = 16  # files whose rows share a transaction
 MUCH = 64 << 20  # bytes, after which no further one is held beside them
 MOST_BYTES = 100 << 20
+BROUGHT = "pictures/imported/"
 LOOKS_LIKE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"}
 
 _one_by_one = threading.Lock()  # or two who bring the same picture would both find it new
@@ -101,6 +102,32 @@ def take_in(
             yield from outcomes
             if stop():
                 return
+
+
+def take_up(store: Store, data: Path, paths: Iterable[str]) -> Iterator[Outcome]:
+    """Those that lie in the data folder already, brought by an import whose rows are gone."""
+    batch = f"import-{new_id()}"
+    with glances(read=True) as looking:
+        for path in paths:
+            try:
+                content = (data / path).read_bytes()
+                at, mark = (data / path).stat().st_mtime, sha256(content).hexdigest()
+                if there := _known(store, [mark]).get(mark):
+                    yield Outcome(path, there, known=True)
+                    continue
+                seen = looking.look(content)
+            except Refused as error:
+                yield Outcome(path, why=str(error))
+                continue
+            thumb = Path("thumbs", *Path(path).parts[1:]).with_suffix(".webp").as_posix()
+            save = store.saving()
+            with save.or_undo():
+                save.rename(save.write((data / thumb).parent, seen.thumb), data / thumb)
+                save.sync_folders()
+            one = Given(path.removeprefix(BROUGHT), content, at)
+            fresh = _fresh(one, seen, mark, "local", path, thumb)
+            _write_down(store, [fresh], batch)
+            yield Outcome(path, fresh.row.id)
 
 
 def of_folder(folder: Path, left: dict[str, int]) -> Iterator[Given | Outcome]:
@@ -221,9 +248,14 @@ def _bring(
         seen = looking.look(one.data)
     except Refused as error:
         return Outcome(one.name, why=str(error))
-    foreign = understood(seen, one.name, owner, one.at)
     content = (one.data, seen.thumb)
     path, thumb = store.bring(save, _stem(one.name), ENDINGS[seen.form], content)
+    fresh[mark] = _fresh(one, seen, mark, owner, path, thumb)
+    return Outcome(one.name, fresh[mark].row.id)
+
+
+def _fresh(one: Given, seen: Glance, mark: str, owner: str, path: str, thumb: str) -> _Fresh:
+    foreign = understood(seen, one.name, owner, one.at)
     row = Picture(
         id=new_id(one.at),
         job="",
@@ -242,8 +274,7 @@ def _bring(
         model=foreign.request.model,
         prompt=foreign.request.prompt,
     )
-    fresh[mark] = _Fresh(foreign, row, one.name)
-    return Outcome(one.name, row.id)
+    return _Fresh(foreign, row, one.name)
 
 
 def _stem(name: str) -> str:

@@ -124,6 +124,14 @@ def adopt(
     return made
 
 
+def found_again(tx: Connection, waits: Job, at: float, note: str) -> Job:
+    """One that waits, or was being painted when a copy was taken, and whose pictures are here."""
+    change = {"state": "done", "attempts": max(1, waits.attempts), "finished_at": at}
+    done = _move(tx, waits, at, change | {"started_at": waits.started_at or at}, note=note)
+    assert done  # nobody paints while the history is mended
+    return done
+
+
 def start(tx: Connection, job_id: str, slot: str, now: float) -> Job | None:
     found = find(tx, job_id)
     if found.state != "queued":

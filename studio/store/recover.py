@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,11 @@ from studio.request import ImageRequest, canonical, read_request
 from studio.settings import Settings
 from studio.store.files import PART
 from studio.store.ids import new_id
-from studio.store.rows import Picture
+from studio.store.importing import BROUGHT, take_up
+from studio.store.jobs import found_again
+from studio.store.lost import waiting_jobs, waits_for
+from studio.store.pictures import add
+from studio.store.rows import Job, Picture
 from studio.store.schema import Damaged
 from studio.store.store import Store
 
@@ -58,19 +62,41 @@ def recover(settings: Settings) -> Recovery:
         recovery.aside = set_aside(damaged.file)
         store = Store.open(settings)
     try:
-        for group in _jobs(_unknown(settings.data, store.names(), recovery)):
-            pictures = tuple(_rows(settings.data, group, recovery))
-            if not pictures:
-                continue
-            store.adopt(group[0].request, _wish(group[0]), pictures, group[0].at, NOTE)
-            for _, handed_in in group[0].request.pictures():
-                with suppress(NotFound):
-                    store.keep_input(store.input(handed_in))
-            recovery.jobs += 1
-            recovery.pictures += len(pictures)
+        find_again(store, settings.data, recovery)
     finally:
         store.close()
     return recovery
+
+
+def find_again(store: Store, data: Path, recovery: Recovery) -> None:
+    known = store.names()
+    for group in _jobs(_unknown(data, known, recovery)):
+        pictures = tuple(_rows(data, group, recovery))
+        if not pictures:
+            continue
+        if waits := _waits(store, group):
+            finish(store, waits, pictures)
+        else:
+            store.adopt(group[0].request, _wish(group[0]), pictures, group[0].at, NOTE)
+        for _, handed_in in group[0].request.pictures():
+            with suppress(NotFound):
+                store.keep_input(store.input(handed_in))
+        recovery.jobs += 1
+        recovery.pictures += len(pictures)
+    brought = [name for name, _ in _strays(data, known) if name.startswith(BROUGHT)]
+    for outcome in take_up(store, data, brought):
+        if outcome.why or outcome.known:
+            path = outcome.known and store.picture(outcome.picture).path
+            recovery.left.append((outcome.name, outcome.why or f"the history has it, as {path}"))
+        else:
+            recovery.jobs, recovery.pictures = recovery.jobs + 1, recovery.pictures + 1
+
+
+def finish(store: Store, waits: Job, found: tuple[Picture, ...]) -> None:
+    """What waited is here already, so it need not be painted once more."""
+    with store.database.write() as tx:
+        done = found_again(tx, waits, found[0].created_at, NOTE)
+        add(tx, tuple(replace(picture, job=done.id) for picture in found))
 
 
 def set_aside(file: Path) -> list[Path]:
@@ -79,12 +105,25 @@ def set_aside(file: Path) -> list[Path]:
     return [part.rename(part.with_name(f"{part.name}.{stamp}")) for part in parts if part.exists()]
 
 
-def _unknown(data: Path, known: set[str], recovery: Recovery) -> Iterator[Found]:
-    """Pictures without a row, the oldest first."""
+def _waits(store: Store, group: list[Found]) -> Job | None:
+    """The job that all pictures of the group would be painted for again."""
+    waits = waits_for(waiting_jobs(store), group[0].recipe["request"], group[0].at)
+    whole = waits and set(range(int(waits.request["count"])))
+    return waits if whole == {int(one.recipe["index"]) for one in group} else None
+
+
+def _strays(data: Path, known: set[str]) -> list[tuple[str, Path]]:
+    """Files among the pictures without a row, the oldest first."""
     files = [path for path in (data / "pictures").rglob("*") if path.is_file()]
-    for path in sorted(files, key=lambda path: (path.stat().st_mtime, path.name)):
-        name = path.relative_to(data).as_posix()
-        if name in known:
+    files.sort(key=lambda path: (path.stat().st_mtime, path.name))
+    named = [(path.relative_to(data).as_posix(), path) for path in files]
+    return [(name, path) for name, path in named if name not in known]
+
+
+def _unknown(data: Path, known: set[str], recovery: Recovery) -> Iterator[Found]:
+    """Those that were painted here."""
+    for name, path in _strays(data, known):
+        if name.startswith(BROUGHT):
             continue
         try:
             content = path.read_bytes()

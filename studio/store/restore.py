@@ -16,11 +16,10 @@ from studio.settings import Settings
 from studio.store.backup import LOGS, LORAS, OWN, copy_database, copy_file, in_words, names_in
 from studio.store.database import Database, database_url
 from studio.store.files import Files
-from studio.store.ids import new_id
 from studio.store.lock import Lock
 from studio.store.recover import set_aside
 from studio.store.schema import Older, prepare
-from studio.store.shelf import files_in
+from studio.store.shelf import Shelf, files_in
 
 
 @dataclass(slots=True)
@@ -68,6 +67,7 @@ def _check(settings: Settings, copy: Path) -> None:
 
 
 def _bring(source: Path, target: Path, data: Path, files: Files, done: Restored) -> None:
+    shelf = Shelf(data, "{job}", files)
     if not source.is_file():
         if not target.is_file():
             done.missing.append(target.relative_to(data).as_posix())
@@ -76,9 +76,7 @@ def _bring(source: Path, target: Path, data: Path, files: Files, done: Restored)
         if filecmp.cmp(source, target, shallow=False):
             done.there += 1
             return
-        done.aside.append(data / "lost+found" / f"{new_id()}-{target.name}")
-        files.make_folder(done.aside[-1].parent)
-        files.replace(target, done.aside[-1])
+        done.aside.append(shelf.lose(target, target.relative_to(data).as_posix()))
     files.make_folder(target.parent)
     done.copied += copy_file(source, target, files)
 

@@ -21,6 +21,7 @@ from studio.store.ids import new_id
 from studio.store.rows import Job, Picture
 
 PAUSED = "paused"
+LOST = "lost+found"
 CLOCK_SECONDS = 60  # a file server's clock may differ from ours by this much
 
 log = logging.getLogger("darkroom.store")
@@ -77,11 +78,32 @@ class Shelf:
         file = save.write((self._root / "pictures" / stem).parent, content[0])
         small = save.write((self._root / "thumbs" / stem).parent, content[1])
         with self._naming:
-            free = next(s for s in _numbered(stem) if self._free(s, ending, taken))
+            free = next(
+                s
+                for s in _numbered(stem)
+                if self._free(s, ending, taken) or self._left(s, ending, content[0], taken)
+            )
             path, thumb = f"pictures/{free}{ending}", f"thumbs/{free}.webp"
             save.rename(file, self._root / path)
             save.rename(small, self._root / thumb)
         return path, thumb
+
+    def lose(self, path: Path, name: str) -> Path:
+        """Out of the way, and where it lay can still be told."""
+        whole = self._root / LOST / name
+        stems = (whole.with_name(s + whole.suffix) for s in _numbered(whole.stem))
+        target = next(one for one in stems if not one.exists())
+        self._files.make_folder(target.parent)
+        self._files.replace(path, target)
+        return target
+
+    def put_back(self, lost: Path, name: str, taken: Callable[[str], bool]) -> None:
+        """Among the pictures again, under its name or the next that is free."""
+        inside = Path(name).relative_to("pictures").with_suffix("").as_posix()
+        free = next(s for s in _numbered(inside) if self._free(s, lost.suffix, taken))
+        target = self._root / f"pictures/{free}{lost.suffix}"
+        self._files.make_folder(target.parent)
+        self._files.replace(lost, target)
 
     @property
     def _paused(self) -> Path:
@@ -153,21 +175,17 @@ class Shelf:
                 and not name.startswith("inputs/")
                 and path.stat().st_mtime >= since - CLOCK_SECONDS
             ):
-                if name.startswith("pictures/") and not half_done(path.read_bytes()):
+                brought = name.startswith("pictures/imported/")  # which goes on where it broke off
+                if name.startswith("pictures/") and (brought or not half_done(path.read_bytes())):
                     strangers.add(stem)
                 elif stem not in strangers:
-                    self._lose(path, name)
+                    target = self.lose(path, name).relative_to(self._root).as_posix()
+                    log.warning("%s belongs to no picture; it was moved to %s", name, target)
         if strangers:
             log.warning(
                 "%d pictures are not in the history; python app.py recover finds them again",
                 len(strangers),
             )
-
-    def _lose(self, path: Path, name: str) -> None:
-        target = self._root / "lost+found" / f"{new_id()}-{path.name}"
-        self._files.make_folder(target.parent)
-        self._files.replace(path, target)
-        log.warning("%s belongs to no picture; it was moved to %s", name, target.name)
 
     def _write(
         self, save: Save, job: Job, picture: messages.Picture, now: float, group: str
@@ -189,6 +207,13 @@ class Shelf:
         file = save.write((self._root / "pictures" / stem).parent, picture.data)
         thumb = save.write((self._root / "thumbs" / stem).parent, picture.thumb)
         return stem, file, thumb
+
+    def _left(self, stem: str, ending: str, data: bytes, taken: Callable[[str], bool]) -> bool:
+        """Whether this very picture lies there, of an import that was killed before its row."""
+        file = self._root / f"pictures/{stem}{ending}"
+        if not file.is_file() or file.stat().st_size != len(data) or taken(f"thumbs/{stem}.webp"):
+            return False
+        return file.read_bytes() == data
 
     def _free(self, stem: str, ending: str, taken: Callable[[str], bool]) -> bool:
         thumb = f"thumbs/{stem}.webp"

@@ -164,6 +164,8 @@ def _tell(report: Report) -> int:
     for title, found in (("mended", report.mended), ("found", report.findings)):
         for one in found:
             print(f"{title}: {one.kind}: {one.name}: {one.said}")
+    for name, why in report.lost:
+        print(f"left in lost+found: {name}: {why}")
     print(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counts.items()))
     kinds = ", ".join(f"{count} {kind}" for kind, count in report.kinds.items())
     print(f"Not well: {kinds}." if kinds else "All is well.")

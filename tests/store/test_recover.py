@@ -90,7 +90,9 @@ def test_a_picture_of_a_job_that_will_be_painted_again_is_set_aside(
     (settings.data / "pictures" / "x.png").write_bytes(picture.data)
     store.close()
     open_store(settings).close()
-    assert [file.name[-6:] for file in (settings.data / "lost+found").iterdir()] == ["-x.png"]
+    assert [file.name for file in (settings.data / "lost+found" / "pictures").iterdir()] == [
+        "x.png"
+    ]
 
 
 def test_one_picture_that_was_cut_does_not_stop_the_others(
