@@ -14,6 +14,7 @@ from itertools import islice
 from studio.errors import Refused, sayable
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import Entry, Remark, Sheet, begun, wish_of
+from studio.formats.spoken import counted
 from studio.garbage import uncollected
 from studio.jobs.bulk_past import Had
 from studio.jobs.inbox import Entered, StopJobs
@@ -65,6 +66,19 @@ class Plan:
     @property
     def new(self) -> list[Planned]:
         return [one for one in self.pictures if not one.job]
+
+    @property
+    def slips(self) -> str:
+        """How many problems there are, and what that means."""
+        it = "it is" if len(self.problems) == 1 else "they are"
+        return f"{counted(len(self.problems), 'problem')}: nothing runs until {it} mended."
+
+    @property
+    def figures(self) -> list[str]:
+        """What there is beside what would be painted, counted in pictures."""
+        there = sum(one.ask.settled.request.count for one in self.pictures if one.job)
+        said = [f"{there} already there"] if there else []
+        return said + ([f"{self.ticked} ticked off"] if self.ticked else [])
 
 
 class Unsound(Refused):
@@ -182,7 +196,9 @@ def _look_for_room(line: Line, pictures: Sequence[Planned], sheet: Sheet) -> Non
     new = sum(not one.job for one in pictures)
     free = line.settings.max_waiting - line.store.counts().get("queued", 0)
     if new > free:
-        sentence = f"These are {new} pictures; the line has room for {max(free, 0)}."
+        sentence = f"These are {new} pictures; the line has room for {free}."
+        if free <= 0:
+            sentence = f"The line is full; it has no room for {counted(new, 'picture')}."
         sheet.say(1, 1, sentence, "Cut the file, or set DARKROOM_MAX_WAITING higher.")
 
 

@@ -103,12 +103,27 @@ def _unknown(models: Sequence[ModelCost], ahead: Ahead) -> str:
     """Why nobody knows the end, if that is so."""
     strangers = [one.title for one in models if one.seconds is None]
     if strangers:
-        have = "has" if len(strangers) == 1 else "have"
-        return f"{' and '.join(strangers)} {have} not painted here yet, so nobody knows how long."
+        *some, last = strangers
+        names, have = (f"{', '.join(some)} and {last}", "have") if some else (last, "has")
+        return f"{names} {have} not painted here yet, so nobody knows how long it takes."
     if ahead.paused:
         return "The line is paused."
     if not ahead.gpus:
-        return "No slot is there to paint."
+        return "There is no slot to paint on."
     if ahead.seconds is None:
-        return "Before it waits what nobody knows the length of."
+        return "Nobody knows how long that will take which waits before it."
     return ""
+
+
+def told(seconds: float) -> str:
+    """How long, as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def when(ends: float, now: float | None = None) -> str:
+    """The hour, with its day where that is not today."""
+    today, then = time.localtime(now), time.localtime(ends)
+    same = (today.tm_year, today.tm_yday) == (then.tm_year, then.tm_yday)
+    return time.strftime("%H:%M" if same else "%H:%M on %Y-%m-%d", then)

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 from studio.errors import Refused, Unavailable
@@ -11,7 +10,7 @@ from studio.formats.bulk.read import decode
 from studio.formats.bulk.sheet import Remark
 from studio.formats.spoken import counted
 from studio.jobs.bulk import Plan, Unsound, check, run, words_of
-from studio.jobs.bulk_cost import Ahead, Cost, cost
+from studio.jobs.bulk_cost import Ahead, Cost, cost, told, when
 from studio.jobs.devices import find_offers
 from studio.jobs.estimate import Estimates
 from studio.jobs.feed import Feed
@@ -71,27 +70,27 @@ def _say(file: Path, plan: Plan, reckoned: Cost) -> None:
         request, wish = one.ask.settled.request, one.ask.settled.wish
         size, seed = f"{request.width}x{request.height}", "any" if wish.seed is None else wish.seed
         times = f"x{request.count}" if request.count > 1 else ""
-        told = "  (already there)" if one.job else ""
+        there = "  (already there)" if one.job else ""
         words = " ".join(request.prompt.split())
         short = words if len(words) <= WIDEST else f"{words[: WIDEST - 3]}..."
         print(f"{one.ask.line:>6}  {request.model:<16} {size:<10} {seed:>10} {times:<4}"
-              f"{short}{told}")  # fmt: skip
+              f"{short}{there}")  # fmt: skip
     print(f"\nRead as {plan.form}: {plan.why}.")
-    skipped = len(plan.pictures) - len(plan.new)
-    problems = counted(len(plan.problems), "problem")
-    print(f"{len(plan.new)} to paint, {skipped} already there, {problems}.")
+    if plan.problems:
+        print(plan.slips)
+        return
+    pictures = sum(one.ask.settled.request.count for one in plan.new)
+    first = f"{counted(pictures, 'picture') if pictures else 'Nothing'} to paint"
+    print(f"{', '.join([first, *plan.figures])}.")
     for of_one in reckoned.models:
-        took = "nobody knows how long" if of_one.seconds is None else f"{of_one.seconds:.0f} s"
-        print(
-            f"  {of_one.title}: {counted(of_one.pictures, 'picture')} of "
-            f"{counted(of_one.jobs, 'job')}, {took}"
-        )
-    end = reckoned.why or (
-        f"About {reckoned.gpu_seconds:.0f} seconds of GPU; done at about "
-        f"{time.strftime('%H:%M', time.localtime(reckoned.ends))}."
-    )
-    if plan.new:
-        print(end)
+        jobs = f" in {counted(of_one.jobs, 'job')}" if of_one.jobs != of_one.pictures else ""
+        took = f", about {told(of_one.seconds)}" if of_one.seconds is not None else ""
+        print(f"  {of_one.title}: {counted(of_one.pictures, 'picture')}{jobs}{took}")
+    if plan.new and reckoned.ends is None:
+        print(reckoned.why)
+    elif plan.new and reckoned.ends is not None:
+        took, end = told(reckoned.gpu_seconds), when(reckoned.ends)
+        print(f"About {took} of painting; done at about {end}.")
 
 
 def _paint(settings: Settings, asked: argparse.Namespace, text: str) -> int:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from studio.errors import Refused
+from studio.formats.spoken import counted
 from studio.settings import Settings
 from studio.wishes.look_folder import give_styles, remove_look, survey, take_styles
 from studio.wishes.looks import Look
@@ -52,6 +53,8 @@ def _import(folder: Path, file: Path, *, replace: bool) -> None:
     for word, names in parts.items():
         if names:
             print(f"{word}: {', '.join(names)}")
+    if not any(parts.values()):
+        print(f"{file}: there is no style in it.")
 
 
 def _export(settings: Settings, file: Path) -> None:
@@ -60,4 +63,4 @@ def _export(settings: Settings, file: Path) -> None:
     for sentence in said:
         print(f"note: {sentence}", file=sys.stderr)
     file.write_bytes(data)
-    print(f"{file}: {len(catalog.looks)} styles.")
+    print(f"{file}: {counted(len(catalog.looks), 'style')}.")

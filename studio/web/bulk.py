@@ -10,6 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from studio.errors import DarkroomError
+from studio.formats.spoken import counted
 from studio.jobs.bulk import check, once_more, run, stop_rest, words_of
 from studio.jobs.studio import Studio
 from studio.store.bulks import Bulks
@@ -168,7 +169,7 @@ class BulkDesk:
 
 
 def _start(new: int) -> object:
-    words = f"{RUN} {new} {'picture' if new == 1 else 'pictures'}" if new else RUN
+    words = f"{RUN} {counted(new, 'picture')}" if new else RUN
     return gr.update(value=words, interactive=bool(new))
 
 

@@ -3,13 +3,13 @@
 Strings out, everything from outside escaped.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from studio.formats.bulk.sheet import Remark
+from studio.formats.spoken import counted
 from studio.jobs.bulk import Plan, Planned
-from studio.jobs.bulk_cost import Cost
+from studio.jobs.bulk_cost import Cost, told, when
 from studio.store.rows import Bulk, BulkPicture, State
 
 MOST_ROWS = 200
@@ -54,14 +54,14 @@ def empty() -> str:
 def draw_plan(plan: Plan, reckoned: Cost) -> str:
     stops = plan.problems
     remarks = [*stops, *(one for one in plan.remarks if not one.stops)]
-    more = _more(len(remarks), MOST_REMARKS, "remarks")
+    more = _more(len(remarks), MOST_REMARKS, "remark")
     rows = "".join(_planned(one) for one in plan.pictures[:MOST_ROWS])
     table = _table(("line", "prompt", "model", "size", "seed", ""), rows)
     return (
         f'<div class="bulk"><p class="figures">{escape(_figures(plan, reckoned))}</p>'
         f'<p class="quiet">Read as {FORMS[plan.form]}: {escape(plan.why)}.</p>'
         f'<ul class="remarks">{"".join(map(_remark, remarks[:MOST_REMARKS]))}</ul>{more}'
-        f"{table if rows else ''}{_more(len(plan.pictures), MOST_ROWS, 'pictures')}</div>"
+        f"{table if rows else ''}{_more(len(plan.pictures), MOST_ROWS, 'picture')}</div>"
     )
 
 
@@ -90,7 +90,7 @@ def draw_bulk(
         f'<p class="quiet" aria-live="polite">{escape(" · ".join(told))}</p>'
         f'{_note(said)}<div class="acts">{_acts(bulk, counts)}</div>'
         f"{_table(('line', '', 'prompt', 'how it stands'), drawn)}"
-        f"{_more(total, len(rows), 'pictures')}</div>"
+        f"{_more(total, len(rows), 'picture')}</div>"
     )
 
 
@@ -108,25 +108,18 @@ def draw_lately(bulks: Sequence[tuple[Bulk, Mapping[State, int]]]) -> str:
 
 def _figures(plan: Plan, reckoned: Cost) -> str:
     if plan.problems:
-        count = len(plan.problems)
-        return f"{count} {'problem' if count == 1 else 'problems'}: nothing runs until mended."
-    there = len(plan.pictures) - len(plan.new)
-    already = [f"{there} already there"] if there else []
+        return plan.slips
+    already = plan.figures
+    if not plan.pictures:
+        return "All of it is ticked off, so nothing is painted."
     if not plan.new:
-        return "All of it is painted or waits already."
-    counted = [f"{one.pictures} by {one.title}" for one in reckoned.models]
-    models = "Pictures: " + ", ".join(counted)
+        rest = f" · {plan.ticked} ticked off" if plan.ticked else ""
+        return f"All of it is painted or waits already{rest}."
+    models = "Pictures: " + ", ".join(f"{one.pictures} by {one.title}" for one in reckoned.models)
     if reckoned.ends is None:
         return " · ".join([models, *already, reckoned.why.rstrip(".")])
-    end = time.strftime("%H:%M", time.localtime(reckoned.ends))
-    took = _seconds(reckoned.gpu_seconds)
+    took, end = told(reckoned.gpu_seconds), when(reckoned.ends)
     return " · ".join([models, *already, f"about {took} of painting", f"done at about {end}"])
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _remark(one: Remark) -> str:
@@ -206,4 +199,5 @@ def _note(said: str) -> str:
 
 
 def _more(there: int, shown: int, what: str) -> str:
-    return f'<p class="quiet">and {there - shown} more {what}</p>' if there > shown else ""
+    words = counted(there - shown, f"more {what}")
+    return f'<p class="quiet">and {words}</p>' if there > shown else ""

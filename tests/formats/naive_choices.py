@@ -2,7 +2,8 @@
 letters. It shares nothing with what it is compared to, and is slow and greedy.
 
 It knows escapes, weights in front, picks with ranges and separators, nesting, wildcards (exact
-names, with variables given to them), and variables. `outcomes` tells each text with its probability, in the order of all texts.
+names, with variables given to them), and variables. `outcomes` tells each text with its
+probability, in the order of all texts.
 """
 
 import re

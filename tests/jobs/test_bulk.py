@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from studio.errors import Refused
 from studio.formats.bulk.read import read
 from studio.formats.bulk.sheet import wish_of
 from studio.jobs.bulk import MOST_OF_FILE, Unsound, check, once_more, run, said, stop_rest, words_of
-from studio.jobs.bulk_cost import ahead_of, cost
+from studio.jobs.bulk_cost import ahead_of, cost, told, when
 from studio.jobs.bulk_export import export, export_bulk
 from studio.jobs.estimate import Estimates
 from studio.jobs.fake import FakeSlot
@@ -170,6 +171,19 @@ def test_a_file_that_the_line_has_no_room_for_says_so_before_it_is_run(
     assert said(problem).startswith(
         "Line 1, column 1: These are 4 pictures; the line has room for 3"
     )
+    run(studio.line, FILE.replace("- a red", "a red"))
+    for lines, words in ((1, "1 picture"), (2, "2 pictures")):
+        (problem,) = check(studio.line, "- a new one\n" * lines).problems
+        assert problem.sentence == f"The line is full; it has no room for {words}."
+
+
+def test_times_are_told_as_people_say_them() -> None:
+    assert [told(seconds) for seconds in (0.1, 8, 89.4, 90, 5399, 5400)] == [
+        "1 s", "8 s", "89 s", "2 min", "90 min", "1.5 h",
+    ]  # fmt: skip
+    noon = time.mktime((2026, 11, 27, 12, 0, 0, 0, 0, -1))
+    assert when(noon + 60, noon) == "12:01"
+    assert when(noon + 13 * 3600, noon) == "01:00 on 2026-11-28"
 
 
 def test_what_no_line_would_take_is_not_looked_at(paused: Studio) -> None:
@@ -209,11 +223,13 @@ def test_what_it_would_cost_is_reckoned_from_what_its_like_took(studio: Studio) 
         request = plan.pictures[0].ask.settled.request.model_dump(mode="json")
         estimates.learn("test-pattern", request, {"steps": 4.0, "total": 4.0})
     plan = check(studio.line, FILE, again=True)
-    told = cost(plan, estimates, now)
-    (of_one,) = told.models
+    reckoned = cost(plan, estimates, now)
+    (of_one,) = reckoned.models
     assert (of_one.jobs, of_one.pictures, of_one.seconds) == (4, 5, pytest.approx(20.0))
-    assert told.gpu_seconds == pytest.approx(20.0) and told.ends
-    assert cost(plan, estimates, ahead_of(None, paused=False)).why == "No slot is there to paint."
+    assert reckoned.gpu_seconds == pytest.approx(20.0) and reckoned.ends
+    assert (
+        cost(plan, estimates, ahead_of(None, paused=False)).why == "There is no slot to paint on."
+    )
 
 
 def test_pictures_of_the_history_come_back_equal_from_the_file_they_are_exported_to(

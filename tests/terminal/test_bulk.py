@@ -29,8 +29,9 @@ def test_a_dry_run_tells_what_would_be_painted(
     said = capsys.readouterr().out
     assert f"{file}:5:1: note: Not read" in said
     assert "6  test-pattern" in said and "a boat" in said
-    assert "2 to paint, 0 already there, 0 problems." in said
-    assert "3 pictures of 2 jobs, nobody knows how long" in said
+    assert "3 pictures to paint." in said
+    assert "  Test pattern (untrained): 3 pictures in 2 jobs\n" in said
+    assert said.endswith("not painted here yet, so nobody knows how long it takes.\n")
 
 
 def test_it_runs_beside_a_server_and_knows_what_waits_there(
@@ -45,9 +46,13 @@ def test_it_runs_beside_a_server_and_knows_what_waits_there(
     file = tmp_path / "walk.md"
     file.write_text(FILE + "- a hat\n")
     assert dry(settings, file) == 0
-    assert "1 to paint, 2 already there, 0 problems." in capsys.readouterr().out
+    assert "1 picture to paint, 3 already there." in capsys.readouterr().out
     assert dry(settings, file, again=True) == 0
-    assert "3 to paint, 0 already there" in capsys.readouterr().out
+    assert "4 pictures to paint." in capsys.readouterr().out
+    file.write_text(FILE + "- [x] a hat\n")
+    assert dry(settings, file) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("Nothing to paint, 3 already there, 1 ticked off.\n")
 
 
 def test_what_is_wrong_is_told_by_file_line_and_column(
@@ -56,8 +61,8 @@ def test_what_is_wrong_is_told_by_file_line_and_column(
     file = tmp_path / "walk.md"
     file.write_text(FILE + "- a hat {sed: 7}\n")
     assert dry(settings, file) == 1
-    assert (
-        f"{file}:8:10: There is no setting 'sed'. Did you mean 'seed'?" in capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert f"{file}:8:10: There is no setting 'sed'. Did you mean 'seed'?" in said
+    assert said.endswith("1 problem: nothing runs until it is mended.\n")
     with pytest.raises(Refused, match="nowhere.md: No such file"):
         dry(settings, tmp_path / "nowhere.md")
