@@ -13,6 +13,7 @@ BENCHES = {
     "estimate": "forecasts of when a picture ends, against when it did",
     "throughput": "the server with a full line against bare workers; waits at 70 % of that",
     "encode": "PNG, thumbnail and a large save against Pillow's own ways: speed, size, pixels",
+    "handover": "how long a slot waits between two jobs, on a card that is played",
     "half": "one step in bf16 against fp32 on this CPU",
     "gpu": "full-size models with random weights on a card: seconds, memory, arithmetic",
     "eye": "how far pictures are apart that look the same, and those that do not",

@@ -17,7 +17,8 @@ class Paint:
 
     `upscaler` is the file of the network that enlarges, if the picture is to be enlarged; `loras`
     are the files of the LoRAs by name, `inputs` the pictures it is painted from, as PNG by their
-    hashes. So many of its pictures as `at_once` enter one pass.
+    hashes. So many of its pictures as `at_once` enter one pass. `ahead` says that the next job
+    may begin while the last file of this one is made.
     """
 
     kind: ClassVar[str] = "paint"
@@ -32,6 +33,7 @@ class Paint:
     at_once: int = 1
     wish: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """Nothing of this job is left but its last file; the next may begin meanwhile."""
+
+    kind: ClassVar[str] = "writing"
+    job: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A finished file, whole: the store only has to write the bytes.
 
@@ -180,12 +191,13 @@ class Worn:
 
 
 ToWorker = Paint | Together | Load | Unload | Cancel | Leave
-FromWorker = Hello | Loading | Loaded | Progress | Painted | Failed | Cancelled | Worn
+FromWorker = Hello | Loading | Loaded | Progress | Writing | Painted | Failed | Cancelled | Worn
+OfJob = Loading | Progress | Writing | Painted | Failed | Cancelled
 _TYPES = {
     kind.kind: kind
     for kind in (
         *(Paint, Together, Load, Unload, Cancel, Leave),
-        *(Hello, Loading, Loaded, Progress, Painted, Failed, Cancelled, Worn),
+        *(Hello, Loading, Loaded, Progress, Writing, Painted, Failed, Cancelled, Worn),
     )
 }
 

@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from studio.engine.compiling import is_the_compilers
 from studio.engine.failures import is_out_of_memory
-from studio.engine.paint import Tell, paint
+from studio.engine.job import Tell
+from studio.engine.paint import paint
 from studio.engine.residents import Residents
+from studio.engine.saving import Later
 from studio.messages import Loading, Paint, Painted
 from studio.models.card import ModelCard
 from studio.request import read_request
@@ -27,12 +29,15 @@ class Ladder:
         self.residents = residents
         self.falls = 0
 
-    def paint(self, message: Paint, previews: bool, tell: Tell) -> Painted:
+    def paint(
+        self, message: Paint, previews: bool, tell: Tell, later: Later | None = None
+    ) -> Painted:
+        """After a fall the job is finished before another begins, so that memory holds least."""
         taken: list[str] = []
         emptied, too_many = False, 0
         while True:
             try:
-                painted = paint(message, self.residents, previews, tell, tuple(taken))
+                painted = paint(message, self.residents, previews, tell, tuple(taken), later)
                 if too_many:
                     painted.timings["too_many"] = too_many
                 return painted
@@ -58,6 +63,7 @@ class Ladder:
                 traceback.clear_frames(error.__traceback__)  # they hold what filled it
                 self.residents.free()
             taken.append(f"memory ran out, so {rung}")
+            message = replace(message, ahead=False)
             tell(Loading(message.job, message.token, taken[-1]))
 
     def _uncompiled(self, message: Paint, error: Exception) -> str:

@@ -1,5 +1,7 @@
 """The worker's inner loop: one thread hears, the other paints one job after another.
 
+The last file of a job may still be made while the next is painted; a third thread tells of it.
+
 A cancel is a note that the painting side reads before each message. Whatever goes wrong with one
 picture is told and the next one is painted, unless the card itself is beyond help. What goes wrong
 with several side by side is tried again with each alone, so that none fails for another.
@@ -13,6 +15,7 @@ from argparse import Namespace
 from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import BinaryIO
 
 import torch
@@ -20,13 +23,16 @@ import torch
 from studio.engine.device import find_hardware
 from studio.engine.failures import explain, is_out_of_memory, is_poisoned
 from studio.engine.fingerprint import versions
+from studio.engine.job import Stopped
 from studio.engine.ladder import Ladder
-from studio.engine.paint import Stopped, Tell, paint_together
+from studio.engine.paint import HandedOn, paint_together
 from studio.engine.residents import Residents
+from studio.engine.saving import Later
 from studio.messages import (
     Cancel,
     Cancelled,
     Failed,
+    FromWorker,
     Hello,
     Leave,
     Load,
@@ -38,6 +44,7 @@ from studio.messages import (
     Together,
     Unload,
     Worn,
+    Writing,
     read_frame,
     write_frame,
 )
@@ -69,29 +76,34 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
         attention=options.attention,
     )
     # Where pictures are checked, none is shown before it was.
-    desk = Desk(residents, options.previews and safety is None)
+    desk = Desk(residents, options.previews and safety is None, outbox)
     threading.Thread(target=_hear, args=(inbox, desk), name="hearing", daemon=True).start()
     while True:
         match desk.next():
             case Load() as wanted:
-                desk.load(wanted, outbox)
+                desk.load(wanted)
             case Unload(model):
                 desk.unload(model)
             case Together(jobs):
-                desk.paint_together(jobs, outbox)
+                desk.paint_together(jobs)
             case job:
-                desk.paint(job, outbox)
+                desk.paint(job)
 
 
 class Desk:
-    """Jobs on the one side, words about them on the other."""
+    """Jobs on the one side, words about them on the other.
 
-    def __init__(self, residents: Residents, previews: bool) -> None:
+    A job that ends is told of after the one before it, whose last file may have taken longer.
+    """
+
+    def __init__(self, residents: Residents, previews: bool, outbox: BinaryIO) -> None:
         self.jobs: SimpleQueue[Paint | Together | Load | Unload] = SimpleQueue()
         self.cancelled: set[tuple[str, int]] = set()
         self._residents = residents
         self._ladder = Ladder(residents)
         self._previews = previews
+        self._outbox, self._speaking = outbox, Lock()
+        self._later = Later(self._hand_on, self._end, self._failed)
 
     def next(self) -> Paint | Together | Load | Unload:
         """Who is to follow a model that left is told at once; if nobody is, nothing of it stays."""
@@ -101,46 +113,43 @@ class Desk:
             self._residents.part()
         return self.jobs.get()
 
-    def load(self, wanted: Load, outbox: BinaryIO) -> None:
+    def load(self, wanted: Load) -> None:
         card, why = ModelCard.model_validate(wanted.card), ""
         try:
             self._residents.get(card, self._residents.key(card, wanted.folder, "auto"))
         except Exception as error:  # noqa: BLE001 - a job that needs the model will say it again
             log.exception("%s could not be loaded before the first wish", card.title)
             why = str(explain(error, "any size"))
-        try:
-            write_frame(outbox, Loaded(card.name, why))
-        except BrokenPipeError:
-            os._exit(0)
+        self._say(Loaded(card.name, why))
 
     def unload(self, model: str) -> None:
         self._residents.leave(model)
 
-    def paint(self, job: Paint, outbox: BinaryIO, too_many: int = 0) -> None:
+    def paint(self, job: Paint, too_many: int = 0) -> None:
         """So many at once were too many for the memory, and the answer shall say so."""
+        if too_many or self._ladder.falls:
+            job = replace(job, ahead=False)
         try:
-            answer = self._answer(job, self._tell(outbox))
-            if too_many and isinstance(answer, Painted):
-                answer.timings["too_many"] = too_many
-            if self._ladder.falls >= FALLS:
-                write_frame(outbox, Worn(f"ran out of memory {self._ladder.falls} times"))
-            write_frame(outbox, answer)
-        except BrokenPipeError:
-            os._exit(0)  # nobody listens any more
-        self.cancelled.discard((job.job, job.token))
+            answer = self._answer(job)
+        except HandedOn:
+            return
+        if too_many and isinstance(answer, Painted):
+            answer.timings["too_many"] = too_many
+        if self._ladder.falls >= FALLS:
+            self._say(Worn(f"ran out of memory {self._ladder.falls} times"))
+        self._end_in_turn(answer)
 
-    def paint_together(self, jobs: tuple[Paint, ...], outbox: BinaryIO) -> None:
+    def paint_together(self, jobs: tuple[Paint, ...]) -> None:
         left, too_many = {job.job: job for job in jobs}, 0
 
         def finish(end: Painted | Failed | Cancelled) -> None:
             del left[end.job]
-            write_frame(outbox, end)
-            self.cancelled.discard((end.job, end.token))
+            self._end_in_turn(end)
 
         try:
-            paint_together(jobs, self._residents, self._previews, self._tell(outbox), finish)
-        except BrokenPipeError:
-            os._exit(0)
+            paint_together(
+                jobs, self._residents, self._previews, self._tell, finish, later=self._later
+            )
         except Exception as error:  # noqa: BLE001 - each alone will say what is wrong with it
             if is_poisoned(error):
                 self._explain(error, jobs[0])
@@ -151,38 +160,59 @@ class Desk:
                 self._ladder.falls += 1
                 self._residents.free()
         for job in left.values():
-            self.paint(replace(job, at_once=1), outbox, too_many)
+            if not self._later.has(job):
+                self.paint(replace(job, at_once=1), too_many)
 
-    def _tell(self, outbox: BinaryIO) -> Tell:
-        def tell(word: Loading | Progress) -> None:
-            if (word.job, word.token) in self.cancelled:
-                raise Stopped
-            write_frame(outbox, word)
+    def _tell(self, word: Loading | Progress) -> None:
+        if (word.job, word.token) in self.cancelled:
+            raise Stopped
+        self._say(word)
 
-        return tell
-
-    def _answer(self, job: Paint, tell: Tell) -> Painted | Cancelled | Failed:
+    def _say(self, word: FromWorker) -> None:
         try:
-            return self._ladder.paint(job, self._previews, tell)
+            with self._speaking:
+                write_frame(self._outbox, word)
+        except BrokenPipeError:
+            os._exit(0)  # nobody listens any more
+
+    def _hand_on(self, job: Paint) -> None:
+        self._say(Writing(job.job, job.token))
+
+    def _end_in_turn(self, end: Painted | Failed | Cancelled) -> None:
+        self._later.wait()
+        self._end(end)
+
+    def _end(self, end: Painted | Failed | Cancelled) -> None:
+        self._say(end)
+        self.cancelled.discard((end.job, end.token))
+
+    def _answer(self, job: Paint) -> Painted | Cancelled | Failed:
+        try:
+            return self._ladder.paint(job, self._previews, self._tell, self._later)
         except Stopped:
             return Cancelled(job.job, job.token)
-        except BrokenPipeError:
+        except HandedOn:
             raise
         except Exception as error:  # noqa: BLE001 - the worker outlives one failed picture
             return self._explain(error, job)
 
     def _explain(self, error: Exception, job: Paint) -> Failed:
-        detail = "".join(traceback.format_exception(error))
         if is_poisoned(error):
-            log.error("the card no longer answers; this worker leaves\n%s", detail)
+            log.error("the card no longer answers; this worker leaves", exc_info=error)
+            self._later.wait()
             os._exit(POISONED)
-        times = job.request.get("upscale") or 1
-        sides = (job.request.get(side) or 0 for side in ("width", "height"))
-        size = "x".join(str(side * times) for side in sides)
-        failure = explain(error, size)
-        if failure.code == "oom":
+        failed = self._failed(error, job)
+        if failed.code == "oom":
             traceback.clear_frames(error.__traceback__)  # they hold the tensors that filled it
             self._residents.clear()
+        return failed
+
+    @staticmethod
+    def _failed(error: Exception, job: Paint) -> Failed:
+        times = job.request.get("upscale") or 1
+        sides = (job.request.get(side) or 0 for side in ("width", "height"))
+        failure = explain(error, "x".join(str(side * times) for side in sides))
+        detail = "".join(traceback.format_exception(error))
         return Failed(job.job, job.token, failure.code, str(failure), detail)
 
 

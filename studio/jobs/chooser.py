@@ -79,7 +79,7 @@ class Chooser:
 
     def enter(self, jobs: Sequence[Job]) -> None:
         """What the line tells, perhaps after they were read here and one of them begun."""
-        seated = {name for seat in self._seats for name in seat.jobs}
+        seated = {name for seat in self._seats for name in seat.held}
         self._enter([job for job in jobs if job.seq > self._read_to and job.id not in seated])
 
     def _enter(self, jobs: Sequence[Job]) -> None:
@@ -138,7 +138,7 @@ class Chooser:
 
     def _put_back_strays(self) -> None:
         """Jobs that were claimed, and then something broke before a slot had them."""
-        seated = {name for seat in self._seats for name in seat.jobs}
+        seated = {name for seat in self._seats for name in seat.held}
         for job in self._store.jobs(states=("running",), limit=None):
             if job.id not in seated:
                 self._store.requeue(job.id, job.token, crashed=False, note="no slot had it")
@@ -166,9 +166,10 @@ class Chooser:
         """While it is paused nobody knows when one that waits begins."""
         now, wall = time.monotonic(), time.time()
         painting = {
-            job.id: (job.owner, Times(now - (wall - (job.started_at or wall)), seat.ends_at))
+            job.id: (job.owner, Times(now - (wall - (job.started_at or wall)), ends_at))
             for seat in self._seats
-            for job in seat.jobs.values()
+            for jobs, ends_at in ((seat.jobs, seat.ends_at), (seat.writing, now))
+            for job in jobs.values()
         }
         gpus, residents = self._seats.gpus(now), self._seats.residents()
         state = self._turns.copied(now, gpus, residents, 0 if paused else MOST)
@@ -204,7 +205,7 @@ class Chooser:
         self._held = held
 
     def _running(self) -> Counter[str]:
-        return Counter(job.owner for seat in self._seats for job in seat.jobs.values())
+        return Counter(job.owner for seat in self._seats for job in seat.held.values())
 
     def _parts(self, job: Job) -> Parts | None:
         return self._estimates.parts(job.model, job.request)

@@ -5,7 +5,6 @@ so nothing here needs a lock. It knows neither pixels nor pages; what is durable
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 
-from studio.errors import NotFound, Refused, Unavailable
+from studio.errors import Unavailable
 from studio.jobs.chooser import Chooser
 from studio.jobs.cluster import MOST_WANTED
 from studio.jobs.errand import errand
@@ -45,12 +44,14 @@ from studio.messages import (
     Leave,
     Loaded,
     Loading,
+    OfJob,
     Paint,
     Painted,
     Progress,
     Together,
     Unload,
     Worn,
+    Writing,
 )
 from studio.settings import Settings
 from studio.store.rows import Job
@@ -170,9 +171,9 @@ class Pool:
                     self._keeper.preload(seat)
             case Gone(how):
                 seat.dead, seat.loaded = how, []
-                if not seat.jobs:
+                if not seat.held:
                     self._begin_again(seat)
-                for name in seat.jobs:
+                for name in seat.held:
                     seat.ends.setdefault(name, message)
                 self._end_all(seat)
             case Worn(why):
@@ -181,14 +182,12 @@ class Pool:
                 if why and model in seat.loaded:
                     seat.loaded.remove(model)
                     seat.reason = f"{model} was not loaded: {why}"
-            case Loading() | Progress() | Painted() | Failed() | Cancelled():
-                its = seat.jobs.get(message.job)
+            case Loading() | Progress() | Writing() | Painted() | Failed() | Cancelled():
+                its = seat.held.get(message.job)
                 if its and its.token == message.token:
                     self._hear_of_job(seat, its, message)
 
-    def _hear_of_job(
-        self, seat: Seat, job: Job, message: Loading | Progress | Painted | Failed | Cancelled
-    ) -> None:
+    def _hear_of_job(self, seat: Seat, job: Job, message: OfJob) -> None:
         now = time.monotonic()
         match message:
             case Loading(what=what):
@@ -198,35 +197,39 @@ class Pool:
                 seat.due = now + self.settings.step_seconds
                 seat.holds(job.model, job)
                 self.feed.tell(job.id, progressed(message, self.feed.live(job.id), job))
+            case Writing():
+                seat.due = now + self.settings.step_seconds
+                seat.write(job)
             case Painted() | Failed() | Cancelled():
                 self._end(seat, job, message)
 
     def _end(self, seat: Seat, job: Job, last: Last) -> None:
         """Writes down how the job ended. While that fails (a full disk) the slot waits with it."""
-        seat.ends[job.id] = last
-        if len(seat.ends) == len(seat.jobs):  # else its worker is still busy with companions
-            seat.state, seat.due = "saving", time.monotonic() + SAVE_AGAIN_SECONDS
+        seat.ends[job.id], seat.again = last, time.monotonic() + SAVE_AGAIN_SECONDS
+        if len(seat.ends) == len(seat.held):  # else its worker is still busy with others
+            seat.state, seat.due = "saving", seat.again
         match last:
             case Painted():
-                if seat.expects:
-                    last.timings["expected"] = seat.expects
+                if expected := seat.expects.get(job.id):
+                    last.timings["expected"] = expected
                 if self.store.keep(job.id, last) is None:
                     log.warning("job %s was no longer this slot's; its result is dropped", job.id)
                 seat.painted += len(last.pictures)
-                seat.holds(job.model, job)
+                if job.id in seat.jobs:  # else it holds what the next one wants by now
+                    seat.holds(job.model, job)
                 self._chooser.learn(job, last.timings)
             case Failed():
                 log.warning("job %s failed (%s): %s", job.id, last.code, last.detail)
                 self.store.fail(job.id, job.token, last.code, last.sentence)
-                if last.code == "oom":  # then the worker has let go of all
+                if last.code == "oom" and job.id in seat.jobs:  # then the worker has let go of all
                     seat.loaded.clear()
             case Cancelled():
                 self.store.cancelled(job.id, job.token)
             case Gone(how, blames):
                 self._put_back(job, how, crashed=blames and not seat.spared)
-        del seat.jobs[job.id], seat.ends[job.id]
+        seat.forget(job)
         self.feed.tell(job.id, None)
-        if seat.jobs:
+        if seat.held:
             return
         seat.state, seat.due = "idle", time.monotonic() + self.settings.lease_seconds
         if seat.dead:
@@ -235,8 +238,8 @@ class Pool:
             self._dismiss(seat)
 
     def _end_all(self, seat: Seat) -> None:
-        for job in list(seat.jobs.values()):
-            self._end(seat, job, seat.ends[job.id])
+        for name, last in list(seat.ends.items()):
+            self._end(seat, seat.held[name], last)
 
     def _put_back(self, job: Job, how: str, crashed: bool) -> None:
         stopping = self.store.job(job.id).cancel_requested  # then it is cancelled
@@ -290,8 +293,8 @@ class Pool:
                     self._dismiss(other)
                 beside, at_once, seat.at_once = self._chooser.beside(job, seat.slot.name)
                 jobs = [job, *beside]
-                seat.expects = self._chooser.begin(jobs, start, seat.slot.name, at_once)
-                seat.ends_at = now + (seat.expects or math.inf)
+                expects = self._chooser.begin(jobs, start, seat.slot.name, at_once)
+                seat.expect(jobs, expects, now)
                 self._paint(seat, jobs, at_once)
             else:
                 self._chooser.look_again(start.job)
@@ -319,7 +322,7 @@ class Pool:
         seat.slot.send(Leave())
 
     def _paint(self, seat: Seat, jobs: Sequence[Job], at_once: int) -> None:
-        asked = [paint for job in jobs if (paint := self._asked(job, at_once))]
+        asked = [paint for job in jobs if (paint := self._asked(job, at_once, seat.hands_on))]
         if not asked:
             return
         if seat.state == "resting":
@@ -333,16 +336,11 @@ class Pool:
             self.feed.tell(name, Live(doing=f"on {seat.slot.name}{beside}"))
         seat.slot.send(Together(tuple(asked)) if len(asked) > 1 else asked[0])
 
-    def _asked(self, job: Job, at_once: int) -> Paint | None:
-        try:
-            return errand(job, self.catalog, self.settings, self.store, at_once)
-        except (Refused, NotFound) as error:
-            code = "model_missing" if isinstance(error, Refused) else "input_missing"
-            sentence = str(error)
-        except Exception:  # noqa: BLE001 - or it would be tried for ever, before all others
-            log.exception("job %s could not be given to a worker", job.id)
-            code, sentence = "internal", "No worker could be told of it; the log says why."
-        self.store.fail(job.id, job.token, code, sentence)
+    def _asked(self, job: Job, at_once: int, ahead: bool) -> Paint | None:
+        asked = errand(job, self.catalog, self.settings, self.store, at_once, ahead=ahead)
+        if isinstance(asked, Paint):
+            return asked
+        self.store.fail(job.id, job.token, asked.code, asked.sentence)
         self.feed.tell(job.id, None)
         return None
 
@@ -351,6 +349,8 @@ class Pool:
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
         for seat in self._seats:
+            if seat.ends and seat.again <= now:
+                self._end_all(seat)
             if seat.due > now:
                 continue
             if seat.state == "restarting" and seat.slot.leased:
@@ -359,9 +359,7 @@ class Pool:
                 self._begin(seat)
             elif seat.state == "idle" and seat.slot.leased:
                 self._dismiss(seat)
-            elif seat.state == "saving":
-                self._end_all(seat)
-            elif seat.state in ("painting", "starting", "leaving"):
+            elif seat.owes_a_sign:
                 log.error("%s gave no sign of life in time and is killed", seat.slot.name)
                 if seat.stopping:
                     seat.worn = "did not stop in time"
@@ -372,8 +370,7 @@ class Pool:
 
     def _begin(self, seat: Seat) -> None:
         seat.life, seat.starts, seat.state = seat.life + 1, seat.starts + 1, "starting"
-        seat.dead, seat.worn = None, ""
-        seat.stopping = seat.spared = False
+        seat.dead, seat.worn, seat.stopping, seat.spared = None, "", False, False
         seat.due = time.monotonic() + self.settings.load_seconds
         try:
             seat.slot.start(self.inbox, seat.life)
@@ -392,11 +389,11 @@ class Pool:
     def _finished(self) -> bool:
         if self._closing is None:
             return False
-        return time.monotonic() >= self._closing or not any(s.jobs for s in self._seats)
+        return time.monotonic() >= self._closing or not any(s.held for s in self._seats)
 
     def _part(self) -> None:
         for seat in self._seats:
-            for job in seat.jobs.values():
+            for job in seat.held.values():
                 with suppress(Unavailable):  # then the next start puts it back
                     self.store.requeue(job.id, job.token, crashed=False, note="shutdown")
             seat.slot.send(Leave())

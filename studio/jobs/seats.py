@@ -31,8 +31,9 @@ Widen = Callable[[Sequence[Slot]], Slot]
 class Seat:
     """A slot and what the pool knows of its worker. One that rests begins with its first job.
 
-    `jobs` are painted side by side. `due` is when the clock has to look again; `ends` how some of
-    them ended, until that is written down; `dead` how its worker ended, until a new one begins;
+    `jobs` are painted side by side; the last file of one that is `writing` is still made while they
+    are. `due` is when the clock has to look again; `ends` how some ended, until that is written
+    down, which is tried again at `again`; `dead` how its worker ended, until a new one begins;
     `worn` why one had better; `at_once` why so many pictures entered the last pass. `gpus` are the
     single seats it lies on.
     """
@@ -43,12 +44,14 @@ class Seat:
     state: SeatState = "restarting"
     life: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
+    writing: dict[str, Job] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     wears: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the LoRAs on each of these
     painted: int = 0
     starts: int = 0
     due: float = 0.0
-    expects: float | None = None  # seconds for its jobs, as far as they are known
+    again: float = 0.0
+    expects: dict[str, float] = field(default_factory=dict)  # seconds for a job, where known
     ends_at: float = math.inf
     ends: dict[str, Last] = field(default_factory=dict)
     dead: str | None = None
@@ -62,6 +65,41 @@ class Seat:
     @property
     def wide(self) -> bool:
         return len(self.gpus) > 1
+
+    @property
+    def held(self) -> dict[str, Job]:
+        """All that its worker has and was not written down yet."""
+        return self.writing | self.jobs
+
+    @property
+    def owes_a_sign(self) -> bool:
+        """Whether its worker has to say something, or is taken for dead."""
+        if self.state == "idle":
+            return bool(self.writing)
+        return self.state in ("painting", "starting", "leaving")
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether its worker may have a second job: it never has to leave for another one."""
+        return not (self.wide or self.slot.leased)
+
+    def write(self, job: Job) -> None:
+        """Nothing of this one is left but its last file; the next may come, unless what ended
+        before it could not be written down yet."""
+        self.holds(job.model, job)
+        if len(self.jobs) == 1 and not self.ends:
+            self.writing[job.id] = self.jobs.pop(job.id)
+            self.state = "idle"
+
+    def expect(self, jobs: Sequence[Job], seconds: float | None, now: float) -> None:
+        known = {name: it for name, it in self.expects.items() if name in self.writing}
+        self.expects = known | {job.id: seconds for job in jobs if seconds}
+        self.ends_at = now + (seconds or math.inf)
+
+    def forget(self, job: Job) -> None:
+        """How it ended is written down."""
+        for kept in (self.jobs, self.writing, self.ends, self.expects):
+            kept.pop(job.id, None)
 
     def rest(self, now: float) -> float:
         """Its worker died; so long it shall wait for the next one."""

@@ -15,7 +15,8 @@ from torch.nn.attention import _cur_sdpa_kernel_backends
 
 from studio.engine.attention import MASKED, choose_attention, processors
 from studio.engine.failures import PaintError
-from studio.engine.paint import Stopped, paint
+from studio.engine.job import Stopped
+from studio.engine.paint import paint
 from studio.engine.plan import Plan
 from studio.engine.residents import Residents
 from studio.errors import CannotStart

@@ -19,7 +19,8 @@ from transformers import T5Tokenizer
 
 from studio.engine import preview
 from studio.engine.family import FAMILIES
-from studio.engine.paint import Stopped, paint, paint_together
+from studio.engine.job import Stopped
+from studio.engine.paint import paint, paint_together
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Cancelled, Failed, Paint, Painted, Progress

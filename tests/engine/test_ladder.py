@@ -93,8 +93,8 @@ def test_jobs_side_by_side_that_do_not_fit_are_painted_alone_and_say_so(
 ) -> None:
     Full(monkeypatch, 1)
     said = io.BytesIO()
-    desk = Desk(fresh, False)
-    desk.paint_together((replace(job("one"), at_once=4), job("other")), said)
+    desk = Desk(fresh, False, said)
+    desk.paint_together((replace(job("one"), at_once=4), job("other")))
     said.seek(0)
     ends = [word for word in iter(lambda: read_frame(said), None) if isinstance(word, Painted)]
     assert [(end.job, end.timings["too_many"]) for end in ends] == [("one", 2), ("other", 2)]
@@ -106,7 +106,7 @@ def test_at_the_bottom_it_is_refused_and_the_worker_asks_for_a_successor(
 ) -> None:
     Full(monkeypatch, 100)
     said = io.BytesIO()
-    Desk(fresh, False).paint(job(), said)
+    Desk(fresh, False, said).paint(job())
     said.seek(0)
     words = list(iter(lambda: read_frame(said), None))
     assert words[-2] == Worn("ran out of memory 3 times")

@@ -21,7 +21,7 @@ from tests.engine.test_loop import Failing
 
 message = unpack(Path(sys.argv[1]).read_bytes())
 error = RuntimeError("CUDA error: an illegal memory access was encountered")
-Desk(Failing(error), False).paint(message, sys.stdout.buffer)
+Desk(Failing(error), False, sys.stdout.buffer).paint(message)
 """
 
 

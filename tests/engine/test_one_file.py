@@ -101,14 +101,15 @@ class Slot:
     """A worker's desk, without a process around it."""
 
     def __init__(self, models: Path) -> None:
-        self._desk = Desk(Residents("cpu", models, "fp32"), False)
+        self._outbox = io.BytesIO()
+        self._desk = Desk(Residents("cpu", models, "fp32"), False, self._outbox)
 
     def paint(self, asked: Paint) -> list[Any]:
         """All that is told about it."""
-        outbox = io.BytesIO()
-        self._desk.paint(asked, outbox)
-        outbox.seek(0)
-        return list(iter(lambda: read_frame(outbox), None))
+        before = self._outbox.tell()
+        self._desk.paint(asked)
+        self._outbox.seek(before)
+        return list(iter(lambda: read_frame(self._outbox), None))
 
 
 @pytest.fixture(scope="module")

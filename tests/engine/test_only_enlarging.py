@@ -12,8 +12,9 @@ from PIL import Image
 
 from studio.canvas import Input
 from studio.engine.enlargers import RRDBNet
+from studio.engine.job import Stopped
 from studio.engine.ladder import Ladder
-from studio.engine.paint import Stopped, paint
+from studio.engine.paint import paint
 from studio.engine.residents import Residents
 from studio.engine.upscale import Upscaler
 from studio.formats.metadata import read_recipe

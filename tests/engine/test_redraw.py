@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from studio.engine.inputs import SEE_THROUGH, Inputs
-from studio.engine.paint import Stopped, paint
+from studio.engine.job import Stopped
+from studio.engine.paint import paint
 from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Loading, Paint, Painted, Progress, pack, unpack

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from studio.engine.paint import Stopped, paint, paint_together
+from studio.engine.job import Stopped
+from studio.engine.paint import paint, paint_together
 from studio.engine.residents import Residents
 from studio.engine.saving import File, Saver
 from studio.messages import Cancelled, Failed, Loading, Painted, Progress

@@ -220,7 +220,7 @@ def test_nothing_of_it_stays_where_nobody_follows(residents: Residents, get: Get
 
 def test_the_desk_waits_a_moment_for_who_follows(residents: Residents, get: Get) -> None:
     get("one")
-    desk = Desk(residents, False)
+    desk = Desk(residents, False, io.BytesIO())
     desk.unload("one")
     desk.jobs.put(Unload("two"))
     assert desk.next() == Unload("two")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studio.engine.job import Stopped
 from studio.engine.loop import Desk
-from studio.engine.paint import Stopped, paint_together
+from studio.engine.paint import paint_together
 from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.messages import (
@@ -151,7 +152,7 @@ def test_one_bad_job_does_not_fail_its_companions(models: Path, job: Job) -> Non
     good = three(job)
     bad = replace(job("bad"), at_once=4, request=good[0].request | {"colour": "red"})
     said = io.BytesIO()
-    Desk(Residents("cpu", models, "auto"), False).paint_together((good[0], bad, good[1]), said)
+    Desk(Residents("cpu", models, "auto"), False, said).paint_together((good[0], bad, good[1]))
     ends = {word.job: word for word in heard(said) if isinstance(word, Painted | Failed)}
     assert isinstance(ends["bad"], Failed)
     assert "colour" in ends["bad"].sentence
@@ -162,10 +163,11 @@ def test_one_bad_job_does_not_fail_its_companions(models: Path, job: Job) -> Non
 def test_one_that_was_stopped_before_it_began_is_answered_and_left_out(
     models: Path, job: Job
 ) -> None:
-    desk, said = Desk(Residents("cpu", models, "auto"), False), io.BytesIO()
+    said = io.BytesIO()
+    desk = Desk(Residents("cpu", models, "auto"), False, said)
     jobs = three(job)
     desk.cancelled.add(("job0", 1))
-    desk.paint_together(tuple(jobs), said)
+    desk.paint_together(tuple(jobs))
     ends = [word.job for word in heard(said) if isinstance(word, Painted | Cancelled)]
     assert ends == ["job0", "job1", "job2"]
     assert not desk.cancelled
