@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -31,6 +32,7 @@ from studio.web.answers import (
     yes_or_no,
 )
 from studio.web.bulk_telling import cost_of, tell_bulk, tell_plan, tell_remarks
+from studio.web.described import asks, takes
 from studio.web.pictures import attachment
 from studio.web.telling import Told
 from studio.web.waiting import key_of
@@ -51,6 +53,9 @@ class Asked:
     again: bool = False
 
 
+BODY = TypeAdapter(Asked).json_schema()
+
+
 def bulk_routes(studio: Studio) -> list[Route]:
     here = BulkRest(studio)
     return [
@@ -69,6 +74,8 @@ class BulkRest:
         self.studio = studio
         self._readers = ThreadPoolExecutor(AT_ONCE, "bulk")
 
+    @takes(BODY, {"text": "- a red car {seed: 7}\n", "dry_run": True}, "text/markdown")
+    @asks("name", "form", "dry_run", "again")
     async def begin(self, request: Request) -> Response:
         """Run a bulk file, all of it or nothing: the file itself as the body, with `name`, `form`,
         `dry_run` and `again` in the address, or JSON with `text`. docs/bulk.md says how it is
@@ -86,6 +93,7 @@ class BulkRest:
         told = await asyncio.to_thread(tell_bulk, self.studio, bulk)
         return JSONResponse(told, 202, {"Location": f"/api/bulk/{bulk.id}"})
 
+    @asks("limit")
     async def newest(self, request: Request) -> Response:
         """The newest bulk files with the states of their pictures; `limit`."""
         limit = number(request.query_params, "limit", 20, 1, 200)
@@ -96,6 +104,7 @@ class BulkRest:
 
         return JSONResponse({"bulks": await asyncio.to_thread(told)})
 
+    @asks("limit", "after")
     async def one(self, request: Request) -> Response:
         """One bulk file: each picture with its line and its state, or its error; `limit`, and
         `after` with the `next` of the last answer."""

@@ -42,6 +42,7 @@ def _page(routes: Sequence[Route]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Darkroom: addresses</title>'
         f"<style>{LOOK}</style><h1>Addresses</h1><table>{addresses}</table>"
+        '<p>For programs there is <a href="/openapi.json">openapi.json</a>.</p>'
         "<p>Bodies are JSON objects. An error is <code>{&quot;error&quot;: {&quot;code&quot;, "
         "&quot;message&quot;, &quot;field&quot;}}</code>; under <code>/v1</code> it has OpenAI's "
         f"form.</p><h2>Fields of a wish</h2><table>{fields}</table></html>"

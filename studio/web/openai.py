@@ -8,6 +8,7 @@ import base64
 import re
 import time
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,11 +18,12 @@ from studio.errors import NotFound, Refused, sayable
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.models.card import ModelCard
-from studio.request import ImageRequest
+from studio.request import ImageRequest, Quality
 from studio.store.giving import given_out
 from studio.store.rows import Picture
 from studio.web.answers import read_object, speaks
 from studio.web.asking import OUTSIDE
+from studio.web.described import TEXT, Schema, takes, wish_schema
 from studio.web.edits import as_wish, in_its_words, read_edit
 from studio.web.telling import Told
 from studio.web.waiting import paint, those_painted, warnings_of
@@ -37,6 +39,7 @@ ONLY = {
     "partial_images": (0,),
     "output_compression": (100,),
 }
+FORMS = ["b64_json", "url"]
 WHY = {
     "stream": "this version answers once, when the picture is done; leave stream out.",
     "partial_images": "this version sends no partial pictures; leave it out.",
@@ -55,6 +58,16 @@ def openai_error(status: int, code: str, sentence: str, field: str | None = None
     # Its client sends again what ended with 409 or 500: a stopped picture would be painted yet.
     once = {} if status in (429, 503) else {"x-should-retry": "false"}
     return JSONResponse({"error": told}, status, once)
+
+
+def _asked() -> Schema:
+    """The fields of a wish, and OpenAI's own."""
+    schema = wish_schema()
+    fields = schema["properties"]
+    qualities = [*QUALITY, *get_args(Quality), "auto", None]
+    fields |= {name: {"enum": [*harmless, None]} for name, harmless in ONLY.items()}
+    fields |= {"n": fields["count"], "size": TEXT, "quality": {"enum": qualities}}
+    return schema | {"properties": fields | {"user": TEXT, "response_format": {"enum": FORMS}}}
 
 
 faced = speaks(openai_error)
@@ -89,6 +102,7 @@ class OpenAI:
         except Refused as error:
             raise NotFound(str(error), field="model") from None
 
+    @takes(_asked(), {"prompt": "a red car", "size": "auto", "n": 1})
     async def generations(self, request: Request) -> Response:
         """Paint and wait, as `/api/generate` does, whose fields it takes beside OpenAI's."""
         body = await read_object(request)
@@ -145,7 +159,7 @@ def _wish(body: Mapping[str, object], catalog: Catalog) -> tuple[dict[str, objec
             why = WHY.get(name, f"{value!r} is not done here; leave it out.")
             raise Refused(f"{name}: {why}", field=name)
     form = fields.pop("response_format", "b64_json")
-    if form not in ("b64_json", "url"):
+    if form not in FORMS:
         raise Refused(
             f"response_format: {form!r} is not one of b64_json, url.", field="response_format"
         )

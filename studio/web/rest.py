@@ -25,6 +25,7 @@ from studio.store.retention import last_tidied
 from studio.store.rows import Before, Job, Picture, Place
 from studio.web.answers import error_response, number, read_object, speaks
 from studio.web.asking import ask, ask_truth
+from studio.web.described import WISH, asks, takes
 from studio.web.enlarging import enlarge
 from studio.web.telling import (
     Told,
@@ -40,6 +41,18 @@ from studio.web.telling import (
 from studio.web.waiting import key_of, paint, those_painted, warnings_of
 
 MOST_PROMPTS = 1000
+BATCH = {
+    "type": "object",
+    "required": ["prompts"],
+    "properties": {
+        "prompts": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_PROMPTS,
+            "items": {"type": "object"},
+        }
+    },
+}
 Found = TypeVar("Found")
 faced = speaks(error_response)
 
@@ -85,11 +98,13 @@ class Rest:
         self.studio = studio
         self._patient = ThreadPoolExecutor(2, "rest")  # here any number may wait, holding up nobody
 
+    @takes(WISH, {"prompt": "a red car", "seed": 7})
     async def generate(self, request: Request) -> Response:
         """Paint one wish and wait for it. Answers with the picture itself and where it lies."""
         views = await paint(self.studio.line, [await read_object(request)], request)
         return JSONResponse(await asyncio.to_thread(self._painted, *those_painted(views)))
 
+    @takes(BATCH, {"prompts": [{"prompt": "a red car"}, {"prompt": "a boat"}], "steps": 4})
     async def generate_batch(self, request: Request) -> Response:
         """Paint many: `prompts` is a list of {prompt, seed, filename…} over the shared fields."""
         views = await paint(self.studio.line, _batch(await read_object(request)), request)
@@ -105,6 +120,7 @@ class Rest:
             }
         )
 
+    @takes(WISH, {"prompt": "a {red|blue} car", "expand": "all"})
     async def submit(self, request: Request) -> Response:
         """Write a wish down and answer at once, with its job; one with choices in its words may
         become several `jobs`. The same Idempotency-Key gives the same again."""
@@ -112,6 +128,7 @@ class Rest:
         jobs = await asyncio.to_thread(ask, self.studio.line, [fields], key=key_of(request))
         return await self._accepted(*jobs)
 
+    @asks("limit", "before")
     async def jobs(self, request: Request) -> Response:
         """The newest jobs; `limit`, and `before` with the `next` of the last answer."""
         asked = request.query_params
@@ -132,6 +149,7 @@ class Rest:
         await asyncio.to_thread(self.studio.line.cancel, job_id)
         return JSONResponse(tell_job(await asyncio.to_thread(self.studio.line.view, job_id)))
 
+    @takes(WISH, {"prompt": "a (red:1.3) car"})
     async def truth(self, request: Request) -> Response:
         """What a wish would be to its model, before it is painted: the text that each encoder is
         sent, tokens, weights, what is lost, what has no effect. Takes what /api/jobs takes."""
@@ -169,6 +187,7 @@ class Rest:
                 raise _no_change(body)
         return JSONResponse(tell_job(await asyncio.to_thread(self.studio.line.view, job_id)))
 
+    @asks("limit", "before")
     async def history(self, request: Request) -> Response:
         """The newest pictures; `limit`, and `before` with the `next` of the last answer."""
         limit = number(request.query_params, "limit", 50, 1, 200)
@@ -190,6 +209,7 @@ class Rest:
         job = await asyncio.to_thread(self.studio.line.rerun, picture, model=model, key=key)
         return await self._accepted(job)
 
+    @asks("with")
     async def compare(self, request: Request) -> Response:
         """How far a picture is from another, `with`, and what their recipes say otherwise."""
         was = request.query_params.get("with")

@@ -16,6 +16,7 @@ from studio.errors import CannotStart
 from studio.jobs.studio import Studio
 from studio.web.albums import album_routes
 from studio.web.bulk_rest import bulk_routes
+from studio.web.described import described_route
 from studio.web.docs import docs_route
 from studio.web.foreign import foreign_routes
 from studio.web.front import Front
@@ -87,7 +88,7 @@ async def _open(studio: Studio) -> Site:
             css_paths=STYLES,
             head=HEAD,
             app_kwargs={
-                "routes": [*routes, docs_route(routes)],
+                "routes": [*routes, docs_route(routes), described_route(routes)],
                 "middleware": [Middleware(Guard, settings=settings), Middleware(Front)],
                 "openapi_url": None,
                 "title": "Darkroom",
