@@ -6,6 +6,8 @@ The first picture takes seconds longer; so does the first of each new size.
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
 
@@ -16,6 +18,8 @@ def compile_blocks(pipeline: Any, plan: Plan) -> Plan:
     why_not = _why_not(found[0], plan)
     if why_not:
         return replace(plan, reason=f"{plan.reason}; not compiled: {why_not}")
+    # What a LoRA hangs on a layer later is seen, and the blocks are compiled once more for it.
+    torch._dynamo.config.skip_nnmodule_hook_guards = False
     for denoiser in found:
         denoiser.compile_repeated_blocks(fullgraph=True)
     return replace(plan, compiled=True, reason=f"{plan.reason}; its blocks are compiled")

@@ -14,8 +14,6 @@ from torch import nn
 
 from studio.models.lora_layers import PAINTER, Layer
 
-# Those of text encoders that diffusers' loader takes.
-READING = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 # What the makers call a layer, and what we do: each of those that stand here, one of which a model
 # has. Where a list stands, theirs is these in one. N is the number of the block.
 _QKV, _ADDED = "attn_(to_q to_k to_v)", "attn_(add_q_proj add_k_proj add_v_proj)"
@@ -105,6 +103,7 @@ class Place:
     takes: int
     gives: int
     kernel: tuple[int, ...] = ()
+    groups: int = 1
 
     @property
     def points(self) -> tuple[int, ...]:
@@ -161,13 +160,13 @@ def turned(layer: Layer, place: Place) -> bool:
 
 def _of(component: str, part: nn.Module, *, reading: bool) -> Iterator[tuple[str, Place]]:
     for name, module in part.named_modules():
-        if reading and not name.endswith(READING):
-            continue
         if isinstance(module, nn.Linear):
             place = Place(component, name, module.in_features, module.out_features)
         elif isinstance(module, nn.Conv2d):
             sides = (module.in_channels, module.out_channels)
-            place = Place(component, name, *sides, kernel=tuple(module.kernel_size))
+            place = Place(
+                component, name, *sides, kernel=tuple(module.kernel_size), groups=module.groups
+            )
         else:
             continue
         flat = name.replace(".", "_")

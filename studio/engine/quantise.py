@@ -6,16 +6,17 @@ The libraries beside diffusers are imported here, and only where a plan wants th
 
 # mypy: disable-error-code="no-untyped-call"
 # ruff: noqa: PLC0415 - a library that is not installed must not be missed
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
+from accelerate.utils import align_module_device
 from diffusers.hooks.layerwise_casting import apply_layerwise_casting
 from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
+from peft.utils.integrations import dequantize_module_weight
 
 from studio.engine.parts import denoisers
 from studio.engine.plan import Plan
@@ -74,25 +75,18 @@ def store_encoder(encoder: torch.nn.Module, dtype: torch.dtype) -> None:
     apply_layerwise_casting(encoder, FP8, dtype, KEPT, (torch.nn.Embedding,))
 
 
-@contextmanager
-def in_full_width(pipeline: Any) -> Iterator[None]:
-    """While LoRAs are put on, what is stored in fp8 looks as wide as it computes: peft gives each
-    the format of the weights it lies on, and most of a LoRA is too small for fp8."""
-    stored: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
-    for part in pipeline.components.values():
-        if isinstance(part, torch.nn.Module):
-            weights = list(part.parameters())
-            wide = next((weight.dtype for weight in weights if weight.dtype != FP8), None)
-            stored += [(weight, weight.data) for weight in weights if weight.dtype == FP8]
-            for weight in weights:
-                if weight.dtype == FP8:
-                    shape, weight.data = weight.shape, weight.data.new_empty(1, dtype=wide)
-                    weight.data = weight.data.expand(shape)  # it takes no memory
-    try:
-        yield
-    finally:
-        for weight, data in stored:
-            weight.data = data
+def as_numbers(layer: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The weights of a layer as they count, wherever they lie and however few bits they have, and
+    its bias."""
+    with align_module_device(layer), torch.no_grad():
+        if hasattr(layer.weight, "quant_type"):
+            from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor
+
+            whole = dequantize_gguf_tensor(layer.weight)
+        else:
+            whole = dequantize_module_weight(layer)
+        bias = None if layer.bias is None else layer.bias.detach().float()
+        return whole.detach().float(), bias
 
 
 def read_denoiser(folder: Path, file: Path, plan: Plan, dtype: torch.dtype) -> Any:

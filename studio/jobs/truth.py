@@ -124,6 +124,7 @@ def _lora(name: str, weight: float, loras: tuple[Lora, ...], prompt: str) -> Tol
     return {
         "name": name,
         "title": lora.title,
+        "kind": lora.kind,
         "weight": weight,
         "trigger_words": list(lora.triggers),
         "said": spoken(lora, prompt),

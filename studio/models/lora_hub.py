@@ -35,7 +35,8 @@ _ASKED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a LoRA came from. `alpha` is what peft divides by the rank, or by its root."""
+    """Where a LoRA came from. `alpha` is what peft divides by the rank, or by its root; `rank` is
+    told where peft scales by it what has none by itself."""
 
     repo: str
     revision: str
@@ -43,6 +44,7 @@ class Source:
     sha256: str
     alpha: float | None = None
     root: bool = False
+    rank: int | None = None
 
 
 def act(what: str, names: Sequence[str], settings: Settings, name: str) -> Iterator[str]:
@@ -58,8 +60,9 @@ def act(what: str, names: Sequence[str], settings: Settings, name: str) -> Itera
 
 def listed(models: Path) -> Iterator[str]:
     for lora in find_loras(models):
-        made = " or ".join(map(title_of, lora.bases)) or "of no known base"
-        yield f"{lora.name:<24} {lora.size / 1e6:8.1f} MB  {lora.refused or made}"
+        made = " or ".join(map(title_of, lora.bases))
+        told = f"{lora.kind} {f'for {made}' if made else 'of no known base'}"
+        yield f"{lora.name:<24} {lora.size / 1e6:8.1f} MB  {lora.refused or told}"
 
 
 def pull(
@@ -168,10 +171,13 @@ def _adapter(repo: str, config: Path) -> dict[str, Any]:
     """How a file of peft's is to be scaled: its config lies beside it, not in it."""
     try:
         says = json.loads(config.read_text(encoding="utf-8"))
-        alpha, own, root = (says.get(n) for n in ("lora_alpha", "alpha_pattern", "use_rslora"))
+        alpha = says.get("lora_alpha", says.get("alpha"))
         alpha = None if alpha is None else float(alpha)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        rank = int(says["r"]) if says.get("peft_type") == "LOKR" else None
+        own = says.get("alpha_pattern") or (rank and says.get("rank_pattern"))
+        root = bool(says.get("use_rslora"))
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise CannotFetch(f"{config.name} of {repo} cannot be read: {error}.") from error
     if own:
         raise CannotFetch(f"{repo} scales each of its layers by itself, which is not done here.")
-    return {"alpha": alpha, "root": bool(root)}
+    return {"alpha": alpha, "root": root, "rank": rank}

@@ -1,14 +1,16 @@
 """The layers of a LoRA by the names in its file: which tensors belong together, and where they go.
 
-Trainers name the same layer in many ways: peft, kohya's scripts, and diffusers in three of its
-ages. Here each becomes one `Layer`. Pure: it sees names, never a tensor.
+Trainers name the same layer in many ways: peft, kohya's scripts, LyCORIS, and diffusers in three of
+its ages. Here each becomes one `Layer`, of one of the forms in which a change of weights is
+written. Pure: it sees names, never a tensor.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 PAINTER = "unet"  # the network that paints, also where it is a transformer
+LORA, LOHA, LOKR, FULL = "LoRA", "LoHa", "LoKr", "whole weights"
 # What stands before the name of a place, and the part of the model that it means.
 _BEFORE = (
     ("lora_unet_", PAINTER),
@@ -17,6 +19,7 @@ _BEFORE = (
     ("lora_te2_", "text_encoder_2"),
     ("lora_te3_", "text_encoder_3"),
     ("lora_te_", "text_encoder"),
+    ("lycoris_", PAINTER),
     ("model.diffusion_model.", PAINTER),
     ("diffusion_model.", PAINTER),
     ("unet.", PAINTER),
@@ -34,20 +37,40 @@ _HALF = re.compile(
     r"(?P<half>A|B|down|up)(?:\.\w+)?\.weight"
 )
 _DOWN = ("A", "down")
+# What else a layer is written in, by LyCORIS and by peft.
+_PIECE = re.compile(
+    r"(?P<path>.+)\.(?P<piece>hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|"
+    r"dora_scale|lora_magnitude_vector(?:\.(?!weight)\w+)?|diff_b|diff|alpha)(?:\.weight)?"
+)
+# What makes a DoRA of it, by peft and by LyCORIS.
+PEFTS = "lora_magnitude_vector"
+MAGNITUDES = (PEFTS, "dora_scale")
+# The pieces of each form; those in the second place may be missing, together.
+_FORMS = (
+    (LORA, ("down", "up"), ("lora_mid",)),
+    (LOHA, ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"), ("hada_t1", "hada_t2")),
+    (LOKR, ("lokr_w1", "lokr_w2"), ()),
+    (LOKR, ("lokr_w1_a", "lokr_w1_b", "lokr_w2"), ()),
+    (LOKR, ("lokr_w1", "lokr_w2_a", "lokr_w2_b"), ("lokr_t2",)),
+    (LOKR, ("lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b"), ("lokr_t2",)),
+    (FULL, ("diff",), ()),
+    (FULL, ("diff_b",), ()),
+)
 # Other kinds by a piece of a name; and what may lie beside layers, which then were painted by half.
 _KINDS = (
-    (".lokr_", "it is a LoKr"),
-    (".hada_", "it is a LoHa"),
     (".oft_", "it is an OFT"),
+    (".boft_", "it is a BOFT"),
+    (".a1.weight", "it is a GLoRA"),
     (".on_input", "it is an (IA)³"),
+    (".ia3_l", "it is an (IA)³"),
 )
 _BESIDE = (
-    ("dora_scale", "it is a DoRA"),
-    ("lora_magnitude_vector", "it is a DoRA"),
-    ("lora_mid", "it is a LoCon with a Tucker core"),
     ("lora_controlnet", "it is a Control LoRA"),
     ("norm.scale", "it is a Control LoRA"),
-    (".diff", "it also changes weights as a whole"),
+    ("w_norm", "it also changes norms"),
+    ("b_norm", "it also changes norms"),
+    (".set_weight", "it also replaces weights"),
+    (".reshape_weight", "it also makes layers larger"),
     (".bias", "it also changes biases"),
     ("lora_embedding", "it also changes embeddings"),
 )
@@ -63,45 +86,72 @@ _WHOLE = (  # what a file without any layer of a LoRA is instead
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer: `place` is its name with underscores for dots, the others name its tensors."""
+    """One layer: `place` is its name with underscores for dots, `pieces` name its tensors."""
 
     part: str
     place: str
-    down: str
-    up: str
-    alpha: str = ""
+    form: str
+    pieces: Mapping[str, str]
+
+    @property
+    def magnitude(self) -> str:
+        """The tensor that makes it a DoRA."""
+        return next((self.pieces[name] for name in MAGNITUDES if name in self.pieces), "")
+
+    @property
+    def kind(self) -> str:
+        if not self.magnitude:
+            return self.form
+        return "DoRA" if self.form == LORA else f"{self.form} with DoRA"
 
 
 def layers_of(names: Iterable[str]) -> list[Layer]:
     """In the order of the file. `ValueError` says in words what cannot be painted as it is."""
     names = list(names)
-    halves: dict[str, dict[str, str]] = {}
-    alphas, strange = [], []
+    pieces: dict[str, dict[str, str]] = {}
+    strange = []
     for name in names:
-        match = _HALF.fullmatch(name)
-        if match:
-            side = "down" if match["half"] in _DOWN else "up"
-            two = halves.setdefault(match["path"], {})
-            if side in two:
-                raise ValueError(f"it holds {match['path']} twice")
-            two[side] = name
-        elif name.endswith(".alpha"):
-            alphas.append(name)
-        else:
+        path, piece = _read(name)
+        if not path:
             strange.append(name)
-    if strange or not halves:
-        raise ValueError(_what_it_is(names, strange, bool(halves)))
-    for path, two in halves.items():
-        if len(two) < 2:
-            raise ValueError(f"its layer {path} lacks a half; fetch it again")
-    own = {name.removesuffix(".alpha"): name for name in alphas}
-    stray = own.keys() - halves.keys()
-    if stray:
-        raise ValueError(f"its {own[min(stray)]} belongs to no layer; fetch it again")
-    return [
-        Layer(*_placed(path), two["down"], two["up"], own.get(path, ""))
-        for path, two in halves.items()
-    ]
+        elif piece in pieces.setdefault(path, {}):
+            raise ValueError(f"it holds {path} twice")
+        else:
+            pieces[path][piece] = name
+    layered = any(there.keys() - {"alpha"} for there in pieces.values())
+    if strange or not layered:
+        raise ValueError(_what_it_is(names, strange, layered))
+    return [Layer(*_placed(path), _form(path, there), there) for path, there in pieces.items()]
+
+
+def kind_of(layers: Iterable[Layer]) -> str:
+    """Of a whole file, in words."""
+    kinds = list(dict.fromkeys(layer.kind for layer in layers))
+    return " and ".join(filter(None, (", ".join(kinds[:-1]), *kinds[-1:])))
+
+
+def _read(name: str) -> tuple[str, str]:
+    """The layer that a tensor belongs to, and which of its pieces it is."""
+    if match := _HALF.fullmatch(name):
+        return match["path"], "down" if match["half"] in _DOWN else "up"
+    if match := _PIECE.fullmatch(name):
+        return match["path"], PEFTS if PEFTS in match["piece"] else match["piece"]
+    return "", ""
+
+
+def _form(path: str, pieces: Mapping[str, str]) -> str:
+    own = set(pieces) - {"alpha", *MAGNITUDES}
+    own = own - {"diff_b"} or own
+    if not own or (own == {"diff_b"} and len(pieces) > 1):
+        one = min(name for piece, name in pieces.items() if piece != "diff_b")
+        raise ValueError(f"its {one} belongs to no layer; fetch it again")
+    for form, needed, more in _FORMS:
+        if own in ({*needed}, {*needed, *more}):
+            return form
+    near = list(dict.fromkeys(form for form, *some in _FORMS if own & {*some[0], *some[1]}))
+    if len(near) > 1:
+        raise ValueError(f"its layer {path} is a {' and a '.join(near)} at once")
+    raise ValueError(f"the pieces of its layer {path} do not make a {near[0]}; fetch it again")
 
 
 def _placed(path: str) -> tuple[str, str]:

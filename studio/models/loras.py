@@ -6,7 +6,7 @@ is listed with the reason.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -18,14 +18,14 @@ from studio.errors import NO_TEXT, Refused, sayable
 from studio.formats.prompt import take_loras
 from studio.formats.safetensors import Header, read_header
 from studio.models.lora_bases import bases_of, title_of
-from studio.models.lora_layers import PAINTER, Layer, layers_of
+from studio.models.lora_layers import PAINTER, Layer, kind_of, layers_of
+from studio.models.lora_shapes import Size, size_of
 from studio.models.vocabulary import words_of
 from studio.request import LoraUse
 from studio.settings import ROOT
 
 LONGEST_NAME = 64  # as in a request
 LONGEST_TEXT = 100  # of a title or a trigger that is shown
-MOST_RANK = 512
 MOST_BYTES = 4 * 2**30  # of one, and of all that are worn together
 GIB = 2**30
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
@@ -34,7 +34,8 @@ PICKLED = (".ckpt", ".pt", ".pth", ".bin")
 @dataclass(frozen=True, slots=True)
 class Lora:
     """`bases` are the models it may be for; `refused` is why it cannot be used. `layers` are
-    counted as the file has them, in the `parts` of a model that it changes."""
+    counted as the file has them, in the `parts` of a model that it changes. `kind` is how they are
+    written: a LoRA, or what is worn like one."""
 
     name: str
     file: Path
@@ -45,6 +46,7 @@ class Lora:
     rank: int | None = None
     layers: int = 0
     parts: tuple[str, ...] = ()
+    kind: str = "LoRA"
     refused: str = ""
 
     @property
@@ -244,35 +246,30 @@ def _read(path: Path, _changed: int, size: int) -> Lora:
 
 def _described(lora: Lora, header: Header) -> Lora:
     says, layers = header.says, layers_of(header.shapes)
-    for layer in layers:
-        if min(len(header.shapes[half]) for half in (layer.down, layer.up)) < 2:
-            raise ValueError(f"its layer {layer.place} is no matrix")
+    sizes = [size_of(layer, header.shapes) for layer in layers]
     phrase = says.get("modelspec.trigger_phrase", "")
     triggers = (text.strip()[:LONGEST_TEXT] for text in phrase.split(","))
-    rank = max(header.shapes[layer.down][0] for layer in layers)
-    if rank > MOST_RANK:
-        raise ValueError(f"its rank is {rank}; the most is {MOST_RANK}")
     return replace(
         lora,
         title=(says.get("modelspec.title") or lora.title)[:LONGEST_TEXT],
         triggers=tuple(dict.fromkeys(text for text in triggers if words_of(text))),
-        bases=_bases(header, layers),
-        rank=rank,
+        bases=_bases(says, list(zip(layers, sizes, strict=True))),
+        rank=max((size.rank for size in sizes if size.rank), default=None),
         layers=len(layers),
         parts=tuple(dict.fromkeys(layer.part for layer in layers)),
+        kind=kind_of(layers),
     )
 
 
-def _bases(header: Header, layers: Sequence[Layer]) -> tuple[str, ...]:
+def _bases(says: Mapping[str, str], layers: Sequence[tuple[Layer, Size]]) -> tuple[str, ...]:
     """Ours say which model they are for; of others the layers are asked too."""
-    if ours := header.says.get("darkroom.base", "")[:LONGEST_TEXT]:
+    if ours := says.get("darkroom.base", "")[:LONGEST_TEXT]:
         return (ours,)
-    architecture = header.says.get("modelspec.architecture", "").partition("/")[0]
-    stated = (architecture, header.says.get("ss_base_model_version", ""))
-    shapes = header.shapes
+    architecture = says.get("modelspec.architecture", "").partition("/")[0]
+    stated = (architecture, says.get("ss_base_model_version", ""))
     painting = [
-        (layer.place, (shapes[layer.down][1], shapes[layer.up][0]))
-        for layer in layers
-        if layer.part == PAINTER
+        (layer.place, (size.takes, size.gives))
+        for layer, size in layers
+        if layer.part == PAINTER and size.takes
     ]
     return bases_of(painting, [word[:LONGEST_TEXT] for word in stated if word])

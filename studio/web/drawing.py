@@ -106,7 +106,8 @@ def _worn(use: Mapping[str, Any], picture: Picture) -> str:
     words += "".join(f", {weight:g} in {part}" for part, weight in own.items())
     for mark in picture.recipe.get("fingerprint", {}).get("loras", ()):
         if mark["name"] == use["name"] and "layers" in mark:
-            words += f" ({mark['fitting']} of {mark['layers']} layers)"
+            kind = f"{mark['kind']}, " if "kind" in mark else ""
+            words += f" ({kind}{mark['fitting']} of {mark['layers']} layers)"
     return words
 
 

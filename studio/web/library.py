@@ -132,7 +132,8 @@ def _lora(lora: Lora, slots: Sequence[SlotView]) -> str:
     if lora.refused:
         return _told(lora.name, "", lora.refused)
     on = [slot.name for slot in slots if lora.name in slot.loras]
-    facts = [f"{lora.size / 1e6:.1f} MB"] + ([f"worn by {' and '.join(on)}"] if on else [])
+    facts = [lora.kind, f"{lora.size / 1e6:.1f} MB"]
+    facts += [f"worn by {' and '.join(on)}"] if on else []
     base = " or ".join(map(title_of, lora.bases))
     words = f"For {base}." if base else "It does not say for which model."
     words += f" It listens to {' or '.join(lora.triggers)}." if lora.triggers else ""

@@ -135,6 +135,7 @@ def tell_lora(lora: Lora) -> Told:
         "trigger_words": list(lora.triggers),
         "base": " or ".join(map(title_of, lora.bases)) or None,
         "bases": list(lora.bases),
+        "kind": lora.kind,
         "rank": lora.rank,
         "layers": lora.layers,
         "parts": list(lora.parts),

@@ -12,6 +12,7 @@ import gradio as gr
 
 from studio.errors import DarkroomError
 from studio.jobs.studio import Studio
+from studio.models.lora_layers import LORA
 from studio.request import ImageRequest
 from studio.web.asking import ask_truth
 from studio.web.controls import NAMES, wish_of
@@ -127,7 +128,8 @@ def _lora(lora: Told) -> str:
     calls = lora["trigger_words"]
     listens = f", listens to {' or '.join(calls)}" if calls else ""
     heard = ", which the prompt says" if lora["said"] else ", which the prompt does not say"
-    return f"{lora['name']} {lora['weight']:g}{listens}{heard if calls else ''}"
+    kind = f" ({lora['kind']})" if lora["kind"] != LORA else ""
+    return f"{lora['name']} {lora['weight']:g}{kind}{listens}{heard if calls else ''}"
 
 
 def _text_rows(name: str, text: Told) -> list[tuple[str, str]]:

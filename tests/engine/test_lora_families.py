@@ -26,7 +26,9 @@ from studio.models.lora_bases import bases_of
 from studio.models.lora_layers import layers_of
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY
+from tests.engine.lora_files import write
 from tests.engine.test_families import Atelier, open_atelier, pixels
+from tests.engine.test_loras import hung
 
 pytestmark = [
     NUMPY_COPY,
@@ -114,7 +116,61 @@ def test_every_layout_is_the_same_picture_and_off_again_it_is_the_one_before(
         assert mark["fitting"] == mark["layers"] > 0
     again = atelier.paint(steps=2)
     assert np.array_equal(pixels(again), pixels(before))
-    assert not any("lora" in name for name, _ in transformer(atelier).named_modules())
+    assert not hung(transformer(atelier))
+
+
+@pytest.mark.parametrize("form", ["lokr", "loha", "whole+rows", "lora+columns", "lokr+columns"])
+def test_what_is_one_layer_to_the_makers_is_changed_as_one(
+    atelier: Atelier, tmp_path: Path, form: str
+) -> None:
+    """Their queries, keys and values in every form, held against weights changed by hand."""
+    theirs, ours, letters = FUSED[atelier.card.name]
+    before = atelier.paint(steps=2)
+    layers = [transformer(atelier).get_submodule(ours.format(letter)) for letter in letters]
+    weights = [layer.weight.detach().clone() for layer in layers]
+    whole = torch.cat(weights)
+    written = write(form, tuple(whole.shape))
+    changed = written.changed(whole).split([len(weight) for weight in weights])
+    prefix = f"lora_unet_{theirs.replace('.', '_')}"
+    tensors = {f"{prefix}.{piece}": tensor for piece, tensor in written.pieces.items()}
+    worn = wear(atelier, tmp_path / "ink.safetensors", tensors)
+    assert worn.warnings == before.warnings
+    for letter, layer, weight in zip(letters, layers, changed, strict=True):
+        x = torch.randn(2, 5, layer.in_features, generator=torch.Generator().manual_seed(1))
+        expected = torch.nn.functional.linear(x, weight, layer.bias)
+        with torch.no_grad():
+            made = transformer(atelier).get_submodule(ours.format(letter))(x)
+        torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-4)
+        assert (made - torch.nn.functional.linear(x, layer.weight, layer.bias)).abs().max() > 0.1
+    for layer, weight in zip(layers, changed, strict=True):
+        layer.weight.data.copy_(weight)
+    by_hand = atelier.paint(steps=2)
+    for layer, weight in zip(layers, weights, strict=True):
+        layer.weight.data.copy_(weight)
+    assert np.abs(pixels(worn) - pixels(by_hand)).max() <= 1
+    assert np.array_equal(pixels(atelier.paint(steps=2)), pixels(before))
+
+
+@pytest.mark.parametrize("form", ["lokr", "loha", "lora+rows"])
+def test_what_the_makers_have_the_other_way_round_is_turned(
+    atelier: Atelier, tmp_path: Path, form: str
+) -> None:
+    if atelier.card.name != "flux-schnell":
+        pytest.skip("of FLUX.1's last layer")
+    atelier.paint(steps=2)
+    layer = transformer(atelier).norm_out.linear
+    halves = [part.clone() for part in layer.weight.detach().chunk(2)]
+    written = write(form, tuple(layer.weight.shape))
+    changed = written.changed(torch.cat(halves[::-1])).chunk(2)
+    prefix = "lora_unet_final_layer_adaLN_modulation_1"
+    tensors = {f"{prefix}.{piece}": tensor for piece, tensor in written.pieces.items()}
+    wear(atelier, tmp_path / "ink.safetensors", tensors)
+    x = torch.randn(2, layer.in_features, generator=torch.Generator().manual_seed(1))
+    expected = torch.nn.functional.linear(x, torch.cat(changed[::-1]), layer.bias)
+    with torch.no_grad():
+        made = transformer(atelier).norm_out.linear(x)
+    torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-4)
+    atelier.paint(steps=2)
 
 
 def test_of_another_model_none_of_its_layers_has_a_place(atelier: Atelier, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from studio.engine.residents import Residents
 from studio.formats.metadata import read_recipe
 from studio.messages import Paint, Painted
 from studio.models.lora_hub import Source
-from studio.models.loras import MOST_RANK
+from studio.models.lora_shapes import MOST_RANK
 from studio.request import read_request
 from tests.engine.conftest import NUMPY_COPY, SMALL, Job
 
@@ -93,6 +93,11 @@ def asked(job: Job, tmp_path: Path) -> Callable[..., Paint]:
 
 def pixels(painted: Painted) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(painted.pictures[0].data)).convert("RGB")).astype(int)
+
+
+def hung(part: torch.nn.Module) -> list[torch.nn.Module]:
+    """Those of its layers that a LoRA hangs beside."""
+    return [one for one in part.modules() if one._forward_hooks or one._forward_pre_hooks]
 
 
 def differ(one: Painted, other: Painted) -> float:
@@ -213,12 +218,13 @@ def test_the_next_picture_without_it_is_the_one_before_bit_by_bit(
     convolution = {f"unet.{CONVOLUTION}.lora_A.weight": torch.randn(RANK, 32, 3, 3)}
     convolution[f"unet.{CONVOLUTION}.lora_B.weight"] = torch.randn(32, RANK, 1, 1)
     before = do(job())
+    own = [hung(part) for part in painter.modules()]
     worn = do(asked({"ink": peft() | encoder | convolution, "neon": kohya(1)}, (0.8, -0.5)))
     after = do(job())
     assert worn.warnings == ()
     assert differ(worn, before) > 1
     assert np.array_equal(pixels(before), pixels(after))
-    assert not any("lora" in name for name, _ in painter.family.pipeline.unet.named_modules())
+    assert [hung(part) for part in painter.modules()] == own
 
 
 def test_words_are_heard_by_the_encoders_it_changes(asked: Asked, job: Job, do: Do) -> None:
@@ -230,9 +236,9 @@ def test_words_are_heard_by_the_encoders_it_changes(asked: Asked, job: Job, do: 
 def test_it_stays_while_the_next_wish_wants_the_same(
     asked: Asked, job: Job, do: Do, painter: Painter
 ) -> None:
-    pipeline, loads = painter.family.pipeline, []
-    load = pipeline.load_lora_weights
-    pipeline.load_lora_weights = lambda *given, **named: (loads.append(1), load(*given, **named))
+    loads = []
+    load = painter.loras._put_on
+    painter.loras._put_on = lambda *given: (loads.append(1), load(*given))[1]  # type: ignore[method-assign]
     try:
         one = do(asked({"ink": peft()}, (0.4,)))
         other = do(asked({"ink": peft()}, (0.8,)))
@@ -243,7 +249,7 @@ def test_it_stays_while_the_next_wish_wants_the_same(
         assert len(loads) == 2
         assert np.array_equal(pixels(do(asked({"ink": peft()}, (0.4,)))), pixels(one))
     finally:
-        pipeline.load_lora_weights = load
+        painter.loras._put_on = load  # type: ignore[method-assign]
         do(job())
 
 
@@ -284,7 +290,9 @@ def test_what_fits_in_part_is_counted_and_said(
     assert np.array_equal(pixels(painted), pixels(do(asked({"ink": peft()}))))
 
 
-@pytest.mark.parametrize("damage", ["elsewhere", "kohya", "nan", "cut", "loha", "dora", "rank"])
+@pytest.mark.parametrize(
+    "damage", ["elsewhere", "kohya", "nan", "cut", "loha", "dora", "oft", "rank"]
+)
 def test_what_does_not_fit_fails_by_the_name_of_its_file(
     asked: Asked, job: Job, do: Do, damage: str
 ) -> None:
@@ -295,7 +303,9 @@ def test_what_does_not_fit_fails_by_the_name_of_its_file(
     elif damage == "rank":
         tensors[f"unet.{DOWN}attn1.to_q.lora_A.weight"] = torch.zeros(MOST_RANK + 1, 48)
     elif damage == "dora":
-        tensors[f"unet.{DOWN}attn1.to_q.dora_scale"] = torch.zeros(48)
+        tensors[f"unet.{DOWN}attn1.to_q.dora_scale"] = torch.ones(47)
+    elif damage == "oft":
+        tensors[f"unet.{DOWN}attn1.to_q.oft_blocks"] = torch.ones(4, 4)
     elif damage == "kohya":
         flat = "lora_unet_double_blocks_0_img_attn_proj"
         tensors = {f"{flat}.lora_down.weight": torch.zeros(RANK, 8)}
@@ -354,7 +364,8 @@ def test_a_lora_is_worn_by_a_model_stored_in_fp8_and_leaves_nothing_behind(
     (painter,) = residents._painters.values()
     layer = painter.family.pipeline.unet.get_submodule(next(iter(LAYERS)))
     down, up = pairs()[next(iter(LAYERS))]
-    assert layer.base_layer.weight.dtype == torch.float8_e4m3fn
-    assert torch.equal(next(iter(layer.lora_A.values())).weight, down)  # nothing of it was rounded
-    assert torch.equal(next(iter(layer.lora_B.values())).weight, up)
+    assert layer.weight.dtype == torch.float8_e4m3fn
+    (change,) = painter.loras._beside[layer].changes
+    assert torch.equal(change.form.down, down)  # nothing of it was rounded
+    assert torch.equal(change.form.up, up)
     assert np.array_equal(pixels(done(job(precision="fp8"))), pixels(bare))

@@ -130,7 +130,7 @@ def test_one_is_pulled_listed_and_removed(hub: Hub, tmp_path: Path, lora: bytes)
     assert sorted(path.name for path in file.parent.iterdir()) == ["ink.json", "ink.safetensors"]
     assert "Ink" in {known.title for known in find_loras(models)}
     (line,) = (line for line in listed(models) if line.startswith("ink"))
-    assert line.split(maxsplit=3) == ["ink", "0.0", "MB", "of no known base"]
+    assert line.split(maxsplit=3) == ["ink", "0.0", "MB", "LoRA of no known base"]
     again = run(hub, tmp_path, "pull", "someone/ink")
     assert again.returncode == 1 and "'ink' is here already." in again.stderr
     assert remove("ink", models).startswith("ink is gone;")

@@ -9,9 +9,9 @@ import pytest
 
 from studio.errors import Refused
 from studio.formats.safetensors import LONGEST
+from studio.models.lora_shapes import MOST_RANK
 from studio.models.loras import (
     MOST_BYTES,
-    MOST_RANK,
     Lora,
     find_loras,
     lora_files,

@@ -25,6 +25,7 @@ def test_the_line_says_tokens_weights_loras_and_what_is_unknown() -> None:
     parts = [{"text": "a ", "weight": 1.0}, {"text": "red", "weight": 1.3}]
     blend = {"share": 1.0, "chunks": [parts]}
     lora = {"name": "ink", "title": "Ink", "weight": 0.8, "trigger_words": ["inked"], "said": []}
+    lora["kind"] = "LoRA"
     prompt = text("a (red:1.3)", read("CLIP-L", "a red", "b"), blends=[blend])
     assert line(told(prompt, loras=[lora], unknown_words=["x", "y", "z", "zz"])) == [
         "9 tokens in 2 chunks",
@@ -41,6 +42,8 @@ def test_the_line_says_tokens_weights_loras_and_what_is_unknown() -> None:
     html = render(told(prompt, loras=[lora]))
     assert "red <b>1.3</b>" in html and "a red<br>b" in html
     assert "ink 0.8, listens to inked, which the prompt does not say" in html
+    html = render(told(prompt, loras=[lora | {"kind": "LoKr with DoRA"}]))
+    assert "ink 0.8 (LoKr with DoRA), listens to inked" in html
 
 
 def test_the_line_says_how_many_texts_there_are_and_behind_it_the_first() -> None:
@@ -84,6 +87,7 @@ def test_nothing_from_outside_is_code() -> None:
     evil = "<img src=x onerror=alert(1)>"
     part = {"text": evil, "weight": 2.0}
     lora = {"name": evil, "title": evil, "weight": 1.0, "trigger_words": [evil], "said": []}
+    lora["kind"] = evil
     one = read("T5", f"a{evil}", cut=1, lost=evil, lost_at=1)
     prompt = text(evil, one, blends=[{"share": 1.0, "chunks": [[part]]}], inert=[evil])
     whole = told(prompt, negative_prompt=prompt, loras=[lora], warnings=[evil], why=evil)

@@ -278,6 +278,7 @@ def test_loras_are_offered_asked_for_shown_and_reused(studio: Studio, ink: Path)
     assert not choices_for(studio.catalog.find("sdxl"), studio.settings.model_folder)
     told = next(one for one in tell_model(studio, card)["loras"] if one["name"] == "ink")
     assert told["trigger_words"] == ["inked"] and told["rank"] == 4
+    assert told["kind"] == "LoRA"
     uses = [{"name": "ink", "weight": 0.75}, {"name": "neon", "weight": -3.0}]
     job = finished(studio, width=256, height=256, seed=9, loras=uses).job
     assert job.warnings == ("The LoRA 'ink' listens to 'inked'; the prompt does not say it.",)
