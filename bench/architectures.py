@@ -68,22 +68,25 @@ def sdxl(folder: Path, tiny: bool, device: str) -> None:
     """A whole SDXL as a folder on disk, as the hub would give it."""
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     with on(device, dtype):
-        pipeline = StableDiffusionXLPipeline(
-            text_encoder=CLIPTextModel(_clip(768, 12, 12, tiny)),
-            text_encoder_2=CLIPTextModelWithProjection(_clip(1280, 32, 20, tiny)),
-            tokenizer=tokenizer(MERGES, END),
-            tokenizer_2=tokenizer(MERGES, "!"),
-            unet=sdxl_unet(tiny),
-            vae=_sdxl_vae(tiny),
-            scheduler=EulerDiscreteScheduler(
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                timestep_spacing="leading",
-                steps_offset=1,
-            ),
-            add_watermarker=False,
-        )
+        networks = {
+            "text_encoder": CLIPTextModel(_clip(768, 12, 12, tiny)),
+            "text_encoder_2": CLIPTextModelWithProjection(_clip(1280, 32, 20, tiny)),
+            "unet": sdxl_unet(tiny),
+            "vae": _sdxl_vae(tiny),
+        }
+    pipeline = StableDiffusionXLPipeline(
+        **networks,
+        tokenizer=tokenizer(MERGES, END),
+        tokenizer_2=tokenizer(MERGES, "!"),
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            timestep_spacing="leading",
+            steps_offset=1,
+        ),
+        add_watermarker=False,
+    )
     pipeline.save_pretrained(folder)
 
 

@@ -1,29 +1,38 @@
 """Full-size models with random weights on a card: what they take, how near they are to its limit.
 
-First a whole SDXL through the engine, in turns with a plain loop of diffusers. Then one step of
-each denoiser: its arithmetic over what this card does in a large matrix product, as it is and
-compiled by region. `--tiny` runs all of it in small, on any machine, to see that it runs.
+First a whole SDXL through the engine, in turns with a plain loop of diffusers; then one step of
+each denoiser: its arithmetic over what this card does in a large matrix product, by each kernel of
+attention; then what painting side by side and compiling by region gain. Each part is by itself: one
+that fails or takes too long costs no other, and all figures are kept after each.
+`--tiny` runs all of it in small, on any machine, to see that it runs.
 """
 
 import argparse
 import gc
 import io
+import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
+from torch.nn.attention import sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import architectures
 from bench.architectures import Denoiser, denoisers
-from bench.report import report
+from bench.report import keep, report
+from studio.engine.attention import TORCH
+from studio.engine.failures import is_poisoned
 from studio.engine.paint import paint, paint_together
 from studio.engine.residents import Residents
 from studio.messages import Paint, Painted
@@ -40,7 +49,9 @@ Figures = dict[str, float]
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiny", action="store_true", help="in small, to see that it runs")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=10, help="no new part after so long")
+    parser.add_argument("--minutes", type=float, default=9, help="all of it ends within so long")
+    parser.add_argument("--only", default="", help="parts whose name has this in it")
+    parser.add_argument("--into", type=Path, help="a folder that has the figures after each part")
 
 
 def main(asked: argparse.Namespace) -> int:
@@ -48,21 +59,96 @@ def main(asked: argparse.Namespace) -> int:
     if device == "cpu" and not asked.tiny:
         print("bench gpu: there is no CUDA card here. With --tiny it runs on the CPU, in small.")
         return 2
-    until = time.monotonic() + 60 * asked.minutes
-    figures: Figures = {}
+    visit = Visit(device, time.monotonic() + 60 * asked.minutes, asked.into)
     with tempfile.TemporaryDirectory() as folder:
-        figures |= whole(Path(folder), asked.tiny, device, asked.rounds)
-        _forget(device)
-    figures["matrix_tflops"] = round(matrix_rate(device, 512 if asked.tiny else 8192), 3)
-    for name, denoiser in denoisers(asked.tiny).items():
-        if time.monotonic() > until:
-            print(f"{name}: no time left for it")
-            continue
-        told = step(denoiser, device, asked.rounds, figures["matrix_tflops"])
-        figures |= {f"{name}: {what}": value for what, value in told.items()}
-        _forget(device)
-    report("gpu", figures, save=asked.save)
-    return 0
+        for name, seconds, work in _parts(visit, Path(folder), asked):
+            if asked.only in name:
+                visit.measure(name, 1 if asked.tiny else seconds, work)
+    report("gpu", visit.figures, save=asked.save)
+    for name, why in visit.lost.items():
+        print(f"bench gpu: {name} is missing: {why}")
+    return 1 if visit.lost else 0
+
+
+@dataclass(slots=True)
+class Visit:
+    """What was measured on this card, what was not, and the time that is left for it."""
+
+    device: str
+    until: float
+    into: Path | None
+    figures: Figures = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    ended: bool = False
+
+    def measure(self, name: str, seconds: float, work: Callable[[], Figures]) -> None:
+        """It should take so long; it may take twice that, as far as there is time."""
+        left = self.until - time.monotonic()
+        if self.ended or left < seconds:
+            self.lost[name] = "the card no longer answers" if self.ended else "no time was left"
+            return
+        print(f"bench gpu: {name}; {left:.0f} s left", flush=True)
+        began = time.monotonic()
+        try:
+            with _at_most(min(left, max(120, 2 * seconds))):
+                self.figures |= {f"{name}, {what}": round(it, 4) for what, it in work().items()}
+        except Exception as error:  # noqa: BLE001 - the card is lent, and the others want their turn
+            traceback.print_exc()
+            self.lost[name] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            self.ended = is_poisoned(error)
+        self.figures[f"{name}, took_s"] = round(time.monotonic() - began, 1)
+        if not self.ended:
+            _forget(self.device)
+        if self.into:
+            keep("gpu", self.figures, self.into)
+
+
+Part = tuple[str, float, Callable[[], Figures]]
+
+
+def _parts(visit: Visit, models: Path, asked: argparse.Namespace) -> Iterator[Part]:
+    """The first are worth most; with the seconds that each should take on a large card."""
+    device, tiny, rounds = visit.device, asked.tiny, asked.rounds
+    kinds = denoisers(tiny)
+    yield "matrix", 5, lambda: {"tflops": matrix_rate(device, 512 if tiny else 8192)}
+
+    def rate() -> float:
+        return visit.figures.get("matrix, tflops", 1.0)
+
+    whole = Whole(models, tiny, device)
+    yield "sdxl, made", 60, whole.make
+    many, few = whole.wishes()
+    yield "sdxl, 30 steps", 60, lambda: whole.turns(many, rounds)
+    yield "sdxl, 4 steps", 15, lambda: whole.turns(few, rounds)
+    whole.rest()
+    for name, denoiser in kinds.items():
+        yield name, 25, partial(step, denoiser, device, rounds, rate)
+    for side in (512, 1024)[: 1 if tiny else 2]:
+        for steps, wish in ((30, many), (4, few)):
+            work = partial(whole.gain, wish, side)
+            yield f"sdxl, {steps} steps, {side}", 5 + steps * side / 1024, work
+    whole.close()
+    for name, denoiser in kinds.items():
+        yield f"{name}, compiled", 60, partial(compiled, denoiser, device, rounds)
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Where there is such a clock."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"it took more than {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Easel:
@@ -116,79 +202,131 @@ class Plain:
         picture.save(io.BytesIO(), "PNG")
 
 
-def whole(models: Path, tiny: bool, device: str, rounds: int) -> Figures:
-    """SDXL: load, memory, seconds a picture beside a plain loop, four pictures in one pass."""
-    side = 512 if tiny else 1024
-    architectures.sdxl(models / "sdxl", tiny, device)
-    _forget(device)
-    easel = Easel(models, side, device)
-    many, few = ({"steps": steps, "guidance": 5.0} for steps in ((2, 1) if tiny else (30, 4)))
-    few["guidance"] = 1.0
-    began = time.perf_counter()
-    load = easel.paint(few).timings["load"]
-    figures = {"load_s": load, "first_picture_s": time.perf_counter() - began}
-    _forget(device)
-    figures["rest_gb"] = _taken(device)
-    plain = Plain(models, side, device)
-    for name, wish in (("30 steps", many), ("4 steps", few)):
-        figures |= {f"{name}: {told}": v for told, v in _turns(easel, plain, wish, rounds).items()}
-    del plain
-    _forget(device)
-    _rest_peak(device)
-    easel.paint(many)
-    figures["peak_gb"] = _peak(device)
-    for name, wish in (("30 steps", many), ("4 steps", few)):
-        for smaller in (512, 1024)[: 1 if tiny else 2]:
-            gain = _gain(easel, wish | {"width": smaller, "height": smaller}, device)
-            figures[f"{name}, {smaller}: four_together_gain"] = gain
-    return {f"sdxl, {name}": round(value, 4) for name, value in figures.items()}
+class Whole:
+    """SDXL from a folder, by the engine and by the loop that a person would write."""
 
+    def __init__(self, models: Path, tiny: bool, device: str) -> None:
+        self._models, self._tiny, self._device = models, tiny, device
+        self._side = 512 if tiny else 1024
+        self._easel: Easel | None = None
+        self._plain: Plain | None = None
 
-def _turns(easel: Easel, plain: Plain, wish: Figures, rounds: int) -> Figures:
-    """The engine and the loop, each in its turn. Both end with a file, so nothing is pending."""
-    ours, theirs = [], []
-    for _ in range(rounds + 1):  # the first round warms
-        ours.append(easel.paint(wish).timings)
+    def wishes(self) -> tuple[Figures, Figures]:
+        many, few = (2, 1) if self._tiny else (30, 4)
+        return {"steps": many, "guidance": 5.0}, {"steps": few, "guidance": 1.0}
+
+    def make(self) -> Figures:
+        """What it takes to load and at rest, and at most while it paints."""
+        architectures.sdxl(self._models / "sdxl", self._tiny, self._device)
+        _forget(self._device)
+        easel, (many, few) = Easel(self._models, self._side, self._device), self.wishes()
         began = time.perf_counter()
-        plain.paint(wish)
-        theirs.append(time.perf_counter() - began)
-    parts = ("total", "encode", "steps", "decode", "save")
-    told = {f"{part}_s": statistics.median(each[part] for each in ours[1:]) for part in parts}
-    plain_s = statistics.median(theirs[1:])
-    return told | {"plain_s": plain_s, "plain_over_studio": plain_s / told["total_s"]}
+        figures = {"load_s": easel.paint(few).timings["load"]}
+        figures["first_picture_s"] = time.perf_counter() - began
+        _forget(self._device)
+        figures["rest_gb"] = _taken(self._device)
+        _rest_peak(self._device)
+        easel.paint(many)
+        figures["peak_gb"] = _peak(self._device)
+        self._easel = easel
+        return figures
+
+    @property
+    def easel(self) -> "Easel":
+        if self._easel is None:
+            raise RuntimeError("it could not be made")
+        return self._easel
+
+    def turns(self, wish: Figures, rounds: int) -> Figures:
+        """The engine and the loop, each in its turn. Both end with a file: nothing is pending."""
+        easel = self.easel
+        self._plain = self._plain or Plain(self._models, self._side, self._device)
+        ours, theirs = [], []
+        for _ in range(rounds + 1):  # the first round warms
+            ours.append(easel.paint(wish).timings)
+            began = time.perf_counter()
+            self._plain.paint(wish)
+            theirs.append(time.perf_counter() - began)
+        parts = ("total", "encode", "steps", "decode", "save")
+        told = {f"{part}_s": statistics.median(each[part] for each in ours[1:]) for part in parts}
+        plain_s = statistics.median(theirs[1:])
+        return told | {"plain_s": plain_s, "plain_over_studio": plain_s / told["total_s"]}
+
+    def gain(self, wish: Figures, side: int) -> Figures:
+        """Of four pictures in one pass, over one after another."""
+        easel, wish = self.easel, wish | {"width": side, "height": side}
+        easel.four(wish)
+        alone = _seconds(lambda: easel.paint(wish), self._device)
+        together = _seconds(lambda: easel.four(wish), self._device)
+        return {"four_together_gain": 4 * alone / together}
+
+    def rest(self) -> None:
+        self._plain = None
+        _forget(self._device)
+
+    def close(self) -> None:
+        self._easel = self._plain = None
+        _forget(self._device)
 
 
-def _gain(easel: Easel, wish: Figures, device: str) -> float:
-    easel.four(wish)
-    alone = _seconds(lambda: easel.paint(wish), device)
-    return 4 * alone / _seconds(lambda: easel.four(wish), device)
-
-
-def step(denoiser: Denoiser, device: str, rounds: int, rate: float) -> Figures:
-    """One step: alone, and compiled. `rate` is what the card does at best, in TFLOP/s."""
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    with architectures.on(device, dtype):
-        network = denoiser.build().eval().requires_grad_(False)
-        given = denoiser.given(device)
-    if denoiser.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    figures: Figures = {"gb": _taken(device)}
+def step(denoiser: Denoiser, device: str, rounds: int, rate: Callable[[], float]) -> Figures:
+    """One step, by torch's choice of attention and by each kernel; `rate` is the card's best, in
+    TFLOP/s. What a kernel cannot compute has no figure."""
+    held = _taken(device)
+    network, given = _built(denoiser, device)
+    figures: Figures = {"gb": _taken(device) - held}
     with FlopCounterMode(display=False) as counted, torch.inference_mode():
         answer = network(**given, return_dict=False)[0]
-    assert torch.isfinite(answer).all()
+    if not torch.isfinite(answer).all():
+        raise ArithmeticError("its numbers are none")
     tera = counted.get_total_flops() / 1e12
     _rest_peak(device)
-    seconds = _median(lambda: network(**given, return_dict=False), device, rounds)
-    figures |= {"tflop": tera, "step_s": seconds, "of_matrix_rate": tera / seconds / rate}
-    figures["peak_gb"] = _peak(device)
-    began = time.perf_counter()
-    network.compile_repeated_blocks(fullgraph=True)  # type: ignore[operator]
-    _median(lambda: network(**given, return_dict=False), device, 1)
-    figures["compile_s"] = time.perf_counter() - began
-    compiled = _median(lambda: network(**given, return_dict=False), device, rounds)
-    figures |= {"compiled_gain": seconds / compiled, "compiled_of_rate": tera / compiled / rate}
-    torch.compiler.reset()
-    return {name: round(value, 4) for name, value in figures.items()}
+
+    def once() -> Any:
+        return network(**given, return_dict=False)
+
+    seconds = _median(once, device, rounds)
+    figures |= {"tflop": tera, "step_s": seconds, "of_matrix_rate": tera / seconds / rate()}
+    figures["peak_gb"] = _peak(device) - held
+    for kernel in ("flash", "cudnn", "efficient"):
+        try:
+            with sdpa_kernel(TORCH[kernel]):
+                figures[f"{kernel}_s"] = _median(once, device, rounds)
+        except RuntimeError as error:
+            if is_poisoned(error):
+                raise
+            print(f"bench gpu: {kernel}: {(str(error).splitlines() or [''])[0]}")
+    if denoiser.channels_last:
+        network.to(memory_format=torch.contiguous_format)
+        figures["channels_last_gain"] = _median(once, device, rounds) / seconds
+    return figures
+
+
+def compiled(denoiser: Denoiser, device: str, rounds: int) -> Figures:
+    """Its repeated blocks, as the engine does it where that is asked for."""
+    network, given = _built(denoiser, device)
+
+    def once() -> Any:
+        return network(**given, return_dict=False)
+
+    seconds, began = _median(once, device, rounds), time.perf_counter()
+    try:
+        network.compile_repeated_blocks(fullgraph=True)
+        _median(once, device, 1)
+        took = time.perf_counter() - began
+        return {"compile_s": took, "gain": seconds / _median(once, device, rounds)}
+    finally:
+        torch.compiler.reset()
+
+
+def _built(denoiser: Denoiser, device: str) -> tuple[Any, dict[str, Any]]:
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    with architectures.on(device, dtype):
+        network: Any = denoiser.build().eval().requires_grad_(False)
+        given = denoiser.given(device)
+    if denoiser.channels_last:
+        network.to(memory_format=torch.channels_last)
+    return network, given
 
 
 def matrix_rate(device: str, side: int) -> float:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 LIBRARIES = ("torch", "gradio", "diffusers")
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -25,17 +26,25 @@ def machine() -> dict[str, str | int]:
 
 
 def report(bench: str, figures: dict[str, float], *, save: bool) -> None:
-    here = machine()
+    result, here = _result(bench, figures), machine()
     width = max(map(len, figures))
     print(f"\n{bench} on {here['cpu']}, {here['cores']} cores")
     for name, figure in figures.items():
         print(f"  {name:<{width}}  {figure:g}")
-    result = {"bench": bench, "machine": here, "figures": figures}
     if save:
-        RESULTS.mkdir(exist_ok=True)
-        dated = result | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
-        (RESULTS / f"{bench}.json").write_text(json.dumps(dated, indent=2) + "\n")
+        keep(bench, figures, RESULTS)
     print(json.dumps(result))
+
+
+def keep(bench: str, figures: dict[str, float], folder: Path) -> None:
+    """As a file, for instance while it goes on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dated = _result(bench, figures) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+    (folder / f"{bench}.json").write_text(json.dumps(dated, indent=2) + "\n")
+
+
+def _result(bench: str, figures: dict[str, float]) -> dict[str, Any]:
+    return {"bench": bench, "machine": machine(), "figures": figures}
 
 
 def _card() -> dict[str, str]:
