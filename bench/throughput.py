@@ -2,7 +2,8 @@
 
 Offline is a loop that gives the same worker processes the next job when one is done, without line,
 database or files. Both paint the same wishes, in turns, so that a noisy machine is noisy to both.
-Then wishes come at random instants, at 70 % of what the workers can do.
+Then wishes come at random instants, at 70 % of what the workers can do. A first few pictures say
+how many fit into the minutes there are; how long it will take is told before it begins.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from queue import Empty
 from statistics import median, quantiles
 from typing import Any
 
@@ -30,15 +32,21 @@ from studio.settings import Settings
 from studio.wishes.presets import load_catalog
 
 POLL_SECONDS = 0.2
+SILENT_SECONDS = 600.0  # a worker tells of every step
 LOAD = 0.7
+PARTS = 2 + 2 / LOAD  # of a round: by the server, by bare workers, and twice at random
+LATE = 5  # times what was told, and a minute: then something is stuck
 WORDS = ("a red car", "a boat", "two houses", "a tree", "a cat on a street", "a castle")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="test-pattern")
     parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--pictures", type=int, default=60, help="of each round")
+    parser.add_argument("--pictures", type=int, default=60, help="of each round, at most")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="a slow model paints fewer pictures in a round"
+    )
 
 
 def main(asked: argparse.Namespace) -> int:
@@ -49,7 +57,18 @@ def main(asked: argparse.Namespace) -> int:
         httpx.Client(base_url=url, timeout=60) as server,
         closing(Bare(Path(folder), asked)) as bare,
     ):
-        rounds = [(_saturate(server, asked), bare.paint()) for _ in range(asked.rounds + 1)]
+        bare.paint(asked.slots + 1)  # loads the model
+        a_second = bare.paint(3 * asked.slots)
+        asked.pictures, seconds = fitting(asked, a_second)
+        print(
+            f"{a_second:.2g} pictures a second: {asked.rounds} rounds of {asked.pictures} "
+            f"take about {seconds / 60:.1f} minutes",
+            flush=True,
+        )
+        asked.until = time.monotonic() + LATE * seconds + 60
+        rounds = [
+            (_saturate(server, asked), bare.paint(asked.pictures)) for _ in range(asked.rounds + 1)
+        ]
         del rounds[0]  # models were loaded in it, and numbers at once tried
         online, offline = (median(each) for each in zip(*rounds, strict=True))
         sizes = [job["timings"].get("together", 1) for job in _newest(server, asked.pictures)]
@@ -74,6 +93,14 @@ def main(asked: argparse.Namespace) -> int:
     return 0
 
 
+def fitting(asked: argparse.Namespace, a_second: float) -> tuple[int, float]:
+    """How many pictures a round has, and how many seconds all of it takes."""
+    rounds = PARTS * asked.rounds + 2  # and one that does not count
+    fit = int(60 * asked.minutes * a_second / rounds)
+    pictures = max(2 * asked.slots, min(asked.pictures, fit))
+    return pictures, rounds * pictures / a_second
+
+
 def _wish(asked: argparse.Namespace, dice: random.Random) -> dict[str, Any]:
     return {"prompt": dice.choice(WORDS), "model": asked.model, "seed": dice.randrange(2**31)}
 
@@ -88,7 +115,7 @@ def _saturate(server: httpx.Client, asked: argparse.Namespace) -> float:
     dice = random.Random(0)
     for _ in range(asked.pictures):
         server.post("/api/jobs", json=_wish(asked, dice)).raise_for_status()
-    _until_empty(server)
+    _until_empty(server, asked.until)
     return _rate([job["finished_at"] for job in _newest(server, asked.pictures)], asked.slots)
 
 
@@ -102,16 +129,18 @@ def _at_random(
         at += dice.expovariate(a_second)
         time.sleep(max(0.0, at - time.monotonic()))
         server.post("/api/jobs", json=_wish(asked, dice)).raise_for_status()
-    _until_empty(server)
+    _until_empty(server, asked.until)
     return [job["finished_at"] - job["created_at"] for job in _newest(server, asked.pictures)]
 
 
-def _until_empty(server: httpx.Client) -> None:
-    while True:
+def _until_empty(server: httpx.Client, until: float) -> None:
+    counts: dict[str, int] = {}
+    while time.monotonic() < until:
         counts = server.get("/api/queue/status").json()["jobs"]
         if not counts.get("queued") and not counts.get("running"):
             return
         time.sleep(POLL_SECONDS)
+    raise RuntimeError(f"the line is not empty yet: {counts}")
 
 
 def _newest(server: httpx.Client, count: int) -> list[dict[str, Any]]:
@@ -136,13 +165,13 @@ class Bare:
         for _ in self._slots:
             self._hear(Hello)
 
-    def paint(self) -> float:
+    def paint(self, pictures: int) -> float:
         dice = random.Random(0)
-        jobs = [self._message(dice) for _ in range(self._asked.pictures)]
+        jobs = [self._message(dice) for _ in range(pictures)]
         for slot in self._slots.values():
             slot.send(jobs.pop())
         ends: list[float] = []
-        while len(ends) < self._asked.pictures:
+        while len(ends) < pictures:
             name = self._hear(Painted)
             ends.append(time.time())
             if jobs:
@@ -170,7 +199,11 @@ class Bare:
     def _hear(self, kind: type) -> str:
         """Waits until one of them says such a thing, and says which."""
         while True:
-            match self._inbox.get():
+            try:
+                said = self._inbox.get(timeout=SILENT_SECONDS)
+            except Empty:
+                raise RuntimeError(f"no worker said a word in {SILENT_SECONDS:g} s") from None
+            match said:
                 case Said(slot=slot, message=message) if isinstance(message, kind):
                     return slot
                 case Said(message=Failed() | Gone() as end):
