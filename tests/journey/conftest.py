@@ -72,7 +72,7 @@ class Server:
     def stop(self) -> int:
         assert self.process
         self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_one_that_is_killed_or_takes_too_long_is_refused_and_the_next_is_read() 
     began = time.monotonic()
     with pytest.raises(Refused, match=r"not read within 0\.05 seconds"):
         slow.look(saved(drawn()))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     slow.close()
     with glances() as looking:
         looking.look(saved(drawn()))

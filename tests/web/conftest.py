@@ -2,8 +2,8 @@
 
 A page fails its test on any console error and on any request that leaves this machine.
 
-Words in a prompt steer the fake painter: `slow` and `crawl` take a while, `boom` fails, and `nude`
-is withheld.
+Words in a prompt steer the fake painter: `held` waits for the `door` to be opened, `crawl` takes
+a while, `boom` fails, and `nude` is withheld.
 """
 
 import re
@@ -21,7 +21,8 @@ from studio.jobs import fake
 from studio.jobs.seats import Fleet
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
-from studio.messages import Failed, FromWorker, Paint
+from studio.messages import Failed, FromWorker, Paint, Progress
+from studio.request import steps_taken
 from studio.settings import Settings
 from studio.web.quiet import prepare
 from studio.web.site import serve
@@ -30,11 +31,14 @@ from tests.web.wall import PROMPTS, WISH
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
 FLAGS += "--disable-component-update --disable-sync --no-first-run"
-expect.set_options(timeout=15_000)  # two halves of the suite share the cores
+PATIENCE = 60_000  # a machine may be busy with much else
+expect.set_options(timeout=PATIENCE)
 OpenPage = Callable[..., Page]
 # What Gradio says of itself when a page is left in the middle of a stream.
 LEAVING = re.compile("^AbortError: signal is aborted|Connection errored out")
-PACES = {"slow": 0.08, "crawl": 0.4}  # seconds a step
+CRAWLS = 0.4  # seconds a step
+DOOR = threading.Event()
+DOOR.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,26 @@ def paint(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | G
     if "nude" in prompt:
         yield Failed(message.job, message.token, "unsafe", "The picture (seed 1) was withheld.")
         return
-    seconds = next((pace for word, pace in PACES.items() if word in prompt), 0.0)
-    yield from fake.paint(message, cancelled, seconds)
+    if "held" in prompt:
+        yield from _held(message, cancelled)
+    yield from fake.paint(message, cancelled, CRAWLS if "crawl" in prompt else 0.0)
+
+
+def _held(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker]:
+    """A few steps, or a browser that has no time would have them all still before it."""
+    steps = steps_taken(message.request)
+    for step in range(1, min(steps, 4)):
+        yield Progress(message.job, message.token, 0, step, steps)
+    while not (cancelled.is_set() or DOOR.wait(0.1)):
+        pass
+
+
+@pytest.fixture
+def door() -> Iterator[threading.Event]:
+    """What is `held` is painted until this is set, or somebody stops it."""
+    DOOR.clear()
+    yield DOOR
+    DOOR.set()
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +134,7 @@ def open_page(browser: Browser, house: House) -> Iterator[OpenPage]:
         if width:
             visitors.append(browser.new_context(viewport={"width": width, "height": 844}))
         page = visitors[-1].new_page()
+        page.set_default_timeout(PATIENCE)
         watch(page)
         page.goto(house.url + query)
         expect(page.locator("#generate")).to_be_attached()  # a link to a search opens the Gallery

@@ -15,7 +15,7 @@ MARKDOWN = {"content-type": "text/markdown"}
 
 def ended(house: House, bulk: dict[str, object]) -> dict[str, object]:
     for one in bulk["pictures"]:  # type: ignore[attr-defined]
-        house.studio.line.wait(one["job"], 10)
+        house.studio.line.wait(one["job"], 60)
     told: dict[str, object] = house.http.get(f"/api/bulk/{bulk['id']}").json()
     return told
 

@@ -131,7 +131,7 @@ def test_a_rerun_paints_the_text_that_was_drawn_whatever_the_lists_say_now(house
     picture = told["images"][0]
     again = house.http.post(f"/api/pictures/{picture['id']}/rerun").json()
     assert again["request"]["prompt"] == picture["prompt"] != "a __metals__ {x|y}"
-    view = house.studio.line.wait(again["id"], 10)
+    view = house.studio.line.wait(again["id"], 60)
     assert view.rerun and view.rerun.words.startswith("identical")
     assert house.studio.store.job(told["job_id"]).wish["prompt"] == "a __metals__ {x|y}"
 

@@ -35,7 +35,7 @@ def data_url(size: tuple[int, int]) -> str:
 
 
 def ended(house: House, job: str) -> dict[str, object]:
-    house.studio.line.wait(job, 20)
+    house.studio.line.wait(job, 60)
     told: dict[str, object] = house.http.get(f"/api/jobs/{job}").json()
     assert told["state"] == "done", told
     return told

@@ -43,7 +43,7 @@ def url(data: bytes) -> str:
 
 
 def final(http: httpx.Client, job: str) -> dict[str, Any]:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while (told := http.get(f"/api/jobs/{job}").json())["state"] not in ("done", "failed"):
         assert time.monotonic() < end, told["words"]
     return dict(told)

@@ -233,7 +233,7 @@ def test_what_hangs_together_is_a_click_away(house: House, open_page: OpenPage) 
         for seed in (1, 2)
     )
     job = house.http.post(f"/api/pictures/{first}/rerun").json()["id"]
-    house.studio.line.wait(job, 5)
+    house.studio.line.wait(job, 60)
     page = open_page("/?q=teal+seed:2")
     count(page, "1 picture")
     page.locator(".tile").click()

@@ -115,7 +115,7 @@ def test_what_hangs_together_is_told(house: House, cars: list[str]) -> None:
     told = house.http.get(f"/api/pictures/{cars[0]}/variants").json()
     assert [one["id"] for one in told["pictures"]] == [again, cars[0]]
     rerun = house.http.post(f"/api/pictures/{cars[0]}/rerun").json()["id"]
-    assert house.studio.line.wait(rerun, 20).final
+    assert house.studio.line.wait(rerun, 60).final
     told = house.http.get(f"/api/pictures/{cars[0]}/lineage").json()
     (link,) = told["links"]
     assert (link["source"], link["role"]) == (cars[0], "rerun_of")

@@ -57,7 +57,7 @@ def studio(open_studio: OpenStudio) -> Iterator[Studio]:
 
 def finished(studio: Studio, **fields: object) -> View:
     job = ask(studio.line, [WISH | fields])[0]
-    return studio.line.wait(job.id, 5)
+    return studio.line.wait(job.id, 60)
 
 
 def test_outside_names_mean_our_fields_and_refusals_use_theirs(studio: Studio) -> None:
