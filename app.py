@@ -19,6 +19,7 @@ from contextlib import ExitStack
 
 from studio.errors import DarkroomError
 from studio.garbage import uncollected
+from studio.models.hashes import keep_hashes_in
 from studio.settings import Settings, load_settings
 from studio.terminal.arguments import parser
 
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
         logging.getLogger("darkroom").setLevel(settings.log_level.upper())
+        keep_hashes_in(settings.model_folder)
         code = _act(settings, asked)
         sys.stdout.flush()
         return code

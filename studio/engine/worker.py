@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from studio.models.hashes import keep_hashes_in
+
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logging.getLogger(library).addFilter(partial(_is_news, unheard))
     from studio.engine.loop import serve  # noqa: PLC0415 - diffusers reads the environment on import
 
+    keep_hashes_in(options.models)
     serve(options, sys.stdin.buffer, outbox)
 
 

@@ -68,9 +68,9 @@ def _flat(message: Paint, request: ImageRequest, index: int, seed: int) -> Pictu
     size = ((request.width or 64) * times, (request.height or 64) * times)
     image = Image.new("RGB", size, (seed & 255, (seed >> 8) & 255, (seed >> 16) & 255))
     file, thumb = io.BytesIO(), io.BytesIO()
-    recipe = {"version": 1, "request": message.request, "wish": {}, "warnings": []}
+    recipe = {"version": 1, "request": message.request, "wish": {}, "fingerprint": {}}
     about = PngInfo()
-    about.add_itxt(RECIPE, recipe_text(recipe | {"seed": seed, "index": index}))
+    about.add_itxt(RECIPE, recipe_text(recipe | {"warnings": [], "seed": seed, "index": index}))
     image.save(file, "PNG", pnginfo=about)
     image.resize((32, 32)).save(thumb, "WEBP")
     looks = likeness(image)

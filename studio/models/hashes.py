@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from studio.models.card import ModelCard
+from studio.models.hash_book import HashBook, What, state_of
 
 WHOLE_BYTES = 2**30  # above, only samples are read: 7 GB would add seconds to every load
 SAMPLE = 2**20
 BLOCK = 2**22  # bytes of two files that are compared at once
+
+_book = HashBook()
 
 
 def variant(folder: Path, card: ModelCard) -> str | None:
@@ -49,8 +52,41 @@ def loaded_files(
 
 def file_hash(file: Path) -> str:
     """SHA-256 of all bytes, read once for each state of the file."""
-    state = file.stat()
-    return _file_hash(str(file), state.st_mtime_ns, state.st_size)
+    return _once(file, "all")
+
+
+def tensor_hash(file: Path) -> str:
+    """SHA-256 of a safetensors file behind its header: what LoRAs are known by elsewhere, since
+    it stays the same when somebody changes what the file says of itself."""
+    return _once(file, "tensors")
+
+
+def keep_hashes_in(folder: Path) -> None:
+    """Said once, at the start of a process; before that they are known to it alone."""
+    global _book
+    _book = HashBook(folder)
+
+
+def is_hashed_whole(file: Path) -> bool:
+    """Whether the hash of all its bytes is known without reading it."""
+    return _book.find(file, "all") is not None
+
+
+def is_hashed(file: Path) -> bool:
+    """Whether both are."""
+    return is_hashed_whole(file) and _book.find(file, "tensors") is not None
+
+
+def _once(file: Path, what: What) -> str:
+    if known := _book.find(file, what):
+        return known
+    state = state_of(file)
+    with file.open("rb") as opened:
+        if what == "tensors":
+            opened.seek(8 + int.from_bytes(opened.read(8), "little"))
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    _book.note(file, what, state, found)
+    return found
 
 
 def file_state(file: Path) -> tuple[int, int] | None:
@@ -60,26 +96,6 @@ def file_state(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return state.st_mtime_ns, state.st_size
-
-
-@lru_cache(maxsize=4096)
-def _file_hash(file: str, _changed: int, _size: int) -> str:
-    with Path(file).open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def tensor_hash(file: Path) -> str:
-    """SHA-256 of a safetensors file behind its header: what LoRAs are known by elsewhere, since
-    it stays the same when somebody changes what the file says of itself."""
-    state = file.stat()
-    return _tensor_hash(str(file), state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=4096)
-def _tensor_hash(file: str, _changed: int, _size: int) -> str:
-    with Path(file).open("rb") as opened:
-        opened.seek(8 + int.from_bytes(opened.read(8), "little"))
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 class Piece(NamedTuple):

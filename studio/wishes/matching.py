@@ -5,7 +5,7 @@ asked for that, and else it is said that they were not.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from typing import Literal
 from studio.errors import DarkroomError
 from studio.formats.foreign.notes import Named
 from studio.models.card import ModelCard
-from studio.models.hashes import content_hash, file_hash, tensor_hash
+from studio.models.hashes import content_hash, file_hash, is_hashed, is_hashed_whole, tensor_hash
 from studio.models.loras import Lora, find_loras
 from studio.models.weights import absent, find_part, find_weights
 from studio.wishes.catalog import Catalog
@@ -37,12 +37,14 @@ class Match:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads files for their hashes, as many as there are bytes left."""
+    """Reads files for their hashes, as many as there are bytes left. What is known costs none."""
 
     left: float
     passed_over: int = 0
 
-    def may(self, file: Path) -> bool:
+    def may(self, file: Path, known: Callable[[Path], bool] = is_hashed) -> bool:
+        if known(file):
+            return True
         size = file.stat().st_size
         if size > self.left:
             self.passed_over += 1
@@ -98,7 +100,7 @@ def _is(known: str, card: ModelCard, models: Path, read: Reader) -> bool:
         parts = {name: Path(find_part(card, part, models)) for name, part in card.parts.items()}
         if card.beside:
             file = next(iter(parts.values()))
-            return read.may(file) and file_hash(file).startswith(known)
+            return read.may(file, is_hashed_whole) and file_hash(file).startswith(known)
         folder = find_weights(card, models)
         return bool(folder) and content_hash(Path(folder), card, parts)[0].startswith(known)
     except (DarkroomError, OSError):  # it is not here, or no longer
