@@ -15,6 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from studio.web.scripts import address_of
+
 HASHED = re.compile(r"/assets/[\w.-]+-[\w-]{8}\.\w+")
 FOR_GOOD = "public, max-age=31536000, immutable"
 # What Gradio reads the page's own address from.
@@ -30,16 +32,23 @@ class Made:
 
 
 class Front:
-    def __init__(self, app: ASGIApp) -> None:
+    """`script` is what the parts of the page do; the page loads it before anything of itself."""
+
+    def __init__(self, app: ASGIApp, script: str) -> None:
         self.app = app
+        self.address, plain = address_of(script), script.encode()
+        self.script = Made(plain, gzip.compress(plain, mtime=0), _tag(plain))
         self._made: OrderedDict[tuple[str, ...], Made] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self.app(scope, receive, send)
+        elif scope["path"] == self.address:
+            answer = _told(self.script, Headers(scope=scope), "text/javascript", FOR_GOOD)
+            await answer(scope, receive, send)
         elif HASHED.fullmatch(scope["path"]):
             await self.app(scope, receive, _for_good(send))
-        elif scope["path"] == "/" and b"deep_link=" not in scope["query_string"]:
+        elif scope["path"] == "/":
             await self._page(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -47,33 +56,43 @@ class Front:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         key = (scope["scheme"], scope.get("root_path", ""), *(headers.get(n, "") for n in ADDRESS))
+        if b"deep_link=" in scope["query_string"]:  # a state of Gradio's, which none has here
+            key = (*key, "deep link")
         made = self._made.get(key)
         if made is None:
             answer = await _asked(self.app, scope, receive)
             if answer.status_code != 200:
                 await answer(scope, receive, send)
                 return
-            made = self._keep(key, bytes(answer.body))
+            made = self._keep(key, self._with_script(bytes(answer.body)))
         self._made.move_to_end(key)
-        await _told(made, headers)(scope, receive, send)
+        await _told(made, headers, "text/html", "no-cache")(scope, receive, send)
+
+    def _with_script(self, page: bytes) -> bytes:
+        return page.replace(
+            b"<script>", f'<script src="{self.address}"></script><script>'.encode(), 1
+        )
 
     def _keep(self, key: tuple[str, ...], plain: bytes) -> Made:
-        tag = f'W/"{hashlib.sha256(plain).hexdigest()[:32]}"'
-        made = self._made[key] = Made(plain, gzip.compress(plain, mtime=0), tag)
+        made = self._made[key] = Made(plain, gzip.compress(plain, mtime=0), _tag(plain))
         while len(self._made) > REMEMBERED:
             self._made.popitem(last=False)
         return made
 
 
-def _told(made: Made, asked: Headers) -> Response:
-    # It is asked for each time, for a restart makes it anew; what is the same is not sent again.
-    headers = {"ETag": made.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+def _tag(plain: bytes) -> str:
+    return f'W/"{hashlib.sha256(plain).hexdigest()[:32]}"'
+
+
+def _told(made: Made, asked: Headers, media_type: str, keep: str) -> Response:
+    """What is the same as who asks has it already is not sent again."""
+    headers = {"ETag": made.tag, "Cache-Control": keep, "Vary": "Accept-Encoding"}
     if made.tag in asked.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if "gzip" not in asked.get("accept-encoding", ""):
-        return Response(made.plain, headers=headers, media_type="text/html")
+        return Response(made.plain, headers=headers, media_type=media_type)
     headers["Content-Encoding"] = "gzip"
-    return Response(made.packed, headers=headers, media_type="text/html")
+    return Response(made.packed, headers=headers, media_type=media_type)
 
 
 async def _asked(app: ASGIApp, scope: Scope, receive: Receive) -> Response:

@@ -30,6 +30,7 @@ from studio.web.page import build_page
 from studio.web.pictures import picture_routes
 from studio.web.quiet import sweep
 from studio.web.rest import api_routes
+from studio.web.scripts import gather
 from studio.web.theme import darkroom_theme, named_colours
 from studio.web.zipping import zip_routes
 
@@ -89,7 +90,10 @@ async def _open(studio: Studio) -> Site:
             head=HEAD,
             app_kwargs={
                 "routes": [*routes, docs_route(routes), described_route(routes)],
-                "middleware": [Middleware(Guard, settings=settings), Middleware(Front)],
+                "middleware": [
+                    Middleware(Guard, settings=settings),
+                    Middleware(Front, script=gather(page)),
+                ],
                 "openapi_url": None,
                 "title": "Darkroom",
             },

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from tests.web.conftest import House, OpenPage
 
-PLAIN, PACKED = 420_000, 60_000  # bytes; what the page may weigh
+PLAIN, PACKED = 340_000, 40_000  # bytes; what the page may weigh
 TYPABLE = 30  # seconds, on a machine that does other things beside
 
 
@@ -26,6 +26,20 @@ def test_the_page_is_light_and_is_not_sent_to_who_has_it(house: House) -> None:
     head = house.http.head("/")
     assert head.status_code == 200 and not head.content
     assert head.headers["etag"] == asked["if-none-match"]
+
+
+def test_scripts_come_once_in_a_file_that_is_kept_for_good(house: House) -> None:
+    page = house.http.get("/").text
+    (address,) = re.findall(r'<script src="(/scripts/[0-9a-f]{32}\.js)"></script>', page)
+    assert page.index(address) < page.index("window.gradio_config")
+    assert "addEventListener" not in page.split("window.gradio_api_info")[0]
+    script = house.http.get(address)
+    assert "immutable" in script.headers["cache-control"]
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert script.text.count("const wall = find('.wall');") == 1
+    asked = set(re.findall(r"darkroom\.(part_[0-9a-f]{12})\(", page))
+    assert asked and asked == set(re.findall(r"(part_[0-9a-f]{12}): function", script.text))
+    assert house.http.get("/scripts/" + "0" * 32 + ".js").status_code == 404
 
 
 def test_each_address_has_a_page_of_its_own(house: House) -> None:
