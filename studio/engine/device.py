@@ -74,6 +74,15 @@ def find_hardware(wanted: str) -> Hardware:
     return Hardware(gpus, mps and wanted in ("auto", "mps"), cpu, cpu_bf16, free_gb)
 
 
+def spare_gb(device: str) -> float:
+    """What is free there now, what torch keeps at hand for later included."""
+    if not device.startswith("cuda"):
+        return float(psutil.virtual_memory().available) / GB
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    return float(free) / GB
+
+
 def find_libraries() -> frozenset[str]:
     """Those that store weights in fewer bits. Of what is called nunchaku only one paints."""
     found = {name: find_spec(name) for name in ("torchao", "bitsandbytes", "gguf", "nunchaku")}

@@ -22,6 +22,7 @@ from studio.engine.painter import Painter
 from studio.engine.residents import Residents
 from studio.engine.safety import Checker, blurred
 from studio.engine.saving import File, Later, Saver, make_file
+from studio.engine.tiles import decode
 from studio.engine.upscale import Upscaler
 from studio.formats.metadata import recipe_text
 from studio.messages import Cancelled, Failed, Loading, Paint, Painted, Picture
@@ -218,7 +219,9 @@ def _develop(
         if latents is None:
             image = inputs.begin((request.width or 0, request.height or 0))
         else:
-            image = inputs.keep(to_image(painter.family.decode(latents, request)))
+            pixels, done = decode(painter, latents, request)
+            image = inputs.keep(to_image(pixels))
+            job.say_also(done)
     _finish(painter.card, upscaler, checker, saver, shot, image, together)
 
 

@@ -63,6 +63,9 @@ class ModelCard(Part):
     size_step: int = Field(8, ge=8)
     min_side: int = Field(ge=64)
     max_side: int = Field(le=4096)
+    taught_side: int = Field(
+        0, ge=0, description="Of the largest square it was taught; 0: beyond it nothing is said."
+    )
     quality: dict[Quality, int] = Field(default_factory=dict)
     variants: dict[Quality, str] = Field({}, description="Cards that paint a quality for it.")
     lora_base: str = Field("", description="What its LoRAs must state they were made for.")

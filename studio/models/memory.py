@@ -77,6 +77,12 @@ def amounts(
     return Amounts(parts, (card.memory_gb - sum(known.values())) * wide)
 
 
+def picture_gb(card: ModelCard, dtype: Dtype, pixels: int) -> float:
+    """What one of so many pixels takes beside the weights, most of it while it is decoded."""
+    usual = max(size.width * size.height for size in card.sizes.values())
+    return amounts(card, dtype).picture * max(1.0, pixels / usual)
+
+
 def tiles(card: ModelCard) -> bool:
     """Whether its pixels can be made piece by piece, as a VAE of diffusers does."""
     return not card.weights or "vae" in card.weights

@@ -22,6 +22,7 @@ from studio.request import MAX_SEED, ImageRequest, read_request
 from studio.wishes import enlarging
 from studio.wishes.filling import (
     MAX_FINISHED,
+    beyond_of,
     guidance_of,
     sampler_of,
     size_of,
@@ -152,7 +153,7 @@ class Catalog:
         width, height = size_of(wish, card, inputs)
         steps = steps_of(wish, card)
         start, warnings = begin(wish, card, inputs, (width, height), steps)
-        warnings = [*dressed.said, *warnings]
+        warnings = [*dressed.said, *beyond_of(card, width, height), *warnings]
         guidance, unguided = guidance_of(wish, card)
         warnings += unguided
         negative = wish.negative_prompt

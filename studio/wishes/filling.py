@@ -32,6 +32,18 @@ def size_of(wish: ImageRequest, card: ModelCard, inputs: Mapping[str, Input]) ->
     return size.width, size.height
 
 
+def beyond_of(card: ModelCard, width: int, height: int) -> list[str]:
+    """What to expect of a picture of more than twice the pixels that it was taught."""
+    taught = card.taught_side**2
+    if not taught or width * height <= 2 * taught:
+        return []
+    return [
+        f"{card.title} was taught pictures of up to {card.taught_side}x{card.taught_side}; at "
+        f"{width}x{height} things may come twice or fall apart, and each step takes more than "
+        f"{width * height // taught} times as long. A smaller one enlarged is mostly better."
+    ]
+
+
 def steps_of(wish: ImageRequest, card: ModelCard) -> int:
     steps = wish.steps or card.quality.get(wish.quality or "balanced", card.steps)
     if steps > card.max_steps:
