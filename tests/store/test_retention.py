@@ -123,10 +123,10 @@ def test_the_front_door_says_beforehand_what_would_go(
     assert tidy(wanted, Namespace(dry_run=True)) == 0  # while it runs
     assert capsys.readouterr().out.splitlines() == [
         f"{row.path}  an old boat",
-        "1 pictures (0.0 MB) would go to the trash; 0 jobs would go.",
+        "1 picture (0.0 MB) would go to the trash; 0 jobs would go.",
     ]
     store.close()
     assert tidy(wanted, Namespace(dry_run=False)) == 0
-    assert "1 pictures (0.0 MB) went to the trash" in capsys.readouterr().out
+    assert "1 picture (0.0 MB) went to the trash" in capsys.readouterr().out
     assert app.main(["tidy", "--dry-run", "--data", str(settings.data)]) == 0
     assert "0 pictures (0.0 MB) would go" in capsys.readouterr().out
