@@ -20,7 +20,7 @@ from studio.jobs.inbox import Entered
 from studio.jobs.line import Line
 from studio.jobs.pool import Pool
 from studio.jobs.seats import Fleet
-from studio.jobs.slot import Gone, Inbox
+from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.messages import Failed, FromWorker, Paint, Painted, Progress
@@ -29,7 +29,6 @@ from studio.settings import Settings
 from studio.store.files import Files
 from studio.store.rows import Job, Room
 from studio.store.store import Store
-from studio.wishes.catalog import Catalog
 from studio.wishes.presets import load_catalog
 from tests.conftest import OpenStudio, behind, endless
 from tests.models.test_loras import write
@@ -277,40 +276,6 @@ def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
     with pytest.raises(Refused) as refused:
         open_studio().line.submit([wish(model="realvis_quality")])
     assert "python app.py models pull realvis-quality" in str(refused.value)
-
-
-def test_a_job_that_is_over_does_not_stand_in_line_again(open_studio: OpenStudio) -> None:
-    studio = open_studio()
-    (job,) = studio.line.submit([wish()], key="k")
-    studio.line.wait(job.id, 60)
-    inbox = Inbox()
-    replace(studio.line, inbox=inbox).submit([wish()], key="k")
-    assert inbox.empty()
-
-
-def test_the_same_key_gives_the_same_job(open_studio: OpenStudio) -> None:
-    line = open_studio().line
-    assert line.submit([wish()], key="k")[0].id == line.submit([wish()], key="k")[0].id
-    with pytest.raises(Refused):
-        line.submit([wish(count=2)], key="k")
-
-
-def test_the_same_key_gives_its_jobs_when_nothing_could_paint_them_any_more(
-    open_studio: OpenStudio,
-) -> None:
-    studio = open_studio()
-    (job,) = studio.line.submit([wish()], key="k")
-    studio.line.wait(job.id, 60)
-    (picture,) = studio.store.pictures(job=job.id)
-    again = studio.line.rerun(picture.id, key="again")
-    others = [card for card in studio.catalog.cards.values() if card.name != job.model]
-    left = Catalog([others[0].model_copy(update={"default": True}), *others[1:]], [])
-    line = replace(studio.line, catalog=left)
-    assert line.submit([wish()], key="k")[0].id == job.id
-    assert line.rerun(picture.id, key="again").id == again.id
-    for unheard in (None, "another"):
-        with pytest.raises(Refused):
-            line.rerun(picture.id, key=unheard)
 
 
 def test_many_who_look_at_a_rerun_measure_it_once(open_studio: OpenStudio) -> None:
