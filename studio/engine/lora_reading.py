@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 
 from studio.engine.failures import PaintError
 from studio.models.lora_hub import source_of
@@ -22,8 +23,9 @@ _PIECE = re.compile(r"\.(?:lora|lokr|hada)_")
 def read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Its tensors, and how diffusers or peft say that they are to be scaled."""
     try:
+        # Of whole bytes: safetensors 0.8.0 forgets two numbers for each tensor it is asked for.
+        tensors = dict(sorted(load(file.read_bytes()).items()))
         with safe_open(file, "pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             says = json.loads((opened.metadata() or {}).get(DIFFUSERS, "{}"))
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise unfit(file, f"cannot be read: {error}") from error

@@ -131,6 +131,7 @@ class Loras:
         self._places = self._places or Places(self._pipeline)
         found: Fitted = {}
         strays, numbers = [], 0
+        card = self._pipeline._execution_device  # asked once: it looks at every module
         for layer, size, scale in zip(layers, sizes, scales, strict=True):
             places = self._places.of(layer)
             if why := misfit(layer, size, places):
@@ -145,7 +146,7 @@ class Loras:
             if found.keys() & one.keys():
                 raise unfit(file, f"holds {layer.place} twice")
             found |= {
-                place: self._ready(number, place, at, one[place])
+                place: self._ready(number, place, at, one[place], card)
                 for place, at in zip(places, here, strict=True)
             }
             numbers += sum(each.numel() for place in places for each in found[place].tensors())
@@ -179,12 +180,14 @@ class Loras:
             frozenset(place for place, change in found.items() if change.stretch),
         )
 
-    def _ready(self, number: int, place: Place, layer: nn.Module, change: Change) -> Change:
+    def _ready(
+        self, number: int, place: Place, layer: nn.Module, change: Change, card: torch.device
+    ) -> Change:
         """In the format that is computed in, and where its layer computes."""
         weight = self._weights.setdefault((number, place.component), torch.zeros(()))
         where: torch.device = next(layer.parameters()).device
         if where.type in ("cpu", "meta"):  # it may be moved to the card to paint
-            where = self._pipeline._execution_device
+            where = card
         return change.to(weight, where, self._dtype)
 
     def _hang(self, layer: nn.Module, change: Change) -> None:

@@ -126,7 +126,7 @@ def layers_of(names: Iterable[str]) -> list[Layer]:
 
 def kind_of(layers: Iterable[Layer]) -> str:
     """Of a whole file, in words."""
-    kinds = list(dict.fromkeys(layer.kind for layer in layers))
+    kinds = sorted({layer.kind for layer in layers})
     return " and ".join(filter(None, (", ".join(kinds[:-1]), *kinds[-1:])))
 
 
