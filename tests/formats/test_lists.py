@@ -1,11 +1,11 @@
 """Lists of words out of text, JSON and the part of YAML that is read."""
 
-import time
 from contextlib import suppress
 
 import pytest
 
 from studio.formats.lists import MOST_VALUES, from_json, from_yaml, lines
+from tests.pace import within
 
 
 def test_a_line_is_a_value_and_comments_are_none() -> None:
@@ -77,7 +77,6 @@ HOSTILE += ["# " * MANY, 'a: "' + "\\" * MANY]
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_yaml_takes_no_time(text: str) -> None:
-    began = time.perf_counter()
-    with suppress(ValueError):
-        from_yaml(text)
-    assert time.perf_counter() - began < 0.5
+    for _ in within(0.5):
+        with suppress(ValueError):
+            from_yaml(text)

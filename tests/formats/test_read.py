@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 import zlib
 
 import pytest
@@ -17,6 +16,7 @@ from tests.formats.fixtures.form import Fixture
 from tests.formats.fixtures.others import OURS
 from tests.formats.mutation import mutated
 from tests.formats.pictures import SIZE, graph, jpeg, node, plain, png, raw_png, webp
+from tests.pace import within
 
 SECOND = 1.0
 
@@ -118,9 +118,8 @@ def test_half_of_a_surrogate_pair_becomes_a_question_mark() -> None:
 
 def test_texts_that_burst_are_not_unpacked() -> None:
     bomb = raw_png((b"zTXt", b"parameters\0\0" + zlib.compress(b"a" * 64 * 2**20)))
-    begun = time.thread_time()
-    found = read_picture(bomb)
-    assert time.thread_time() - begun < SECOND
+    for _ in within(SECOND):
+        found = read_picture(bomb)
     assert "more than 4 MB" in found.unread[0].text
 
 
@@ -156,9 +155,8 @@ ROW = "Steps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512"
 )
 def test_hostile_texts_take_less_than_a_second(text: str, place: str) -> None:
     data = raw_png((b"tEXt", place.encode() + b"\0" + text[: 4 * 2**20 - 100].encode()))
-    begun = time.thread_time()
-    read_picture(data)
-    assert time.thread_time() - begun < SECOND
+    for _ in within(SECOND):
+        read_picture(data)
 
 
 def test_graphs_that_run_in_circles_or_double_end() -> None:
@@ -191,9 +189,8 @@ def test_graphs_that_run_in_circles_or_double_end() -> None:
         "n160": node("CLIPTextEncode", text="a" * 30_000, clip=["300", 0]),
         "n260": node("PrimitiveString", value="b" * 30_000),
     }
-    begun = time.thread_time()
-    found = read_picture(png({"prompt": json.dumps(graph(**double, **texts, **circle))}))
-    assert time.thread_time() - begun < SECOND
+    for _ in within(SECOND):
+        found = read_picture(png({"prompt": json.dumps(graph(**double, **texts, **circle))}))
     assert found.tool == "ComfyUI" and found.fields["steps"] == 20
 
 
@@ -202,9 +199,8 @@ def test_mutated_files_never_raise_and_never_take_long() -> None:
     files = [one.data for one in FIXTURES.values()]
     for _ in range(3000):
         data = mutated(chance.choice(files), chance)
-        begun = time.thread_time()
-        read_picture(data)
-        assert time.thread_time() - begun < SECOND
+        for _ in within(SECOND):
+            read_picture(data)
 
 
 def _held(said: tuple[str, ...], pieces: tuple[str, ...]) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +17,7 @@ from studio.jobs.together import Kind, Paid
 from studio.messages import FromWorker, Paint, Painted
 from tests.conftest import OpenStudio, behind
 from tests.jobs.test_pool import until, wish
+from tests.pace import within
 
 NEEDS = {"small": Need(1, 8, 5.0), "wide": Need(2, 16, 20.0), "new": Need(1, 8, 5.0)}
 
@@ -117,9 +117,8 @@ def test_a_limit_on_one_owner_is_kept_in_the_forecast() -> None:
 
 def test_only_so_many_are_played_and_a_long_line_takes_no_longer() -> None:
     jobs = [waiting(f"j{n}", owner=f"o{n % 50}") for n in range(10_000)]
-    began = time.process_time()
-    assert len(play(seen(*jobs, gpus=4), most=40)) <= 43
-    assert time.process_time() - began < 5
+    for _ in within(5):
+        assert len(play(seen(*jobs, gpus=4), most=40)) <= 43
 
 
 def test_a_pool_that_is_busy_is_not_waited_for_and_is_not_asked_at_once_again() -> None:

@@ -1,6 +1,5 @@
 """Cards and how a wish is made whole for one."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from studio.settings import Settings
 from studio.wishes.catalog import NOT_YET, Catalog
 from studio.wishes.filling import sampler_of
 from studio.wishes.presets import load_catalog
+from tests.pace import within
 
 PRESETS = Settings().presets
 
@@ -165,9 +165,8 @@ def test_words_of_a_negative_prompt_count_where_it_does(catalog: Catalog) -> Non
 def test_a_long_prompt_is_looked_through_in_linear_time(catalog: Catalog) -> None:
     few = limited(catalog)
     for word in ("a", "ab ", "é", "e\u0301", "a1é "):
-        began = time.process_time()
-        few.settle(wish(prompt=(word * MAX_PROMPT)[:MAX_PROMPT]))
-        assert time.process_time() - began < 1
+        for _ in within(1):
+            few.settle(wish(prompt=(word * MAX_PROMPT)[:MAX_PROMPT]))
 
 
 def limited(catalog: Catalog) -> Catalog:

@@ -1,13 +1,12 @@
 """No text takes long: sixteen times as much of it takes no more than that many times as long."""
 
-import time
-
 import pytest
 
 from studio.errors import Refused
 from studio.formats.bulk.read import MOST_LINES, decode, read
 from studio.formats.bulk.write import Picture, write_markdown
 from studio.request import ImageRequest
+from tests.pace import within
 
 LENGTH = 1 << 18
 SECONDS = 20.0  # two on a quiet machine; what grew with the square would take an hour
@@ -27,26 +26,23 @@ def test_no_text_takes_long(begin: str, piece: str) -> None:
     text = begin + piece * (LENGTH // len(piece))
     if text.count("\n") >= MOST_LINES:
         text = text[:MOST_LINES]
-    began = time.monotonic()
-    read(text)
-    read(text, "x.md")
-    assert time.monotonic() - began < SECONDS
+    for _ in within(SECONDS):
+        read(text)
+        read(text, "x.md")
 
 
 @pytest.mark.parametrize(
     "begin", ["- {seed", "- (size: ", "- {a: ", "| prompt |\n| -", "| prompt |\n|", "# a", "- x #"]
 )
 def test_no_white_space_takes_long(begin: str) -> None:
-    began = time.thread_time()
-    read(f"{begin}{' ' * LENGTH}x")
-    assert time.thread_time() - began < 1.0
+    for _ in within(1.0):
+        read(f"{begin}{' ' * LENGTH}x")
 
 
 def test_no_prompt_takes_long_to_write() -> None:
     wish = ImageRequest(prompt="(" + "a: " * 10_000)
-    began = time.thread_time()
-    write_markdown([Picture((), wish)])
-    assert time.thread_time() - began < 1.0
+    for _ in within(1.0):
+        write_markdown([Picture((), wish)])
 
 
 def test_what_is_too_much_is_refused_before_it_is_read() -> None:
