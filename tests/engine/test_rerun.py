@@ -96,7 +96,9 @@ def test_what_was_painted_among_others_is_painted_alone_and_said_to_be(
     studio = open_studio(slot(residents), models=models)
     studio.line.pause(True)
     wishes = [read_request(SMALL | {"seed": seed}) for seed in range(4)]
-    jobs = [studio.store.claim(job.id, "other") for job in studio.line.submit(wishes)]
+    waiting = studio.line.submit(wishes)
+    studio.store.pause(False)  # which the pool is not told
+    jobs = [studio.store.claim(job.id, "other") for job in waiting]
     card = studio.catalog.default.model_dump(mode="json")
     ends: list[Painted | Failed | Cancelled] = []
     messages = [

@@ -141,6 +141,7 @@ def test_sdxl_weighs_mixes_wears_and_hears_what_is_against_it(tell: Tell) -> Non
             {
                 "name": "ink",
                 "title": "Ink",
+                "kind": "LoRA",
                 "weight": 0.8,
                 "trigger_words": ["ink drawing", "inked"],
                 "said": ["ink drawing"],

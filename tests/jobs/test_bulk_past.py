@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from studio.errors import Refused
+from studio.formats.picture import clean
 from studio.jobs.bulk import check, run
 from studio.jobs.bulk_export import export, export_bulk
 from studio.jobs.studio import Studio
@@ -202,7 +203,7 @@ def test_a_search_that_finds_nothing_is_not_exported(studio: Studio) -> None:
 
 def test_what_was_painted_from_a_picture_or_only_enlarged_is_known_again(studio: Studio) -> None:
     (boat,) = paint(studio, "a boat", seed=3)
-    start = studio.store.keep_input(studio.store.file(boat).read_bytes())
+    start = studio.store.keep_input(clean(studio.store.file(boat).read_bytes()).png)
     from_it = paint(studio, "a ship", seed=4, start_image=start, strength=0.5, steps=4)
     job = enlarge(studio.line, {"picture": boat.id, "times": 2})
     larger = studio.line.wait(job.id, 20).pictures
