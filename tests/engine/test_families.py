@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 from sentencepiece import SentencePieceTrainer
@@ -59,6 +60,7 @@ class Atelier:
         fields["sizes"] = {"square": {"width": self.side, "height": self.side}}
         self.card = ModelCard.model_validate(card.model_dump() | fields)
         self.folder = models / card.name
+        torch.manual_seed(7)  # the same weights, whatever was made before
         module.build(card.name).save_pretrained(self.folder)
         self.residents = Residents("cpu", models, "fp32")
         self._catalog = Catalog([self.card.model_copy(update={"default": True})], [])
