@@ -129,8 +129,8 @@ def _told(named: Named) -> str:
 
 
 def _not_read(read: Reader) -> str:
-    files = "file is" if read.passed_over == 1 else "files are"
-    return (
-        f"{read.passed_over} large {files} here that were not read for their hashes; ask for that "
-        "with `hashes`."
-    )
+    if read.passed_over == 1:
+        told = "1 large file is here that was not read for its hash"
+    else:
+        told = f"{read.passed_over} large files are here that were not read for their hashes"
+    return f"{told}; ask for that with `hashes`."
