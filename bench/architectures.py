@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
-    EulerDiscreteScheduler,
     Flux2Transformer2DModel,
     FluxTransformer2DModel,
     StableDiffusionXLPipeline,
@@ -22,7 +21,7 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from studio.engine.embedded import END, MERGES, START, tokenizer, vocabulary
+from studio.engine.embedded import END, MERGES, START, scheduler, tokenizer, vocabulary
 
 Given = dict[str, Any]
 
@@ -78,13 +77,7 @@ def sdxl(folder: Path, tiny: bool, device: str) -> None:
         **networks,
         tokenizer=tokenizer(MERGES, END),
         tokenizer_2=tokenizer(MERGES, "!"),
-        scheduler=EulerDiscreteScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            timestep_spacing="leading",
-            steps_offset=1,
-        ),
+        scheduler=scheduler(),
         add_watermarker=False,
     )
     pipeline.save_pretrained(folder)

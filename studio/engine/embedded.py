@@ -70,13 +70,7 @@ def build() -> Any:
         tokenizer_2=tokenizer(MERGES, "!"),  # as SDXL: its second tokenizer pads with "!"
         unet=_unet(),
         vae=_vae(),
-        scheduler=EulerDiscreteScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            timestep_spacing="leading",
-            steps_offset=1,
-        ),
+        scheduler=scheduler(),
         add_watermarker=False,
     )
     generator = torch.Generator("cpu").manual_seed(SEED)
@@ -112,6 +106,17 @@ def tokenizer(merges: list[tuple[str, str]], padding: str) -> CLIPTokenizer:
     pairs: Any = list(merges)  # as its backend wants them; its annotation says strings
     return CLIPTokenizer(
         vocab=vocabulary(merges), merges=pairs, pad_token=padding, model_max_length=77
+    )
+
+
+def scheduler() -> EulerDiscreteScheduler:
+    """SDXL's."""
+    return EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        timestep_spacing="leading",
+        steps_offset=1,
     )
 
 
