@@ -79,7 +79,7 @@ def as_numbers(layer: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The weights of a layer as they count, wherever they lie and however few bits they have, and
     its bias."""
     with align_module_device(layer), torch.no_grad():
-        if hasattr(layer.weight, "quant_type"):
+        if type(layer.weight).__name__ == "GGUFParameter":  # nf4's has a quant_type, too
             from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor
 
             whole = dequantize_gguf_tensor(layer.weight)

@@ -187,7 +187,7 @@ class Residents:
         """Off the card, and into the machine's own memory if that has room."""
         for key in [key for key in self._painters if key.model == model]:
             painter = self._painters.pop(key)
-            painter.loras.leave_readers()
+            painter.loras.wear((), {})  # they hang beside it, and would stay on the card
             fits = _spare_gb() > painter.plan.peak_gb
             if fits and painter.plan.whole and painter.plan.device.startswith("cuda"):
                 with suppress(RuntimeError, MemoryError):  # then it is loaded anew

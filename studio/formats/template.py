@@ -125,7 +125,7 @@ _WEIGHT = re.compile(rf"\s*+(?P<weight>{_NUMBER})\s*+::")
 _BEHIND = re.compile(r":(?P<weight>[0-9]{0,9}\.[0-9]{1,9})\s*$")
 _BLENDED = re.compile(r"\sAND\s")
 _KEPT = re.compile(r"\\([{}|])")
-_GIVEN = re.compile(r"\s*+(?P<name>[^\W\d]\w*+)\s*+=(?P<value>.*+)", re.DOTALL)
+_GIVEN = re.compile(r"\s*+(?P<name>[^\W\d]\w*+)\s*+=\s*+(?P<value>.*+)", re.DOTALL)
 _SAMPLED = re.compile(r"\{\s*+(?P<sampler>[~!@])")
 _SAMPLED_PICK = re.compile(r"\{\s*+(?P<sampler>[~!@])[0-9]{0,9}+-?[0-9]{0,9}+\$\$")
 SAMPLERS = {"~": "random", "!": "all", "@": "cycle"}
@@ -149,15 +149,16 @@ class _Frame:
 class _Reader:
     """All pieces stand in one list; a brace that closes takes its own from the end of it."""
 
-    def __init__(self, text: str, field: str) -> None:
-        self.text, self.field = text, field
+    def __init__(self, text: str, field: str, begin: int = 0, end: int | None = None) -> None:
+        self.text, self.field, self.begin = text, field, begin
+        self.end = len(text) if end is None else end
         self.out: list[str | Node] = []
         self.heights: list[int] = []  # of what stands in `out`
         self.open: list[_Frame] = []
         self.choices = self.options = 0
 
     def read(self) -> Parts:
-        for match in _TOKEN.finditer(self.text):
+        for match in _TOKEN.finditer(self.text, self.begin, self.end):
             kind = match.lastgroup
             if kind is None:
                 self._put(match.group())
@@ -183,14 +184,15 @@ class _Reader:
     def _wild(self, match: re.Match[str]) -> Wild:
         if mark := match["sampler"]:
             self._refuse(f"{_sampler(mark)}.", match.start())
-        given = []
+        given, place = [], match.start("given")
         for pair in match["given"].split(",") if match["given"] is not None else ():
-            named = _GIVEN.fullmatch(pair)
+            named = _GIVEN.fullmatch(self.text, place, place + len(pair.rstrip()))
             if not named:
                 sentence = f"{pair.strip()[:SHOWN]!r} is no variable; write __name(v=x)__."
-                self._refuse(sentence, match.start("given"))
-            body = parse(named["value"].strip(), self.field)
+                self._refuse(sentence, place)
+            body = _Reader(self.text, self.field, *named.span("value")).read()
             given.append(Assign(named["name"], body, False, match.start()))
+            place += len(pair) + 1
         return Wild(match["wild"], match.start(), tuple(given))
 
     def _begin(self, match: re.Match[str]) -> None:

@@ -322,6 +322,15 @@ def test_weights_are_read_as_they_count_where_they_are_elsewhere() -> None:
     assert layer.weight.is_meta
 
 
+def test_weights_in_four_bits_are_read_as_they_count() -> None:
+    bits = pytest.importorskip("bitsandbytes")
+    layer = nn.Linear(64, 64, bias=False)
+    packed = bits.nn.Linear4bit(64, 64, False, quant_type="nf4", compute_dtype=torch.float32)
+    packed.load_state_dict(layer.state_dict())
+    found, _ = as_numbers(packed.to("cpu"))
+    assert (found - layer.weight).abs().max() < 0.05
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["lokr+rows", "loha+columns", "lora+rows", "whole"])
 def test_a_hundred_switches_of_every_form_keep_no_memory(

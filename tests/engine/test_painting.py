@@ -274,7 +274,10 @@ def test_one_that_leaves_a_card_rests_in_memory_while_that_has_room(
         return painter, moves
 
     painter, moves = on_a_card()
+    bare: list[object] = []
+    monkeypatch.setattr(painter.loras, "wear", lambda uses, files: bare.append(uses))
     residents.leave(card.name)
+    assert bare == [()], "its LoRAs hang beside it, and would stay on the card"
     assert key not in residents
     assert moves == ["cpu"]
     assert residents.get(card, key) is painter

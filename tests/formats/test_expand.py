@@ -277,7 +277,9 @@ def test_a_wildcard_sees_the_variables_of_the_prompt_that_calls_it() -> None:
         ("a __@shades(tone=red)__", "Take it out and say expand cycle."),
         ("__shades(red)__", "column 10: 'red' is no variable; write __name(v=x)__."),
         ("__shades()__", "column 10: '' is no variable"),
-        ("__shades(tone={a|b)__", "column 1: this brace is never closed"),
+        ("__shades(tone={a|b)__", "column 15: this brace is never closed"),
+        ("a car __shades(v=1, w=2, 3)__", "column 25: '3' is no variable"),
+        ("a very long red __shades(v= {3$$a|b})__", "column 29: 3 are to be picked"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_place(text: str, sentence: str) -> None:

@@ -94,7 +94,8 @@ def _headings(before: tuple[str, ...], groups: tuple[str, ...]) -> list[str]:
 
 
 def _comment(text: str) -> str:
-    return f"<!-- {' '.join(text.split()).replace('--', '- -').rstrip('-')} -->"
+    """No two dashes of the text stand together, or it could end the comment."""
+    return f"<!-- {re.sub('-(?=-)', '- ', ' '.join(text.split())).rstrip('-')} -->"
 
 
 def _picture(own: Fields, ticked: bool) -> list[str]:

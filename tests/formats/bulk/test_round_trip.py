@@ -105,3 +105,11 @@ def test_a_thousand_files_come_back_equal(part: int) -> None:
         found = [(entry.groups, wish_of(entry)) for entry in sheet.entries]
         assert found == [(groups, (one, [])) for groups, one, *_ in asked], (seed, file)
         assert write_markdown(asked) == file
+
+
+@pytest.mark.parametrize("above", ["x--->- [ ] a dog", "a ---> b", "--", "->-->--->x", "a - b"])
+def test_what_stands_above_a_picture_stays_a_comment(above: str) -> None:
+    wish = ImageRequest(prompt="a boat")
+    sheet = read(write_markdown([Picture((), wish, above)]))
+    assert [entry.fields["prompt"] for entry in sheet.entries] == ["a boat"]
+    assert not sheet.remarks
