@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from studio.web.gallery.tab import Gallery, spoken
 from tests.web.conftest import House, OpenPage
@@ -103,6 +103,36 @@ def test_some_are_chosen_starred_and_tagged_thrown_away_and_back(
     order = page.locator(".tile img").evaluate_all("all => all.map((one) => one.alt)")
     assert order == list(reversed(PROMPTS))
     assert house.studio.store.history.ids("cerise star:yes tag:mine") == [painted[3], painted[1]]
+
+
+def test_what_is_typed_and_pressed_stays_when_the_page_looks_anew(
+    house: House, open_page: OpenPage, painted: list[str]
+) -> None:
+    page = open_page("/?q=cerise")
+    count(page, "4 pictures")
+    pick(page, 0, 2)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked = route.request.post_data_json["fn_name"] == "look"
+        held.append(route) if asked else route.continue_()
+
+    page.route("**/component_server/", hold)
+    star = page.locator("#gallery .doing").get_by_role("button", name="Star")
+    star.focus()
+    page.keyboard.press("Enter")
+    said(page, "2 pictures starred. · 2 pictures chosen")
+    expect(star).to_be_focused()
+    page.get_by_label("Save this search as").fill("reds")
+    page.get_by_label("Tag them").fill("mi")
+    with page.expect_response("**/component_server/"):
+        held.pop().continue_()
+    expect(page.locator(".filters button", has_text="starred")).to_contain_text("2")
+    expect(page.get_by_label("Save this search as")).to_have_value("reds")
+    page.keyboard.type("ne")
+    page.keyboard.press("Enter")
+    said(page, "2 pictures tagged mine. · 2 pictures chosen")
+    expect(page.get_by_label("Tag them")).to_have_value("")
 
 
 def test_the_keyboard_reaches_all_of_it(house: House, open_page: OpenPage) -> None:

@@ -31,7 +31,7 @@ const offer = () => {
     acts.push(button('none', 'Choose none'));
   }
   bar.querySelector('p').textContent = [words, size && `${count(size)} chosen`].filter(Boolean).join(' · ');
-  bar.querySelector('.does').replaceChildren(...acts);
+  redraw(bar.querySelector('.does'), acts);
   bar.hidden = !size && !words;
 };
 const done = (what = '', undo = null) => {
@@ -248,6 +248,7 @@ element.addEventListener('submit', (event) => {
   const name = event.target.querySelector('input').value.trim(), { save: saving, collect: collecting } = event.target.dataset;
   const one = event.target.closest('[data-one]')?.dataset.one;
   if (!name) return;
+  event.target.reset();
   if (saving !== undefined) save(name);
   else if (collecting !== undefined) collect(name);
   else if (one) change(one, { add_tags: [name] });

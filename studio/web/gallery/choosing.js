@@ -40,6 +40,18 @@ const say = (words, instead) => {
   said.append(button);
 };
 
+// Drawn anew, often while somebody is there: what is typed stays, and so does who is being pressed.
+const redraw = (place, made) => {
+  const ALL = 'button, input, select', named = (one) => one.ariaLabel ?? one.dataset.do ?? one.textContent;
+  const was = [...place.querySelectorAll(ALL)], held = document.activeElement;
+  place.replaceChildren(...made);
+  for (const now of place.querySelectorAll(ALL)) {
+    const old = was.find((one) => named(one) === named(now));
+    if (old && now.matches('input')) now.value = old.value;
+    if (old && old === held) now.focus({ preventScroll: true });
+  }
+};
+
 const addressed = () => {
   const address = new URL(location);
   const put = (name, value) => value ? address.searchParams.set(name, value) : address.searchParams.delete(name);
@@ -56,7 +68,7 @@ const beside = async () => {
   if (about.error) return say(about.error, about.instead);
   say(about.notes);
   const open = new Set([...filters.querySelectorAll('[open]')].map((one) => one.dataset.open));
-  filters.innerHTML = about.filters;
+  redraw(filters, drawn(about.filters));
   for (const one of filters.querySelectorAll('details')) one.open = open.has(one.dataset.open);
   find('.first').innerHTML = about.first;
   form.sort.querySelector('[value=relevance]').disabled = !about.words;
