@@ -230,7 +230,9 @@ def _words(examples: Sequence[str]) -> Parts:
         elem_id="prompt",
         placeholder=next(reversed(examples), ""),
     )
-    found["truth"] = gr.HTML(elem_id="truth", js_on_load=STAYS, apply_default_css=False)
+    found["truth"] = gr.HTML(
+        truth.RESTING, elem_id="truth", js_on_load=STAYS, apply_default_css=False
+    )
     found["negative_prompt"] = gr.Textbox(
         label="What should not be in it?",
         lines=1,

@@ -19,6 +19,11 @@ from studio.web.controls import NAMES, wish_of
 
 USUAL = ImageRequest.model_fields["expand"].default
 Told = dict[str, Any]  # as `tell_truth` gives it
+# Where there are no words yet; so the line takes its room from the first.
+RESTING = (
+    '<p class="truth resting">Enter generates, Shift+Enter begins a new line. {this|that} draws '
+    "one of them.</p>"
+)
 
 
 def follower(studio: Studio) -> Callable[..., list[object]]:
@@ -29,7 +34,7 @@ def follower(studio: Studio) -> Callable[..., list[object]]:
         given = dict(zip(NAMES, values, strict=True))
         otherwise = given["expand"] != USUAL
         if not str(given["prompt"] or "").strip():
-            return ["", gr.update(visible=otherwise)]
+            return [RESTING, gr.update(visible=otherwise)]
         try:
             card = studio.catalog.find(str(given["model"]))
             told = ask_truth(studio, wish_of(card, given))

@@ -150,8 +150,11 @@ def test_what_the_model_makes_of_the_words_follows_the_typing(open_page: OpenPag
     page.locator("#model input").click()
     page.get_by_role("option", name="Starter").click()
     prompt, truth = page.locator("#prompt textarea"), page.locator("#truth")
+    expect(truth).to_contain_text("Shift+Enter begins a new line")
+    there = page.locator("#generate").bounding_box()
     prompt.press_sequentially("a (red:1.3) lighthouse", delay=10)
     expect(truth).to_contain_text("1 weighted")
+    assert page.locator("#generate").bounding_box() == there
     expect(truth).to_contain_text("all words known")
     truth.locator("summary").click()
     expect(truth.locator("dl")).to_contain_text("CLIP-L, CLIP-G")
@@ -161,4 +164,4 @@ def test_what_the_model_makes_of_the_words_follows_the_typing(open_page: OpenPag
     prompt.fill("a boat <lora:nowhere:1>")
     expect(truth).to_contain_text("there is no LoRA 'nowhere'")
     prompt.fill("")
-    expect(truth.locator(".truth")).to_have_count(0)
+    expect(truth).to_contain_text("Shift+Enter begins a new line")
