@@ -56,8 +56,6 @@ class Front:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         key = (scope["scheme"], scope.get("root_path", ""), *(headers.get(n, "") for n in ADDRESS))
-        if b"deep_link=" in scope["query_string"]:  # a state of Gradio's, which none has here
-            key = (*key, "deep link")
         made = self._made.get(key)
         if made is None:
             answer = await _asked(self.app, scope, receive)
@@ -96,7 +94,8 @@ def _told(made: Made, asked: Headers, media_type: str, keep: str) -> Response:
 
 
 async def _asked(app: ASGIApp, scope: Scope, receive: Receive) -> Response:
-    """The whole answer of a GET, whichever way it was asked."""
+    """The whole answer of a GET, whichever way it was asked: Gradio's `?all_endpoints` and
+    `?deep_link` would choose what all others are told after it."""
     answer, body = Response(), bytearray()
 
     async def hear(message: Message) -> None:
@@ -105,7 +104,7 @@ async def _asked(app: ASGIApp, scope: Scope, receive: Receive) -> Response:
         elif message["type"] == "http.response.body":
             body.extend(message.get("body", b""))
 
-    await app({**scope, "method": "GET"}, receive, hear)
+    await app({**scope, "method": "GET", "query_string": b""}, receive, hear)
     answer.body = bytes(body)
     return answer
 

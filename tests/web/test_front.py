@@ -59,6 +59,15 @@ def test_each_address_has_a_page_of_its_own(house: House) -> None:
     assert house.http.get("/").text == pages["number"].text
 
 
+def test_what_is_asked_behind_the_address_does_not_choose_the_page_of_others(house: House) -> None:
+    def page(name: str, asked: str = "") -> str:
+        return house.http.get(f"/{asked}", headers={"x-forwarded-host": name}).text
+
+    curious = page("curious.example", "?all_endpoints=1&deep_link=x")
+    assert "window.gradio_config" in curious and page("curious.example") == curious
+    assert curious.replace("curious.example", "another.example") == page("another.example")
+
+
 def test_a_strange_host_is_turned_away_though_the_page_is_made(house: House) -> None:
     assert house.http.get("/").status_code == 200
     assert house.http.get("/", headers={"host": "evil.example"}).status_code == 400
