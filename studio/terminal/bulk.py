@@ -21,10 +21,11 @@ from studio.jobs.studio import LEARNS_FROM, Studio
 from studio.settings import Settings
 from studio.store.bulks import Bulks
 from studio.store.store import Store
-from studio.terminal.painting import PAUSED
+from studio.terminal.painting import PAUSED, opened
 from studio.wishes.presets import load_catalog
 
 ONLY_LOOKS = "A dry run only reads."
+THERE = "hand the file to it: in the Bulk tab of its page, or as the body of POST to /api/bulk."
 WIDEST = 60  # letters of a prompt
 
 
@@ -94,8 +95,7 @@ def _say(file: Path, plan: Plan, reckoned: Cost) -> None:
 
 
 def _paint(settings: Settings, asked: argparse.Namespace, text: str) -> int:
-    studio = Studio.open(settings)
-    try:
+    with opened(settings, THERE) as studio:
         if studio.store.paused:
             raise Unavailable(PAUSED)
         name, form = asked.file.name, asked.form
@@ -106,8 +106,6 @@ def _paint(settings: Settings, asked: argparse.Namespace, text: str) -> int:
                 print(_where(asked.file, remark), file=sys.stderr)
             raise
         return _follow(studio, made.id, asked.json)
-    finally:
-        studio.close()
 
 
 def _follow(studio: Studio, bulk_id: str, as_json: bool) -> int:

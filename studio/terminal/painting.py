@@ -4,10 +4,11 @@ server."""
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from studio.errors import DarkroomError, Refused, Unavailable
+from studio.errors import DarkroomError, InUse, Refused, Unavailable
 from studio.jobs.line import Line
 from studio.jobs.reader import Reader
 from studio.jobs.studio import Studio
@@ -28,7 +29,25 @@ PAUSED = (
     "The line of this data folder is paused. Start the server and POST to /api/queue/resume, or "
     "delete the file `paused` there."
 )
+PAINT_THERE = "ask it: on its page, or with POST to /api/generate or /api/upscale."
+RERUN_THERE = (
+    "ask it: by 'Read a picture' on its page, or with POST of the file to /api/rerun; its answer "
+    "names the job that tells what came of it."
+)
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+@contextmanager
+def opened(settings: Settings, instead: str) -> Iterator[Studio]:
+    """A studio of its own; beside a server, which has the folder, the sentence says what else."""
+    try:
+        studio = Studio.open(settings)
+    except InUse as error:
+        raise InUse(f"{str(error).removesuffix('.')}, or {instead}") from None
+    try:
+        yield studio
+    finally:
+        studio.close()
 
 
 def paint(settings: Settings, asked: argparse.Namespace) -> int:
@@ -57,8 +76,7 @@ def upscale(settings: Settings, asked: argparse.Namespace) -> int:
 
 def rerun(settings: Settings, asked: argparse.Namespace) -> int:
     data = read_bytes(asked.file)
-    studio = Studio.open(settings)
-    try:
+    with opened(settings, RERUN_THERE) as studio:
         if studio.store.paused:
             raise Unavailable(PAUSED)
         job = studio.line.rerun_file(data, model=asked.model, trusted=True)
@@ -69,8 +87,6 @@ def rerun(settings: Settings, asked: argparse.Namespace) -> int:
         print(f"{asked.file}: {view.rerun.words}")
         compared = view.rerun.comparison
         return 1 if compared is None or compared.answer == "different" else 0
-    finally:
-        studio.close()
 
 
 def truth(settings: Settings, asked: argparse.Namespace) -> int:
@@ -95,8 +111,7 @@ def _paint(settings: Settings, wish_of: Callable[[Studio], ImageRequest], out: P
     """One wish, in a studio of its own."""
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    studio = Studio.open(settings)
-    try:
+    with opened(settings, PAINT_THERE) as studio:
         wish = wish_of(studio)
         if studio.store.paused:
             raise Unavailable(PAUSED)
@@ -112,8 +127,6 @@ def _paint(settings: Settings, wish_of: Callable[[Studio], ImageRequest], out: P
                 about = f"{picture.width} x {picture.height}, seed {picture.seed}"
                 print(f"{file}  {about}  {view.words}{words}", flush=True)
                 number += 1
-    finally:
-        studio.close()
     return 0
 
 

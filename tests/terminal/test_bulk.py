@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import Refused
+from studio.errors import InUse, Refused
 from studio.jobs.bulk import run
 from studio.settings import Settings
 from studio.terminal.bulk import bulk
+from studio.terminal.painting import rerun
 from tests.conftest import OpenStudio
+from tests.formats.pictures import png
 
 HEAD = "---\nmodel: test-pattern\nsize: 64x64\n---\n"
 FILE = HEAD + "Prose.\n- a red car {seed: 7}\n- a boat {count: 2}\n"
@@ -66,3 +68,18 @@ def test_what_is_wrong_is_told_by_file_line_and_column(
     assert said.endswith("1 problem: nothing runs until it is mended.\n")
     with pytest.raises(Refused, match="nowhere.md: No such file"):
         dry(settings, tmp_path / "nowhere.md")
+
+
+def test_beside_a_server_it_is_said_where_else(
+    settings: Settings, open_studio: OpenStudio, tmp_path: Path
+) -> None:
+    open_studio()
+    file, picture = tmp_path / "walk.md", tmp_path / "boat.png"
+    file.write_text(FILE)
+    picture.write_bytes(png({}))
+    there = "first, or hand the file to it: in the Bulk tab of its page, or as the body of POST to "
+    with pytest.raises(InUse, match=f"in use by process .* {there}/api/bulk.$"):
+        dry(settings, file, dry_run=False)
+    again = argparse.Namespace(file=picture, model="", out=None)
+    with pytest.raises(InUse, match=r"first, or ask it: by 'Read a picture' .* to /api/rerun;"):
+        rerun(settings, again)
