@@ -228,7 +228,7 @@ class Line:
         pictures = tuple(self.store.pictures(job=job_id)) if job.state == "done" else ()
         return View(
             job=job,
-            place=self.store.place(job_id) if job.state == "queued" else None,
+            place=self.store.places([job_id]).get(job_id) if job.state == "queued" else None,
             live=self.feed.live(job_id),
             paused=job.state == "queued" and self.store.paused,
             times=None if job.state in FINAL else self.forecaster.times(job_id),

@@ -293,15 +293,15 @@ def in_batch(tx: Connection, batch: str) -> list[Job]:
     ]
 
 
-def place(tx: Connection, job_id: str) -> int | None:
-    own = find(tx, job_id)
-    if own.state != "queued":
-        return None
+def places(tx: Connection, job_ids: Sequence[str]) -> dict[str, int]:
+    own = job.alias()
     # Two ranges of the index; one condition with OR would read every waiting job.
     queued = select(func.count()).where(job.c.state == "queued")
-    higher = queued.where(job.c.priority > own.priority)
-    earlier = queued.where(job.c.priority == own.priority, job.c.turn < own.turn)
-    return tx.scalar(select(higher.scalar_subquery() + earlier.scalar_subquery()))
+    higher = queued.where(job.c.priority > own.c.priority)
+    earlier = queued.where(job.c.priority == own.c.priority, job.c.turn < own.c.turn)
+    before = higher.scalar_subquery() + earlier.scalar_subquery()
+    its = select(own.c.id, before).where(own.c.id.in_(job_ids), own.c.state == "queued")
+    return {name: number for name, number in tx.execute(its)}
 
 
 def passable(tx: Connection, job_id: str) -> bool:

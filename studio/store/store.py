@@ -240,10 +240,10 @@ class Store:
         with self.database.read() as connection:
             return jobs.newest(connection, owner=owner, states=states, limit=limit, before=before)
 
-    def place(self, job_id: str) -> int | None:
-        """How many stand before it; None unless it waits."""
+    def places(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """How many stand before each of these that waits."""
         with self.database.read() as connection:
-            return jobs.place(connection, job_id)
+            return jobs.places(connection, job_ids)
 
     def passable(self, job_id: str) -> bool:
         """Whether it waits and could be moved forward."""

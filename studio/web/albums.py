@@ -27,6 +27,7 @@ from studio.web.answers import (
     speaks,
     text_of,
 )
+from studio.web.described import asks
 from studio.web.handed import Hands
 from studio.web.history import tell_page
 from studio.web.telling import Told
@@ -74,6 +75,7 @@ class Rest:
         made = await asyncio.to_thread(self.albums.collect, name, ids or ())
         return JSONResponse(asdict(made), 201, {"Location": f"/api/collections/{made.id}"})
 
+    @asks("limit", "after")
     async def collection(self, request: Request) -> Response:
         """A collection and its pictures in their order; `limit`, and `after` with the `next` of the
         last answer."""

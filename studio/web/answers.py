@@ -7,7 +7,9 @@ import functools
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,6 +18,7 @@ from studio.errors import DarkroomError, Refused, sayable
 
 LONGEST_NUMBER = 20  # digits
 YES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+Word = TypeVar("Word", bound=str)
 Handler = Callable[[Request], Awaitable[Response]]
 ErrorShape = Callable[[int, str, str, str | None], Response]
 
@@ -33,12 +36,15 @@ def error_response(status: int, code: str, sentence: str, field: str | None = No
 
 
 def speaks(shape: ErrorShape) -> Callable[[Handler], Handler]:
-    """Lets a handler raise; the error is answered in the shape of its face."""
+    """Lets a handler raise; the error is answered in the shape of its face. Where it says what it
+    `asks` of the query of its address, all else there is refused."""
 
     def dress(handler: Handler) -> Handler:
         @functools.wraps(handler)
         async def dressed(request: Request) -> Response:
             try:
+                if asks := getattr(handler, "asks", ()):
+                    known_only(request.query_params, asks)
                 return await handler(request)
             except DarkroomError as error:
                 return shape(error.status, error.code, str(error), error.field)
@@ -78,6 +84,16 @@ def number(given: Mapping[str, str], name: str, usual: int, least: int, most: in
         sentence = f"{name}: {text[:40]!r} is not a whole number from {least} to {most}."
         raise Refused(sentence, field=name)
     return int(text)
+
+
+def some_of(given: QueryParams, name: str, known: Sequence[Word]) -> list[Word]:
+    """Of the query of an address: those of the known that are named, each with a comma or anew."""
+    said = [one for text in given.getlist(name) for one in text.split(",") if one]
+    for one in said:
+        if one not in known:
+            sentence = f"{name}: {one[:40]!r} is none of {', '.join(known)}."
+            raise Refused(sentence, field=name)
+    return [one for one in known if one in said]
 
 
 def yes_or_no(value: object, name: str) -> bool:

@@ -1,7 +1,7 @@
 """`/openapi.json`: the addresses of `/api` and `/v1` as OpenAPI 3.1, made from the routes.
 
-What a handler does is its docstring, what it takes stands beside it (`takes`, `asks`), and fields
-of a wish with their bounds are those of `ImageRequest`. No address loads anything for it.
+What a handler does is its docstring, what it takes stands beside it (`takes`, `brings`, `asks`),
+and fields of a wish with their bounds are those of `ImageRequest`. Nothing is loaded for it.
 """
 
 import re
@@ -39,8 +39,18 @@ def takes(body: Schema, example: Mapping[str, object], *others: str) -> Callable
     return say
 
 
+def brings(*kinds: str) -> Callable[[Act], Act]:
+    """Says of which kinds the body is that a handler reads as it is; it takes no JSON."""
+
+    def say(act: Act) -> Act:
+        act.__dict__["brings"] = kinds
+        return act
+
+    return say
+
+
 def asks(*names: str) -> Callable[[Act], Act]:
-    """Says what a handler reads of the query of its address."""
+    """Says what a handler reads of the query of its address; `answers.speaks` refuses all else."""
 
     def say(act: Act) -> Act:
         act.__dict__["asks"] = names
@@ -154,6 +164,8 @@ def _parameters(act: Callable[..., Any], path: str) -> Iterator[Schema]:
 
 
 def _body(act: Callable[..., Any]) -> Schema:
+    if kinds := getattr(act, "brings", ()):
+        return {"required": True, "content": {kind: {} for kind in kinds}}
     schema = getattr(act, "body", None)
     if schema is None:  # it says so in words
         return {"required": False, "content": _json(ANY_OBJECT)}

@@ -17,6 +17,7 @@ from studio.jobs.studio import Studio
 from studio.request import PICTURE
 from studio.store.rows import Job
 from studio.web.answers import error_response, known_only, read_object, speaks, yes_or_no
+from studio.web.described import asks
 from studio.web.handed import bytes_of, is_picture
 from studio.web.telling import Told, tell_job
 from studio.web.waiting import key_of
@@ -28,6 +29,7 @@ def foreign_routes(studio: Studio) -> list[Route]:
     patient = ThreadPoolExecutor(AT_ONCE, "foreign")
 
     @speaks(error_response)
+    @asks("hashes")
     async def read(request: Request) -> Response:
         """What a picture of any tool says: its file as the body, {"image": a data URL} or
         {"picture": an id}. Answers the tool and its version, the `wish` it is here, the `model` and
@@ -40,6 +42,7 @@ def foreign_routes(studio: Studio) -> list[Route]:
         return JSONResponse(told)
 
     @speaks(error_response)
+    @asks("model")
     async def rerun(request: Request) -> Response:
         """Paint a picture of any tool again, as near as can be: its file as the body, an `image` or
         a `picture`; `model` paints it where its own is not here. `rerun` of the job says at its end

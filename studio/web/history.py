@@ -28,6 +28,7 @@ from studio.web.answers import (
     speaks,
     text_of,
 )
+from studio.web.described import asks
 from studio.web.telling import Told, tell_picture
 
 faced = speaks(error_response)
@@ -58,13 +59,13 @@ class Rest:
     def __init__(self, studio: Studio) -> None:
         self.history = studio.store.history
 
+    @asks("q", "sort", "after", "limit", "together")
     async def search(self, request: Request) -> Response:
         """Search the history: `q` as in docs/search.md, `sort` newest, oldest, rating, relevance
         or collection, `limit`, and `after` with the `next` of the last answer. `together=looks`
         tells those that look nearly alike as the first of them, `together=words` those of the same
         words and settings; `stands_for` says how many each is."""
         asked = request.query_params
-        known_only(asked, ("q", "sort", "after", "limit", "together"))
         found = await asyncio.to_thread(
             self.history.search,
             asked.get("q", ""),
@@ -75,9 +76,9 @@ class Rest:
         )
         return JSONResponse(tell_page(found))
 
+    @asks("q")
     async def facets(self, request: Request) -> Response:
         """How many of what `q` finds have which model, look, LoRA, size, day, rating, tag..."""
-        known_only(request.query_params, ("q",))
         q = request.query_params.get("q", "")
         return JSONResponse(tell_counted(await asyncio.to_thread(self.history.facets, q)))
 
@@ -116,12 +117,14 @@ class Rest:
         told = await asyncio.to_thread(self._lineage, request.path_params["id"])
         return JSONResponse(told)
 
+    @asks("limit")
     async def variants(self, request: Request) -> Response:
-        """Pictures of the same words and settings but the seed, the newest first."""
+        """Pictures of the same words and settings but the seed, the newest first; `limit`."""
         return await self._alike(request, self.history.variants)
 
+    @asks("limit")
     async def near(self, request: Request) -> Response:
-        """Pictures that look nearly like this one, the nearest first."""
+        """Pictures that look nearly like this one, the nearest first; `limit`."""
         return await self._alike(request, self.history.near)
 
     async def duplicates(self, request: Request) -> Response:
@@ -147,18 +150,18 @@ class Rest:
         await asyncio.to_thread(self.history.take_back, request.path_params["id"])
         return Response(status_code=204)
 
+    @asks("q")
     async def pair(self, request: Request) -> Response:
         """Two `pictures` to choose between, among what `q` finds: of the same words where there are
         such, never chosen between, and what they differ in (`differs`, by setting, the first one's
         before the other's). None at all where no two differ."""
-        known_only(request.query_params, ("q",))
         q = request.query_params.get("q", "")
         return JSONResponse(tell_pair(await asyncio.to_thread(self.history.pair, q)))
 
+    @asks("q")
     async def wins(self, request: Request) -> Response:
         """Which settings win for you, among what `q` finds: of each model, sampler, look, LoRA,
         size, steps and guidance how many were liked or chosen, and between what that share lies."""
-        known_only(request.query_params, ("q",))
         told = await asyncio.to_thread(self.history.wins, request.query_params.get("q", ""))
         return JSONResponse({name: [asdict(one) for one in its] for name, its in told.items()})
 

@@ -19,8 +19,10 @@ from studio.jobs.studio import Studio
 from studio.store import handover
 from studio.store.importing import Given, Outcome, take_in
 from studio.web.answers import error_response, speaks
+from studio.web.described import asks, brings
 from studio.web.telling import Told, tell_picture
 
+KINDS = ("image/png", "image/jpeg", "image/webp", "application/octet-stream", "multipart/form-data")
 MOST_FILES = 200
 MOST_LEFT = 100  # are named
 
@@ -29,6 +31,8 @@ def import_routes(studio: Studio) -> list[Route]:
     one_by_one = ThreadPoolExecutor(1, "import")  # any number may wait here, and hold up nobody
 
     @speaks(error_response)
+    @brings(*KINDS)
+    @asks("name")
     async def bring(request: Request) -> Response:
         """Take pictures into the history with what they say of themselves: a file as the body, with
         its `name`, or several files of a form. The same content comes in once."""

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from studio.errors import Unavailable
 from studio.jobs.studio import Studio
 from studio.web.answers import error_response, speaks, yes_or_no
+from studio.web.described import asks, brings
 from studio.web.telling import Told
 from studio.wishes.look_folder import give_styles, remove_look, survey, take_styles
 from studio.wishes.looks import Look
@@ -50,6 +51,8 @@ class Listed:
         """Every look: its words, LoRAs and settings, or its problem."""
         return JSONResponse({"looks": await asyncio.to_thread(tell_looks, self.studio)})
 
+    @brings("text/csv")
+    @asks("replace")
     async def take(self, request: Request) -> Response:
         """Take in a styles.csv, the body, as looks of your own; `replace=yes` where it may change
         those of the same names. All of it or none."""

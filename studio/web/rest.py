@@ -22,8 +22,8 @@ from studio.models.card import ModelCard
 from studio.request import Priority
 from studio.store.giving import given_out
 from studio.store.retention import last_tidied
-from studio.store.rows import Before, Job, Picture, Place
-from studio.web.answers import error_response, number, read_object, speaks
+from studio.store.rows import Before, Job, Picture, Place, State
+from studio.web.answers import error_response, number, read_object, some_of, speaks
 from studio.web.asking import ask, ask_truth
 from studio.web.described import WISH, asks, takes
 from studio.web.enlarging import enlarge
@@ -41,6 +41,7 @@ from studio.web.telling import (
 from studio.web.waiting import key_of, paint, those_painted, warnings_of
 
 MOST_PROMPTS = 1000
+STATES: tuple[State, ...] = get_args(State)
 BATCH = {
     "type": "object",
     "required": ["prompts"],
@@ -128,15 +129,21 @@ class Rest:
         jobs = await asyncio.to_thread(ask, self.studio.line, [fields], key=key_of(request))
         return await self._accepted(*jobs)
 
-    @asks("limit", "before")
+    @asks("limit", "before", "state", "owner")
     async def jobs(self, request: Request) -> Response:
-        """The newest jobs; `limit`, and `before` with the `next` of the last answer."""
-        asked = request.query_params
+        """The newest jobs, of one `owner`, of one `state` or several with commas; `limit`, and
+        `before` with the `next` of the last answer."""
+        asked, store = request.query_params, self.studio.store
         limit = number(asked, "limit", 50, 1, 200)
         last = number(asked, "before", 0, 1, 2**53) if asked.get("before") else None
-        rows = await asyncio.to_thread(self.studio.store.jobs, limit=limit, before=last)
+        owner, states = asked.get("owner"), some_of(asked, "state", STATES)
+        rows = await asyncio.to_thread(
+            store.jobs, owner=owner, states=states, limit=limit, before=last
+        )
+        places = await asyncio.to_thread(store.places, [job.id for job in rows])
         following = rows[-1].seq if len(rows) == limit else None
-        return JSONResponse({"jobs": [tell_row(job) for job in rows], "next": following})
+        told = [tell_row(job) | {"place": places.get(job.id)} for job in rows]
+        return JSONResponse({"jobs": told, "next": following})
 
     async def job(self, request: Request) -> Response:
         """One job: its state, its place in the line, its step, its pictures or its error."""

@@ -22,6 +22,7 @@ from studio.store.giving import said_of
 from studio.store.packing import pack
 from studio.store.selecting import selected
 from studio.web.answers import error_response, known_only, read_object, speaks
+from studio.web.described import asks
 from studio.web.pictures import attachment, template_of
 
 ENOUGH = 1 << 18  # bytes that are worth a turn of the loop
@@ -32,18 +33,33 @@ FIELDS = ("ids", "job", "batch", "q", "name", "metadata")
 def zip_routes(studio: Studio) -> list[Route]:
     readers = ThreadPoolExecutor(READERS, "zip")
 
-    @speaks(error_response)
-    async def zip_of(request: Request) -> Response:
-        """Pictures as one ZIP with their recipes in a manifest: of `ids`, a `job`, a `batch`, or
-        all that `q` finds; `name` is a template for the files in it, `metadata` what they say."""
-        asked = await _asked(request)
+    async def zip_of(given: Mapping[str, object]) -> Response:
+        asked = _read(given)
         name = template_of(asked.pop("name", ""))
         said = said_of(asked.pop("metadata", None), studio.settings.metadata)
         ids = await asyncio.to_thread(lambda: selected(studio.store, **asked))
         stem = f"darkroom-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
         return Stream(pack(studio.store, ids, name, said), readers, attachment(stem, ".zip"))
 
-    return [Route("/api/pictures/zip", zip_of, methods=["GET", "POST"])]
+    @speaks(error_response)
+    @asks(*FIELDS)
+    async def get(request: Request) -> Response:
+        """Pictures as one ZIP with their recipes in a manifest: of `ids` with commas, a `job`, a
+        `batch`, or all that `q` finds; `name` is a template for the files in it, `metadata` what
+        they say."""
+        return await zip_of(request.query_params)
+
+    @speaks(error_response)
+    async def post(request: Request) -> Response:
+        """The same, of a form or of JSON, for more `ids` than an address has room for."""
+        kind = request.headers.get("content-type", "")
+        form = kind.startswith("application/x-www-form-urlencoded")
+        return await zip_of(dict(await request.form()) if form else await read_object(request))
+
+    return [
+        Route("/api/pictures/zip", get, methods=["GET"]),
+        Route("/api/pictures/zip", post, methods=["POST"]),
+    ]
 
 
 class Stream(StreamingResponse):
@@ -85,13 +101,7 @@ class Stream(StreamingResponse):
                 close()
 
 
-async def _asked(request: Request) -> dict[str, Any]:
-    given: Mapping[str, object] = request.query_params
-    if request.method == "POST":
-        form = request.headers.get("content-type", "").startswith(
-            "application/x-www-form-urlencoded"
-        )
-        given = dict(await request.form()) if form else await read_object(request)
+def _read(given: Mapping[str, object]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     known_only(given, FIELDS)
     for field, value in given.items():

@@ -47,10 +47,12 @@ def test_the_line_goes_by_priority_and_then_by_arrival(store: Store) -> None:
     jobs = submit(store, *(wish(priority=rank) for rank in ranks))
     expected = [jobs[index].id for index in (2, 5, 4, 1, 3, 0)]
     assert [job.id for job in store.waiting()] == expected
-    assert [store.place(name) for name in expected] == [0, 1, 2, 3, 4, 5]
+    assert store.places(expected) == {name: place for place, name in enumerate(expected)}
     assert [job.id for job in store.waiting(limit=2)] == expected[:2]
     assert store.claim(expected[0], "slot0")
-    assert [store.place(name) for name in expected[:3]] == [None, 0, 1]
+    assert store.places(expected[:3]) == {expected[1]: 0, expected[2]: 1}, (
+        "the first waits no longer"
+    )
 
 
 def test_a_job_is_claimed_once(store: Store) -> None:
@@ -210,7 +212,7 @@ def test_a_job_that_waits_changes_its_class_and_no_other_does(store: Store) -> N
     moved = store.reprioritise(second[0].id, "urgent")
     assert [job.id for job in store.waiting()] == [second[0].id, first[0].id]
     assert moved.request["priority"] == "urgent"
-    assert store.place(first[0].id) == 1
+    assert store.places([first[0].id]) == {first[0].id: 1}
     assert store.events(moved.id)[-1].note == "now urgent"
     store.reprioritise(second[0].id, "low")
     assert [job.id for job in store.waiting()] == [first[0].id, second[0].id]
@@ -234,7 +236,14 @@ def test_jobs_change_turns_with_those_of_the_same_owner_and_class_alone(store: S
     moved = store.move(jobs[4], "first")
     assert order() == [4, 1, 0, 3, 2, 5]
     assert (moved.turn, moved.seq) == (store.job(high).seq - 6, store.job(high).seq - 2)
-    assert [store.place(jobs[number]) for number in order()] == [1, 2, 3, 4, 5, 6]
+    assert [store.places(jobs)[jobs[number]] for number in order()] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     store.move(jobs[4], "last")
     assert order() == [0, 1, 2, 3, 5, 4]
     store.move(jobs[0], Before(jobs[4]))

@@ -1,11 +1,13 @@
 """`/openapi.json` says what the addresses really take: each example of it is sent to them."""
 
+import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
 from studio.request import ImageRequest
 from tests.web.conftest import House
@@ -153,13 +155,50 @@ def test_what_the_wish_refuses_its_schema_refuses_too(house: House, document: Sc
     assert ImageRequest.model_fields.keys() <= fields.keys()
 
 
-def test_what_is_said_of_the_query_is_read_there(house: House, document: Schema) -> None:
+def test_what_is_said_of_the_query_is_what_is_read_there(house: House, document: Schema) -> None:
+    """By who asks, and by the handlers themselves: one that reads a query says of what."""
+    described = {}
     for path, verb, told in operations(document):
-        for one in told["parameters"]:
-            if one["in"] == "query" and verb == "get" and "{" not in path:
-                value = 1 if one["schema"] == {"type": "integer"} else ""
-                answer = house.http.get(path, params={one["name"]: value})
-                assert answer.status_code == 200, (path, one, answer.text[:200])
+        names = [one["name"] for one in told["parameters"] if one["in"] == "query"]
+        if names:
+            described[verb, path] = names
+            answer = house.http.request(verb, path, params={"unheard": "1"})
+            known = f"unheard is not known here; there are {', '.join(names)}."
+            assert answer.status_code == 422 and answer.json()["error"]["message"] == known, path
+        for name in names:
+            answer = house.http.request(verb, path, params={name: "1"})
+            assert "not known here" not in answer.text, (path, name)
+    assert described.keys() >= {
+        *(("get", f"/api/{path}") for path in ("jobs", "history", "wins", "choices/next", "bulk")),
+        *(("get", f"/api/pictures{path}") for path in ("", "/facets", "/zip", "/{id}/near")),
+        *(("get", f"/api/{path}") for path in ("collections/{id}", "pictures/{id}/variants")),
+        *(("post", f"/api/{path}") for path in ("bulk", "looks", "pictures/import", "read")),
+    }
+
+
+def test_no_handler_reads_a_query_and_keeps_quiet_about_it(house: House) -> None:
+    routes = [one for one in house.page.app.routes if isinstance(one, Route)]
+    ours = [one for one in routes if one.path.startswith(("/api/", "/v1/"))]
+    assert len(ours) > 80
+    for route in ours:
+        act = inspect.unwrap(route.endpoint)
+        if not getattr(act, "asks", ()):
+            assert not _reads(act, "query_params"), route.path
+
+
+def _reads(act: Callable[..., object], word: str) -> bool:
+    """By its own text, and that of the functions of its module that it calls."""
+    source, module = inspect.getsource(act), inspect.getmodule(act)
+    below = [getattr(module, name, None) for name in set(re.findall(r"\b(_\w+)\(", source))]
+    return word in source or any(
+        word in inspect.getsource(one) for one in below if inspect.isfunction(one)
+    )
+
+
+def test_who_takes_files_says_of_which_kinds(document: Schema) -> None:
+    for path, kind in (("/api/pictures/import", "multipart/form-data"), ("/api/looks", "text/csv")):
+        content = document["paths"][path]["post"]["requestBody"]["content"]
+        assert kind in content and "application/json" not in content
 
 
 def test_a_schema_library_finds_nothing_wrong_with_it(document: Schema) -> None:

@@ -254,6 +254,30 @@ def test_one_that_waits_is_moved_to_another_class(house: House) -> None:
     assert house.http.patch(f"/api/jobs/{low}", json={"priority": "high"}).status_code == 409
 
 
+def test_jobs_are_listed_by_state_and_owner_with_their_places(house: House) -> None:
+    done = house.http.post("/api/generate", json=WISH).json()["job_id"]
+    house.http.post("/api/queue/pause")
+    bodies = (WISH, WISH | {"owner": "mia"}, WISH)
+    jobs = [house.http.post("/api/jobs", json=body).json()["id"] for body in bodies]
+
+    def listed(**asked: object) -> dict[str, int | None]:
+        told = house.http.get("/api/jobs", params=asked).json()["jobs"]
+        return {job["id"]: job["place"] for job in told}
+
+    assert listed(state="queued") == {job: place for place, job in enumerate(jobs)}
+    assert listed(limit=3) == listed(state="queued") and listed(owner="mia") == {jobs[1]: 1}
+    assert listed(state="queued,running", limit=1) == {jobs[2]: 2}
+    several = listed(state=["queued", "done"])
+    assert several[done] is None and several[jobs[0]] == 0
+    assert done not in listed(state="failed") and listed(owner="nobody") == {}
+    for asked in ({"state": "waiting"}, {"state": "queued,ready"}, {"status": "queued"}):
+        assert house.http.get("/api/jobs", params=asked).status_code == 422
+    sentence = house.http.get("/api/jobs?state=waiting").json()["error"]["message"]
+    assert sentence == "state: 'waiting' is none of queued, running, done, failed, cancelled."
+    house.http.post("/api/queue/resume")
+    assert house.studio.line.wait(jobs[2], 60).job.state == "done"
+
+
 def test_one_that_waits_is_moved_before_others(house: House) -> None:
     house.http.post("/api/queue/pause")
     jobs = [house.http.post("/api/jobs", json=WISH).json()["id"] for _ in range(3)]
