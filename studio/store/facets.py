@@ -11,6 +11,7 @@ import numpy as np
 
 from studio.store.columns import Mask, Numbers
 from studio.store.entries import MANY, ONE
+from studio.store.saying import says
 from studio.store.search import MILLION, Found
 
 DAY = 86_400
@@ -29,7 +30,10 @@ class Facet:
 def count(found: Found) -> dict[str, Facet]:
     sight, mask = found.sight, found.mask
     facets = {
-        kind: _named(np.bincount(sight[kind][mask], minlength=1), sight.terms, kind) for kind in ONE
+        kind: _named(
+            np.bincount(sight[kind][mask & says(sight, kind)], minlength=1), sight.terms, kind
+        )
+        for kind in ONE
     }
     several = np.bincount(sight.pair_terms[mask[sight.pair_rows]], minlength=1)
     facets |= {kind: _named(several, sight.terms, kind) for kind in MANY}

@@ -1,7 +1,8 @@
 """Which settings win for whom: how often pictures of a model, sampler, look… were liked or chosen.
 
-Liked is starred or rated 4 or 5. A choice between two counts for a setting only where they differ
-in it. Each share has the interval it may truly lie in (Wilson's, 95 %): few prove little.
+Liked is starred or rated 4 or 5. A choice between two counts for a setting only where both say
+what they have of it, and differ. Each share has the interval it may truly lie in (Wilson's, 95 %):
+few prove little.
 """
 
 import math
@@ -16,6 +17,7 @@ from studio.store import marks
 from studio.store.columns import Mask, Numbers, Sight
 from studio.store.entries import GONE
 from studio.store.ids import new_id
+from studio.store.saying import says
 from studio.store.search import Found
 from studio.store.tables import choice, entry
 
@@ -50,12 +52,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What standings rest on: how many pictures, how many of them starred or rated, and how many
-    choices that one of them was in."""
+    """What standings rest on: how many pictures, how many of them starred or rated, how many
+    choices that one of them was in, and of each setting how many pictures say what they have."""
 
     pictures: int
     marked: int
     choices: int
+    saying: dict[str, int]
 
 
 def share(wins: int, of: int) -> Share:
@@ -95,7 +98,11 @@ def chosen(connection: Connection, found: Found, owner: str | None) -> set[froze
 def basis(connection: Connection, found: Found, owner: str | None) -> Basis:
     marked = (found.sight["star"] != 0) | (found.sight["rating"] != 0)
     choices = len(_choices(connection, found, owner)[0])
-    return Basis(len(found), int(np.count_nonzero(found.mask & marked)), choices)
+    saying = {
+        name: int(np.count_nonzero(found.mask & says(found.sight, name)))
+        for name in (*NAMED, *NUMBERS)
+    }
+    return Basis(len(found), int(np.count_nonzero(found.mask & marked)), choices, saying)
 
 
 def standings(connection: Connection, found: Found, owner: str | None) -> dict[str, list[Standing]]:
@@ -136,14 +143,13 @@ def _choices(connection: Connection, found: Found, owner: str | None) -> Pairs:
 
 
 def _column(sight: Sight, mask: Mask, name: str, numbers: Numbers, pairs: Pairs) -> list[Standing]:
-    rows = np.flatnonzero(mask)
+    known = says(sight, name)
+    rows = np.flatnonzero(mask & known)
     values, at = np.unique(numbers[rows], return_inverse=True)
     won, lost = numbers[pairs[0]], numbers[pairs[1]]
-    differs = won != lost
+    differs = (won != lost) & known[pairs[0]] & known[pairs[1]]
     told = []
     for number, its in enumerate(values):
-        if name in NAMED and not its:
-            continue  # it has none
         said = value_of(sight, name, int(its))
         wins = int(np.count_nonzero(differs & (won == its)))
         losses = int(np.count_nonzero(differs & (lost == its)))

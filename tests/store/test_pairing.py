@@ -3,8 +3,10 @@
 import pytest
 
 from studio.errors import NotFound
+from studio.store.importing import Given, take_in
 from studio.store.marks import Marks
 from studio.store.store import Store
+from tests.formats.pictures import png
 from tests.store.kit import kept
 
 
@@ -29,6 +31,67 @@ def test_two_of_the_same_words_and_other_settings_are_chosen_between_once(store:
         store.history.take_back(key)
     assert store.history.pair("boat") is None, "they differ in nothing"
     assert store.history.pair("zebra") is None and store.history.pair("steps:2") is None
+
+
+def test_pairs_of_the_same_words_come_first_however_few_there_are(store: Store) -> None:
+    for steps in range(2, 42):
+        kept(store, f"boat {steps}", steps=steps, count=8)
+    same = {kept(store, "a red car", steps=steps)[0] for steps in (2, 20)}
+    for steps in range(2, 42):
+        kept(store, f"tree {steps}", steps=steps, count=8)
+    for _ in range(5):
+        pair = store.history.pair()
+        assert pair and pair[2].same_words
+        assert {one.picture.id for one in pair[:2]} == same
+
+
+def test_what_says_little_of_itself_is_chosen_between_last(store: Store) -> None:
+    only_enlarged = {"model": "enlarge", "steps": 1, "sampler": "none", "upscale": 4}
+    kept(store, "a red car", became=only_enlarged)
+    (quick,), (slow,) = (kept(store, f"{steps} cars", steps=steps) for steps in (2, 20))
+    kept(store, "a red car", became={**only_enlarged, "width": 128})
+    unknown = {"model": "unknown", "prompt": "", "steps": None, "guidance": None, "sampler": None}
+    for width in (64, 128):
+        kept(store, became={**unknown, "width": width})
+    for _ in range(5):
+        pair = store.history.pair()
+        assert pair and {one.picture.id for one in pair[:2]} == {quick, slow}
+        assert not pair[2].same_words
+    store.history.choose(quick, slow)
+    pair = store.history.pair()
+    assert pair and list(pair[2].differs) == ["size"] and not pair[2].same_words
+
+
+def test_what_a_picture_does_not_say_neither_wins_nor_is_counted(store: Store) -> None:
+    for steps in (2, 20):
+        kept(store, steps=steps)
+    kept(store, became={"model": "enlarge", "steps": 1, "sampler": "none", "upscale": 4})
+    unknown = {"model": "unknown", "prompt": "", "steps": None, "guidance": None, "sampler": None}
+    (nobody,) = kept(store, became=unknown)
+    history = store.history
+    told = {name: [one.value for one in its] for name, its in history.wins().items()}
+    assert told["model"] == ["test-pattern"] and sorted(told["steps"]) == ["2", "20"]
+    assert told["sampler"] == ["euler"] and told["guidance"] == ["5"]
+    assert sum(one.liked.of for one in history.wins()["size"]) == 4
+    basis = history.basis()
+    assert basis.pictures == 4 and basis.saying.pop("size") == 4
+    assert set(basis.saying.values()) == {2}
+    facets = history.facets().facets
+    assert dict(facets["model"].values) == {"test-pattern": 2}
+    assert dict(facets["sampler"].values) == {"euler": 2}
+    assert history.search("model:unknown").pictures[0].picture.id == nobody
+    (first, _) = history.search("steps:>1").pictures
+    history.choose(first.picture.id, nobody)
+    assert not any(one.chosen.of for one in history.wins()["steps"])
+
+
+def test_a_picture_from_elsewhere_that_tells_no_guidance_is_not_of_guidance_0(store: Store) -> None:
+    for more in ("", ", CFG scale: 6.5"):
+        text = f"a boat\nSteps: 22, Sampler: Euler a, Seed: 1, Size: 64x48{more}, Model: dreamer"
+        list(take_in(store, [Given("boat.png", png({"parameters": text}), 1.6e9)]))
+    wins, saying = store.history.wins(), store.history.basis().saying
+    assert [one.value for one in wins["guidance"]] == ["6.5"] and saying["guidance"] == 1
+    assert saying["steps"] == saying["model"] == 2
 
 
 def test_what_one_wears_and_the_other_does_not_is_told(store: Store) -> None:

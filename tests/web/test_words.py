@@ -21,6 +21,7 @@ from studio.models import upscalers
 from studio.models.lora_hub import Source
 from studio.settings import Settings
 from studio.store.naming import stem_of
+from studio.store.wins import Basis, Share, Standing
 from studio.web import frame
 from studio.web.asking import ask
 from studio.web.choosing import Choosing
@@ -34,6 +35,7 @@ from studio.web.controls import (
     wish_of,
 )
 from studio.web.desk import Desk
+from studio.web.gallery import winning
 from studio.web.library import draw
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
@@ -368,3 +370,15 @@ def test_what_is_brought_is_offered_on_the_open_page_or_named_with_the_reason(
     assert "checkpoint of SDXL 1.0 in one file" in drawn
     assert "&lt;b&gt;.safetensors" in drawn and "it is a web page, not weights" in drawn
     assert [told["name"] for told in _models(studio)][-1:] == ["mine"]
+
+
+def test_what_wins_tells_how_many_pictures_say_nothing_of_a_setting() -> None:
+    few = [
+        Standing(value, Share(1, 20, 0.0, 0.3), Share(0, 0, 0.0, 1.0), 0, None)
+        for value in ("2", "20")
+    ]
+    told = {kind: few if kind in ("steps", "size") else [] for kind in winning.TITLES}
+    html = winning.draw(told, Basis(52, 3, 0, {"steps": 40, "size": 52}), str)
+    steps, sizes = html.split("<h3>")[1:]
+    assert "of 40 of 52 pictures, the others do not say" in steps
+    assert "do not say" not in sizes

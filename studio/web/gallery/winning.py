@@ -104,7 +104,8 @@ def _setting(kind: str, told: Sequence[Standing], basis: Basis, title: Title) ->
     first, rest = "".join(rows[:SOME]), "".join(rows[SOME:])
     if rest:
         rest = f"<details><summary>{len(rows) - SOME} more</summary>{rest}</details>"
-    verdict = f' <span class="quiet">{_verdict(told, basis)}</span>'
+    about = " · ".join(filter(None, (_verdict(told, basis), _saying(kind, basis))))
+    verdict = f' <span class="quiet">{about}</span>'
     return f"<section><h3>{TITLES[kind]}{verdict}</h3>{first}{rest}</section>"
 
 
@@ -113,6 +114,13 @@ def _verdict(told: Sequence[Standing], basis: Basis) -> str:
         return ""
     ahead = basis.marked and told[0].liked.low > max(one.liked.high for one in told[1:])
     return "the first is ahead" if ahead else "too close to tell"
+
+
+def _saying(kind: str, basis: Basis) -> str:
+    said = basis.saying.get(kind, basis.pictures)
+    if said == basis.pictures:
+        return ""
+    return f"of {said:,} of {counted(basis.pictures, 'picture')}, the others do not say"
 
 
 def _value(kind: str, one: Standing, basis: Basis, title: Title) -> str:
