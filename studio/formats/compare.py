@@ -85,7 +85,7 @@ class Comparison:
             return ": another size"
         if far.most == 0:
             return ", pixel by pixel"
-        levels = f"{far.most} {'level' if far.most == 1 else 'levels'}"
+        levels = counted(far.most, "level")
         if self.answer == "same to the eye":
             return f": at most {levels} apart"
         return f": up to {levels} apart, {far.mean:.1f} on average"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from studio.formats.spoken import counted
 from studio.jobs.seats import SlotView
 from studio.store.rows import Picture
 
@@ -151,7 +152,7 @@ def status(slots: Sequence[SlotView], waiting: int, reading: str = "", paused: b
         return f'<p class="status" title="{escape(reading)}"><i class="warn"></i>read only</p>'
     painting = sum(slot.state in ("painting", "saving") for slot in slots)
     starting = sum(slot.state in ("starting", "restarting") for slot in slots)
-    words = [f"{len(slots)} {'slot' if len(slots) == 1 else 'slots'}"]
+    words = [counted(len(slots), "slot")]
     words += [f"{starting} starting"] if starting else []
     words += [f"{painting} painting"] if painting else []
     words += [f"{waiting} waiting"] if waiting else []

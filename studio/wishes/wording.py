@@ -13,6 +13,7 @@ from itertools import islice
 from studio.errors import Refused
 from studio.formats.choices import MOST_COUNTED
 from studio.formats.expand import Template
+from studio.formats.spoken import counted
 from studio.formats.template import plain
 from studio.formats.wildcards import Wildcard
 from studio.models import enlarge
@@ -145,7 +146,7 @@ def told(texts: int) -> str:
     """How many texts, as people say it."""
     if texts >= MOST_COUNTED:
         return f"more than {MOST_COUNTED:,} texts"
-    return f"{texts:,} {'text' if texts == 1 else 'texts'}"
+    return counted(texts, "text")
 
 
 def _read(texts: Mapping[str, str], lists: Lists) -> tuple[Template, ...]:

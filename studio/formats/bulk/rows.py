@@ -19,6 +19,7 @@ from studio.formats.bulk.fields import (
 )
 from studio.formats.bulk.settings import once, read_settings, split
 from studio.formats.bulk.sheet import Setting, Sheet, shown
+from studio.formats.spoken import counted
 
 Column = str | None  # its name; None for one that is not known
 Cell = tuple[str, int]  # its text, and the column of the line where it begins
@@ -54,8 +55,8 @@ def row_settings(
     if not columns:
         return None
     if len(cells) != len(columns):
-        counted = f"This row has {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
-        sheet.say(line, 1, f"{counted}; the head has {len(columns)}.", "Leave none out.")
+        has = f"This row has {counted(len(cells), 'cell')}"
+        sheet.say(line, 1, f"{has}; the head has {len(columns)}.", "Leave none out.")
         return None
     found: list[Setting] = []
     for name, (text, at) in zip(columns, cells, strict=True):
