@@ -45,6 +45,12 @@ NAMES = (
     *ROWS,
     "sources",
 )
+EXPANDS = [
+    ("draw one", "random"),
+    ("paint all", "all"),
+    ("in turns", "cycle"),
+    ("as written", "no"),
+]
 OURS = ("fresh", "look", *ROWS, "sources")  # no fields of a wish, or not in this form
 MORE_THAN_ONE = 2  # choices: the best, and the only one
 BEST = ""  # of the upscalers: what the model's card says, or else the first
@@ -63,6 +69,13 @@ def bounds(field: str) -> tuple[float, float]:
 
 def help_of(field: str) -> str:
     return ImageRequest.model_fields[field].description or ""
+
+
+def spoken(sentence: str) -> str:
+    """A refusal as the page says it: what is to be chosen is called what the control calls it."""
+    for words, name in EXPANDS:
+        sentence = sentence.replace(f"say expand {name}", f"choose {words!r}")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def usual(card: ModelCard) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from studio.request import Upscale
 from studio.web import frame, readout, sources, truth, wardrobe
 from studio.web.choosing import SET_BY_LOOKS, Choosing
 from studio.web.controls import (
+    EXPANDS,
     MORE_THAN_ONE,
     NAMES,
     about,
@@ -92,12 +93,6 @@ PAUSE = """(...given) => {
 WORDS = ("prompt", "negative_prompt", "model", "look", "guidance", "expand", "count", "seed")
 SPEAKS = (*WORDS, *wardrobe.CHOSEN, *wardrobe.WEIGHTS)
 
-EXPANDS = [
-    ("draw one", "random"),
-    ("paint all", "all"),
-    ("in turns", "cycle"),
-    ("as written", "no"),
-]
 WATCHING = 32  # tabs that are shown previews at once; the others look again every second
 EMPTY = "(seed) => seed || null"  # Gradio's number begins as 0, not as empty
 
@@ -244,7 +239,7 @@ def _words(examples: Sequence[str]) -> Parts:
         found["expand"] = gr.Radio(
             EXPANDS, value="random", label="Choices", elem_id="expand", visible=False
         )
-    found["note"] = gr.HTML(elem_id="note", apply_default_css=False)
+    found["note"] = gr.HTML(elem_id="note", js_on_load=truth.ONCE, apply_default_css=False)
     with gr.Row(elem_id="press"):
         found["generate"] = gr.Button("Generate", variant="primary", elem_id="generate")
         found["stop"] = gr.Button("Stop", visible=False, elem_id="stop")

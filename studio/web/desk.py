@@ -30,6 +30,7 @@ from studio.web.controls import (
     fill_wish,
     filled,
     size_line,
+    spoken,
     usual,
     values_of,
     wish_of,
@@ -110,7 +111,7 @@ class Desk:
         try:
             self.studio.line.pause(bool(getattr(event, "on", "")))
         except DarkroomError as error:
-            return [frame.note(_spoken(str(error)), "warn"), *_skip(5)]
+            return [frame.note(spoken(str(error)), "warn"), *_skip(5)]
         return ["", *self.show(state)]
 
     def paint_next(self, event: gr.EventData, state: State) -> Shown:
@@ -118,7 +119,7 @@ class Desk:
         try:
             self.studio.line.move(str(getattr(event, "id", "")), "first")
         except DarkroomError as error:  # it began meanwhile
-            return [frame.note(_spoken(str(error)), "warn"), *self.show(state)]
+            return [frame.note(spoken(str(error)), "warn"), *self.show(state)]
         return ["", *self.show(state)]
 
     def pick(self, event: gr.EventData, state: State) -> Shown:
@@ -140,7 +141,7 @@ class Desk:
             else:
                 card, filled = card_of(job, self.studio.catalog), self._fill(job, picture.seed)
         except DarkroomError as error:
-            return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
+            return [gr.skip(), frame.note(spoken(str(error)), "warn"), *_skip(3 + len(NAMES))]
         return [sound(state) | {"model": card.name}, *filled]
 
     def example(self, event: gr.EventData) -> str:
@@ -183,13 +184,13 @@ class Desk:
             data = store.file(picture).read_bytes()
             kept, notes = store.take(data, "start_image", of=picture.id)
         except (DarkroomError, OSError) as error:
-            return [frame.note(_spoken(str(error)), "warn"), *_skip(4)]
+            return [frame.note(spoken(str(error)), "warn"), *_skip(4)]
         now = sources.change(given, "start", kept.id)
         return [frame.note(" ".join(notes)), *self._given(card, now, upscale, began=True)]
 
     def warn(self, event: gr.EventData) -> str:
         """[note]"""
-        return frame.note(_spoken(str(getattr(event, "words", ""))), "warn")
+        return frame.note(spoken(str(getattr(event, "words", ""))), "warn")
 
     def choose_model(self, state: State, name: str, given: object) -> Shown:
         """[state, live, *filled]; Gradio calls also when the list is only left."""
@@ -218,7 +219,7 @@ class Desk:
                 filled = self._fill(view.job, None)
                 found["model"] = view.job.model
         except DarkroomError as error:  # its model is no longer in the presets
-            filled[0] = frame.note(_spoken(str(error)), "warn")
+            filled[0] = frame.note(spoken(str(error)), "warn")
         if asked and asked not in found["jobs"]:
             filled[0] = frame.note(f"There is no job {asked[:40]!r} here.", "warn")
         kept = gr.skip() if found == state else found
@@ -360,11 +361,7 @@ class Desk:
 
 def _refused(error: DarkroomError) -> Shown:
     """[state, note, seed, held, *show]"""
-    return [gr.skip(), frame.note(_spoken(str(error)), "warn"), *_skip(7)]
-
-
-def _spoken(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    return [gr.skip(), frame.note(spoken(str(error)), "warn"), *_skip(7)]
 
 
 def sound(state: State) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 import gradio as gr
 
 from studio.errors import DarkroomError
+from studio.formats.spoken import counted
 from studio.jobs.studio import Studio
 from studio.models.lora_layers import LORA
 from studio.request import ImageRequest
 from studio.web.asking import ask_truth
-from studio.web.controls import NAMES, wish_of
+from studio.web.controls import NAMES, spoken, wish_of
 
 USUAL = ImageRequest.model_fields["expand"].default
 Told = dict[str, Any]  # as `tell_truth` gives it
@@ -24,6 +25,16 @@ RESTING = (
     '<p class="truth resting">Enter generates, Shift+Enter begins a new line. {this|that} draws '
     "one of them.</p>"
 )
+# A refusal that stands beside the button does not stand under the words as well.
+ONCE = """
+const truth = document.querySelector('#truth');
+const once = () => {
+  const under = truth.querySelector('p.truth'), beside = element.querySelector('.note');
+  if (under) under.hidden = under.textContent === beside?.textContent;
+};
+new MutationObserver(once).observe(truth, { childList: true, subtree: true });
+watch('value', once);
+"""
 
 
 def follower(studio: Studio) -> Callable[..., list[object]]:
@@ -66,7 +77,7 @@ def render(told: Told) -> str:
 
 
 def refused(sentence: str) -> str:
-    return f'<p class="truth">{escape(sentence[:1].upper() + sentence[1:])}</p>'
+    return f'<p class="truth">{escape(spoken(sentence))}</p>'
 
 
 def line(told: Told) -> list[str]:
@@ -119,7 +130,7 @@ def _one_of(one: Told, both: bool) -> str:
 
 def _tokens(one: Told) -> str:
     chunks = f" in {len(one['sent'])} chunks" if len(one["sent"]) > 1 else ""
-    return f"{one['tokens']} {'token' if one['tokens'] == 1 else 'tokens'}{chunks}"
+    return f"{counted(one['tokens'], 'token')}{chunks}"
 
 
 def _known(unknown: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ def test_look_alikes_hang_as_one_that_opens_in_its_place(open_page: OpenPage) ->
     count(page, "4 pictures")
     page.get_by_label("Pictures that are alike").select_option("looks")
     expect(page.locator(".tile")).to_have_count(3)
-    count(page, "4 pictures")
+    count(page, "3 tiles of 4 pictures")
     badge = page.locator('.tile[data-place="2"] .stack')
     expect(badge).to_have_text("2")
     expect(page.locator('.tile[data-place="2"]')).to_have_attribute(

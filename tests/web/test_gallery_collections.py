@@ -39,6 +39,10 @@ def test_a_collection_hangs_in_its_order_and_pictures_are_moved_within_it(
     expect(page.locator('.tile[data-place="0"]')).to_be_focused()
     assert order_of(page) == [PROMPTS[3], PROMPTS[0], PROMPTS[2]]
     assert there() == [castle, car, cats]
+    page.keyboard.press("Enter")
+    expect(page.locator(".one .prompt")).to_have_text(PROMPTS[3])
+    expect(page.locator("#gallery .doing")).to_be_hidden()  # what was said is not of this picture
+    page.keyboard.press("Escape")
 
     pick(page, 1)
     page.get_by_role("button", name="Out of the collection").click()

@@ -39,6 +39,22 @@ def test_choices_are_counted_painted_all_and_reused_one_by_one(
     expect(page.locator("#expand label.selected")).to_contain_text("as written")
 
 
+def test_a_refusal_is_told_once_and_in_the_words_of_the_controls(open_page: OpenPage) -> None:
+    page = open_page(width=390)
+    page.locator("#prompt textarea").fill("a {@red|blue} kettle")
+    truth, note = page.locator("#truth p.truth"), page.locator("#note .note")
+    expect(truth).to_contain_text("Take it out and choose 'in turns'")
+    page.locator("#generate").click()
+    expect(note).to_contain_text("Take it out and choose 'in turns'")
+    expect(truth).to_be_hidden()
+    page.locator("#prompt textarea").fill("a {@red|blue} kettle!")
+    expect(page.locator("#prompt textarea")).to_have_value("a {@red|blue} kettle!")
+    expect(truth).to_be_hidden()
+    page.locator("#prompt textarea").fill("a {red kettle|")
+    expect(truth).to_contain_text("this brace is never closed")
+    expect(truth).to_be_visible()
+
+
 def test_looks_are_worn_together_set_what_they_say_and_come_back(
     house: House, open_page: OpenPage
 ) -> None:

@@ -4,6 +4,12 @@
 const alike = form.together, panel = find('.wins');
 let group = ''; // how pictures are put together
 
+// How many tiles there are is known when the last have come.
+const tally = () => {
+  if (!group) return count(total);
+  const tiles = pictures.filter((one) => !one.of).length;
+  return next ? `${count(total)}, ${alike.selectedOptions[0].text}` : `${count(tiles, 'tile')} of ${count(total)}`;
+};
 const stands = (picture) => picture.stands_for > 1;
 const unfold = async (place) => {
   const first = pictures[place];

@@ -80,7 +80,7 @@ const beside = async () => {
 const counted = () => {
   const few = pictures.length < 2;
   for (const one of element.querySelectorAll('.tally button')) one.hidden = few && total < 2;
-  find('.count').textContent = total ? count(total) : said.textContent || find('.first').textContent ? '' : 'Nothing was found.';
+  find('.count').textContent = total ? tally() : said.textContent || find('.first').textContent ? '' : 'Nothing was found.';
 };
 
 const search = async (keep) => {
@@ -120,6 +120,7 @@ const more = async () => {
   const there = new Set(pictures.map((one) => one.id));
   pictures.push(...page.pictures.filter((one) => !there.has(one.id)));
   next = page.next;
+  counted();
   const from = rows.at(-1)?.from ?? 0; // the last row was not full, perhaps
   lay(false);
   for (const place of [...tiles.keys()].filter((one) => one >= from)) {

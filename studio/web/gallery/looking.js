@@ -36,6 +36,7 @@ const open = async (id) => {
   const told = await call('one', { id });
   if (told.error) return done(told.error);
   shownId = id;
+  done(); // what was said is not of this one
   show(drawn(told.html));
 };
 const neighbour = (step) => {
