@@ -135,9 +135,10 @@ Part = str | Run | Pick | Bind | Recall
 
 
 class _Scope(NamedTuple):
-    """What variables stand for, here; each change has a number of its own."""
+    """What variables stand for, here, and the number of the scope that each came with; each change
+    has a number of its own."""
 
-    known: "Mapping[str, Run | Recall]"
+    known: "Mapping[str, tuple[Run | Recall, int]]"
     number: int
 
 
@@ -151,6 +152,7 @@ class Build:
         self._globs: dict[str, list[str]] = {}
         self._picks: dict[str, Pick] = {}
         self._built: dict[tuple[str, int], list[str | Run]] = {}
+        self._heard: set[int] = set()  # the scopes whose variable was used
         self._scopes = self._uses = self._slots = self._steps = 0
 
     def run(self, parts: Parts) -> Run:
@@ -195,7 +197,7 @@ class Build:
 
     def _called(self, wild: Wild, scope: _Scope, depth: int) -> Pick:
         """One for all calls, unless variables are used in it."""
-        if wild.name in self._picks:
+        if wild.name in self._picks and not wild.given:
             return self._picks[wild.name]
         uses = self._uses
         options, weights = self._values(wild, scope, depth)
@@ -230,15 +232,18 @@ class Build:
         run = self._run(part.body, scope, depth + 1)
         self._scopes += 1
         if not part.once:
-            return _Scope({**scope.known, part.name: run}, self._scopes), None
+            known = {**scope.known, part.name: (run, self._scopes)}
+            return _Scope(known, self._scopes), None
         self._slots += 1
-        known = {**scope.known, part.name: Recall(self._slots)}
+        known = {**scope.known, part.name: (Recall(self._slots), self._scopes)}
         return _Scope(known, self._scopes), Bind(self._slots, run)
 
     def _used(self, use: Use, scope: _Scope, depth: int) -> Part:
         self._uses += 1
         if use.name in scope.known:
-            return scope.known[use.name]
+            part, number = scope.known[use.name]
+            self._heard.add(number)
+            return part
         if use.default is None:
             self._refuse(
                 f"the variable {use.name!r} has no value; write ${{{use.name}=...}} before it, "
@@ -258,6 +263,10 @@ class Build:
                 self._refuse(f"the wildcard {name!r} is empty{self._whose()}.", wild.place)
             for option, built in zip(options, self._list(name, scope, depth), strict=True):
                 found.setdefault(option.parts, (built, option.weight))
+        for given in wild.given:
+            if scope.known[given.name][1] not in self._heard:
+                sentence = f"the wildcard {wild.name!r} uses no variable {given.name!r}"
+                self._refuse(f"{sentence}{self._whose()}.", given.place)
         return [built for built, _ in found.values()], [weight for _, weight in found.values()]
 
     def _list(self, name: str, scope: _Scope, depth: int) -> list[str | Run]:

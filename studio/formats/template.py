@@ -113,6 +113,7 @@ _TOKEN = re.compile(
     | (?P<bar>\|)
     | (?P<close>\}})
     | (?<![^\W_])__(?P<sampler>[~!@]?)(?P<wild>{_NAME})(?:\((?P<given>[^()]*+)\))?__(?![^\W_])
+    | (?<![^\W_])(?P<torn>__[~!@]?{_NAME}\((?=\s*+[^\W\d]\w*+\s*+=))
     # Text, in pieces as long as they can be: underscores that no name follows, all but the two that
     # may begin one, those that turned out not to, and what means nothing.
     | (?: _{{2,}}+(?!{_LETTER}) | _+(?=__[^_]) | __{_PLAIN}*+ | _?{_PLAIN}++ | . )
@@ -166,6 +167,9 @@ class _Reader:
                 self._put(match["kept"] or match["both"])
             elif kind == "mark" and match["mark"] == "}":
                 self._node(Use(match["variable"], None, match.start()))
+            elif kind == "torn":
+                sentence = "what is given to a wildcard ends with )__ and holds no other ( or )."
+                self._refuse(sentence, match.start())
             elif kind in ("wild", "given"):
                 self._node(self._wild(match))
             elif kind == "bar":
@@ -184,16 +188,22 @@ class _Reader:
     def _wild(self, match: re.Match[str]) -> Wild:
         if mark := match["sampler"]:
             self._refuse(f"{_sampler(mark)}.", match.start())
-        given, place = [], match.start("given")
+        given, place = dict[str, Assign](), match.start("given")
         for pair in match["given"].split(",") if match["given"] is not None else ():
             named = _GIVEN.fullmatch(self.text, place, place + len(pair.rstrip()))
             if not named:
                 sentence = f"{pair.strip()[:SHOWN]!r} is no variable; write __name(v=x)__."
                 self._refuse(sentence, place)
-            body = _Reader(self.text, self.field, *named.span("value")).read()
-            given.append(Assign(named["name"], body, False, match.start()))
+            name, begin = named["name"], named.start("name")
+            if name in given:
+                self._refuse(f"{name!r} is given twice.", begin)
+            self._count(begin)
+            inside = _Reader(self.text, self.field, *named.span("value"))
+            inside.choices, inside.options = self.choices, self.options
+            given[name] = Assign(name, inside.read(), False, begin)
+            self.choices, self.options = inside.choices, inside.options
             place += len(pair) + 1
-        return Wild(match["wild"], match.start(), tuple(given))
+        return Wild(match["wild"], match.start(), tuple(given.values()))
 
     def _begin(self, match: re.Match[str]) -> None:
         if len(self.open) >= MOST_OPEN:
@@ -204,10 +214,13 @@ class _Reader:
         self.out.append(text)
         self.heights.append(0)
 
-    def _node(self, node: Node, height: int = 1) -> None:
+    def _count(self, place: int) -> None:
         self.choices += 1
         if self.choices > MOST_CHOICES:
-            self._refuse(f"the most choices in one text are {MOST_CHOICES}.", node.place)
+            self._refuse(f"the most choices in one text are {MOST_CHOICES}.", place)
+
+    def _node(self, node: Node, height: int = 1) -> None:
+        self._count(node.place)
         if height > MOST_DEEP:
             self._refuse(f"choices are at most {MOST_DEEP} deep.", node.place)
         self.out.append(node)

@@ -165,6 +165,7 @@ def test_both_prompts_of_a_wish_are_drawn_apart() -> None:
     "text",
     [
         "a__b and __ and ___ and snake_case__name",
+        "__shades (tone=red and a__b(c=d and __shades(red and __shades",
         "__ __a __ b__ a__b__c ____ _ __-x a__b__ _x_ ______ __a_b__c __x",
         "{ and } and {word} and {{double}}",
         'a {"scene": {"light": "soft"}, "of": ["a", "b"]} prompt',
@@ -279,6 +280,13 @@ def test_a_wildcard_sees_the_variables_of_the_prompt_that_calls_it() -> None:
         ("__shades()__", "column 10: '' is no variable"),
         ("__shades(tone={a|b)__", "column 15: this brace is never closed"),
         ("a car __shades(v=1, w=2, 3)__", "column 25: '3' is no variable"),
+        ("__shades(tone=a, tone=b)__", "column 18: 'tone' is given twice."),
+        ("__colours(x=1)__", "column 11: the wildcard 'colours' uses no variable 'x'."),
+        ("__thing__ __thing(x=a)__", "column 19: the wildcard 'thing' uses no variable 'x'."),
+        ("{2$$__shades(tone=a, mod=b)__}", "column 22: the wildcard 'shades' uses no variable"),
+        ("a __shades(tone=red", "column 3: what is given to a wildcard ends with )__ and holds no"),
+        ("__shades(tone=red) car", "column 1: what is given to a wildcard ends with )__"),
+        ("a\n__shades(tone=(red:1.2))__", "line 2, column 1: what is given to a wildcard ends"),
         ("a very long red __shades(v= {3$$a|b})__", "column 29: 3 are to be picked"),
     ],
 )
@@ -290,6 +298,8 @@ def test_wildcards_that_cannot_be_used_are_named_before_anything_is_drawn() -> N
     assert "the wildcard 'none' is empty" in refusal("{fog|__none__}", none=[])
     lost = refusal("__outer__", outer=["x", "__lost__"])
     assert "there is no wildcard 'lost', which 'outer' calls" in lost
+    useless = refusal("__outer__", outer=["__thing(tone=a)__"])
+    assert "the wildcard 'thing' uses no variable 'tone', which 'outer' calls." in useless
     circle = refusal("__a__", a=["x", "{y|__b__}"], b=["__a__"])
     assert "in a circle: a calls b calls a" in circle
     assert "in a circle: a calls a." in refusal("__a__", a=["__*__"])
@@ -369,6 +379,9 @@ HOSTILE = {
     "colons and spaces": "{" + (":0.5" + " " * 40) * (SIZE // 45) + "x|b}",
     "long wildcards": "__colours__" * 900,
     "spaces": "{" + " " * (SIZE - 3) + "|",
+    "names of calls": "__a(v" * (SIZE // 5),
+    "many given": f"__shades({','.join(f'a{n}=' for n in range(SIZE // 7 - 400))})__",
+    "choices given": f"__shades({','.join(f'a{n}={{a|b}}' for n in range(SIZE // 12))})__",
     "nested picks": "{1-2$$" * 31 + "a|b" + "|c}" * 31,
 }
 
