@@ -57,6 +57,12 @@ class Hardware:
         return replace(self, free_gb=self.free_gb + gb)
 
 
+def be_steady() -> None:
+    """From now on the same numbers give the same picture on a card, and fp32 is fp32 there."""
+    torch.backends.cudnn.deterministic = True  # with `benchmark` off, as it is, this costs nothing
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions keep 10 bits of 23, and they alone
+
+
 def find_hardware(wanted: str) -> Hardware:
     """The hardware of `wanted`: auto, cpu, mps, cuda or cuda:<number>.
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import torch
 
-from studio.engine.device import find_hardware
+from studio.engine.device import be_steady, find_hardware
 from studio.engine.failures import explain, is_out_of_memory, is_poisoned
 from studio.engine.fingerprint import versions
 from studio.engine.job import Stopped
@@ -62,7 +62,7 @@ def serve(options: Namespace, inbox: BinaryIO, outbox: BinaryIO) -> None:
     """Paints until the other side leaves; the process ends from within the hearing thread."""
     torch.set_num_threads(options.threads)
     torch.set_num_interop_threads(1)
-    torch.backends.cudnn.deterministic = True  # with `benchmark` off, as it is, this costs nothing
+    be_steady()
     hardware = find_hardware(options.device)
     about = f"{options.device}, threads: {torch.get_num_threads()}, torch {torch.__version__}"
     write_frame(outbox, Hello(os.getpid(), hardware.name, about, versions()))
@@ -127,6 +127,7 @@ class Desk:
 
     def paint(self, job: Paint, too_many: int = 0) -> None:
         """So many at once were too many for the memory, and the answer shall say so."""
+        # Where memory ran out once, a job is finished before another begins: it holds least then.
         if too_many or self._ladder.falls:
             job = replace(job, ahead=False)
         try:

@@ -46,7 +46,8 @@ def _config(quant: str, denoiser: bool, dtype: torch.dtype) -> Any:
     if quant == "int8":
         from torchao.quantization import Int8WeightOnlyConfig
 
-        return kind.TorchAoConfig(Int8WeightOnlyConfig())
+        # What torchao sets for the compiler would hold for the other models of the process, too.
+        return kind.TorchAoConfig(Int8WeightOnlyConfig(set_inductor_config=False))
     return kind.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
+from studio.engine.device import be_steady
 from studio.engine.loop import POISONED
 from studio.engine.painter import Painter
 from studio.engine.residents import Key, Residents
@@ -34,6 +37,13 @@ class Failing(Residents):
 
     def get(self, card: ModelCard, key: Key) -> Painter:
         raise self._error
+
+
+def test_on_a_card_fp32_is_fp32_and_the_same_again() -> None:
+    be_steady()
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_a_lost_card_ends_the_worker_without_failing_the_job(job: Job, tmp_path: Path) -> None:

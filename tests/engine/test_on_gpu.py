@@ -19,7 +19,7 @@ from starter import denoiser
 from starter.album import SHARD, Album
 from starter.evaluate import Easel
 from starter.train import OUT, words_of
-from studio.engine.device import find_libraries
+from studio.engine.device import be_steady, find_libraries
 from studio.engine.ladder import Ladder
 from studio.engine.paint import paint, paint_together
 from studio.engine.painter import Painter
@@ -31,14 +31,15 @@ from studio.models.precision import Quant
 from studio.request import Precision
 from studio.settings import ROOT, Attention
 from studio.wishes.catalog import Catalog
-from tests.engine.conftest import NUMPY_COPY, Job
+from tests.engine.conftest import Job
 from tests.engine.test_families import CARDS, Atelier
+from tests.engine.test_families import pytestmark as quiet
 from tests.engine.test_redraw import HALF, begun
 from tests.engine.test_worker import Worker
 
 pytestmark = [
     pytest.mark.gpu,
-    NUMPY_COPY,
+    *quiet,  # of diffusers, of the compiler, and of torch before 2.13 about the switches of TF32
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card here"),
 ]
 PLACES: tuple[tuple[Offload, Quant], ...] = (
@@ -49,6 +50,12 @@ PLACES: tuple[tuple[Offload, Quant], ...] = (
     ("model", "fp8"),
 )
 LARGE = {"width": 512, "height": 512, "steps": 2}
+
+
+@pytest.fixture(autouse=True)
+def steady() -> None:
+    """As in a worker."""
+    be_steady()
 
 
 @pytest.fixture
