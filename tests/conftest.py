@@ -16,6 +16,8 @@ from studio.jobs.slot import Gone, Slot
 from studio.jobs.studio import Studio
 from studio.messages import Cancelled, FromWorker, Paint, Progress
 from studio.settings import Settings
+from studio.wishes.catalog import Catalog
+from studio.wishes.presets import load_catalog
 
 os.environ["DARKROOM_DEFAULT_MODEL"] = "test-pattern"  # for servers that tests start, too
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in a worker: others need the cores, too
@@ -33,6 +35,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data", drain_seconds=0.2)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A model folder with nothing in it."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def catalog(models: Path) -> Catalog:
+    """What came along, and what a test puts into its model folder."""
+    return load_catalog(Settings().presets, models=models)
 
 
 @pytest.fixture

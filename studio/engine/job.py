@@ -31,8 +31,6 @@ class Stopped(Exception):
 
 
 class Job:
-    """A wish on its way: its words for the network, what is done of it, the time it took."""
-
     def __init__(self, message: Paint, previews: bool, tell: Tell, finish: Finish) -> None:
         self.message, self._tell, self._finish = message, tell, finish
         self.request = read_request(message.request)

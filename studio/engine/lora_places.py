@@ -112,7 +112,7 @@ class Place:
 
 
 class Places:
-    """Of a pipeline that wears nothing yet."""
+    """Of a pipeline, whatever it wears."""
 
     def __init__(self, pipeline: Any) -> None:
         self._painter = next(

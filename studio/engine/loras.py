@@ -18,10 +18,13 @@ from studio.engine.lora_places import Place, Places
 from studio.engine.lora_reading import read, scale_of, unfit
 from studio.engine.weights import there
 from studio.models.hashes import file_hash, tensor_hash
-from studio.models.lora_layers import LORA, kind_of, layers_of
-from studio.models.lora_shapes import size_of
+from studio.models.lora_layers import LORA, Layer, kind_of, layers_of
+from studio.models.lora_shapes import Size, size_of
 from studio.models.loras import GIB, MOST_BYTES
 from studio.request import LoraUse
+
+Tensors = Mapping[str, torch.Tensor]
+Measured = tuple[Layer, Size, float]  # and how much of it is meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +120,45 @@ class Loras:
         self._beside, self._weights = {}, {}
 
     def _put_on(self, number: int, file: Path) -> Fit:
-        tensors, says = read(file)
-        try:
-            layers = layers_of(tensors)
-            shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-            sizes = [size_of(layer, shapes) for layer in layers]
-            scales = [
-                scale_of(layer, size, tensors, says)
-                for layer, size in zip(layers, sizes, strict=True)
-            ]
-        except ValueError as error:
-            raise unfit(file, f"cannot be used: {error}") from error
+        """All of it, or nothing."""
+        tensors, layers = _measured(file)
+        found, strays = self._fitted(number, file, tensors, layers)
+        fitting = len(layers) - len(strays)
+        if not fitting:
+            raise unfit(
+                file,
+                f"does not fit {self._title}: none of its {len(layers)} layers has a place there; "
+                f"{strays[0]}",
+            )
+        for place, change in found.items():
+            if not all(torch.isfinite(tensor).all() for tensor in change.tensors()):
+                raise unfit(file, f"is spoilt: {place.component}.{place.name} holds no numbers")
+        for place, change in found.items():
+            self._hang(self._layer(place), change)
+        sentence = (
+            f"The LoRA {file.stem!r} fits in part: {fitting} of its {len(layers)} layers have a "
+            f"place in {self._title}; {strays[0]}."
+            if strays
+            else ""
+        )
+        return Fit(
+            kind_of(layer for layer, _, _ in layers),
+            frozenset(place.component for place in found),
+            fitting,
+            len(layers),
+            (sentence,) if sentence else (),
+            frozenset(place for place, change in found.items() if change.stretch),
+        )
+
+    def _fitted(
+        self, number: int, file: Path, tensors: Tensors, layers: Sequence[Measured]
+    ) -> tuple[Fitted, list[str]]:
+        """What each of its layers changes where it belongs, and why some belong nowhere."""
         self._places = self._places or Places(self._pipeline)
         found: Fitted = {}
         strays, numbers = [], 0
         card = self._pipeline._execution_device  # asked once: it looks at every module
-        for layer, size, scale in zip(layers, sizes, scales, strict=True):
+        for layer, size, scale in layers:
             places = self._places.of(layer)
             if why := misfit(layer, size, places):
                 strays.append(why)
@@ -153,32 +179,7 @@ class Loras:
             if 2 * numbers > MOST_BYTES:
                 most = f"more than {MOST_BYTES / GIB:.0f} GiB"
                 raise unfit(file, f"cannot be used: unpacked it takes {most}")
-        fitting = len(layers) - len(strays)
-        if not fitting:
-            raise unfit(
-                file,
-                f"does not fit {self._title}: none of its {len(layers)} layers has a place there; "
-                f"{strays[0]}",
-            )
-        for place, change in found.items():
-            if not all(torch.isfinite(tensor).all() for tensor in change.tensors()):
-                raise unfit(file, f"is spoilt: {place.component}.{place.name} holds no numbers")
-        for place, change in found.items():
-            self._hang(self._layer(place), change)
-        sentence = (
-            f"The LoRA {file.stem!r} fits in part: {fitting} of its {len(layers)} layers have a "
-            f"place in {self._title}; {strays[0]}."
-            if strays
-            else ""
-        )
-        return Fit(
-            kind_of(layers),
-            frozenset(place.component for place in found),
-            fitting,
-            len(layers),
-            (sentence,) if sentence else (),
-            frozenset(place for place, change in found.items() if change.stretch),
-        )
+        return found, strays
 
     def _ready(
         self, number: int, place: Place, layer: nn.Module, change: Change, card: torch.device
@@ -199,3 +200,13 @@ class Loras:
     def _layer(self, place: Place) -> nn.Module:
         part: nn.Module = getattr(self._pipeline, place.component)
         return part.get_submodule(place.name)
+
+
+def _measured(file: Path) -> tuple[Tensors, list[Measured]]:
+    tensors, says = read(file)
+    try:
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        sizes = [(layer, size_of(layer, shapes)) for layer in layers_of(tensors)]
+        return tensors, [(one, size, scale_of(one, size, tensors, says)) for one, size in sizes]
+    except ValueError as error:
+        raise unfit(file, f"cannot be used: {error}") from error

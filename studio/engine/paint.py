@@ -1,8 +1,7 @@
 """How jobs are painted: load, words, steps, pixels, files, told as messages while it happens.
 
 Jobs that differ in words and seeds alone may be painted side by side, in one pass of the network;
-each is told about, stopped and finished as if it were alone. Whoever listens decides whether a job
-goes on: `tell` raises `Stopped` for one that is no longer wanted. It knows no queue and no process.
+each is told about, stopped and finished as if it were alone. It knows no queue and no process.
 """
 
 import time

@@ -21,9 +21,8 @@ def decode(
 ) -> tuple[torch.Tensor, str]:
     """With a sentence, if it was done in tiles for this picture alone."""
     plan, width, height = painter.plan, request.width or 0, request.height or 0
-    usual = max(size.width * size.height for size in painter.card.sizes.values())
     vae = getattr(painter.family.pipeline, "vae", None)
-    settled = plan.tiling or not plan.tiles or width * height <= usual
+    settled = plan.tiling or not plan.tiles or width * height <= painter.card.usual_pixels
     needed = picture_gb(painter.card, plan.vae_dtype, width * height)
     if vae is None or settled or needed <= spare(plan.device):
         return painter.family.decode(latents, request), ""

@@ -4,7 +4,6 @@ Pure text; where in a PNG, JPEG or WebP it goes is the business of `engine.encod
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from studio.errors import Refused
@@ -12,8 +11,6 @@ from studio.formats.foreign.notes import read_json
 
 PARAMETERS = "parameters"  # the PNG keyword that every tool reads
 RECIPE = "darkroom"
-SHORT = 10  # hexadecimal digits of AutoV2, by which Civitai knows a file
-Marks = Mapping[str, Any]
 
 
 def recipe_text(recipe: dict[str, Any]) -> str:

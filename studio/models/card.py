@@ -106,6 +106,11 @@ class ModelCard(Part):
         return frozenset(self.words)
 
     @property
+    def usual_pixels(self) -> int:
+        """Of its largest listed size, for which `memory_gb` is said."""
+        return max(size.width * size.height for size in self.sizes.values())
+
+    @property
     def stored(self) -> Stored:
         return stored_in(part.file for part in self.parts.values())
 

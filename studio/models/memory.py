@@ -79,8 +79,7 @@ def amounts(
 
 def picture_gb(card: ModelCard, dtype: Dtype, pixels: int) -> float:
     """What one of so many pixels takes beside the weights, most of it while it is decoded."""
-    usual = max(size.width * size.height for size in card.sizes.values())
-    return amounts(card, dtype).picture * max(1.0, pixels / usual)
+    return amounts(card, dtype).picture * max(1.0, pixels / card.usual_pixels)
 
 
 def tiles(card: ModelCard) -> bool:

@@ -21,18 +21,6 @@ from tests.models.test_hub import diffusers_folder, weights
 from tests.spoilt import SPOILT
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def catalog(models: Path) -> Catalog:
-    return load_catalog(Settings().presets, models=models)
-
-
 def unfold(folder: Path, files: dict[str, bytes]) -> Path:
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

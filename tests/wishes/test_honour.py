@@ -13,11 +13,9 @@ from studio.formats.foreign.samplers import meant
 from studio.formats.read import read_picture
 from studio.jobs.foreign import understood
 from studio.request import read_request
-from studio.settings import Settings
 from studio.wishes.catalog import Catalog
 from studio.wishes.honour import NOTHING, Honoured, honour
 from studio.wishes.matching import Reader, find_model
-from studio.wishes.presets import load_catalog
 from studio.wishes.routing import Here, settle_here
 from tests.formats.fixtures.every import FIXTURES
 from tests.formats.mutation import mutated
@@ -29,18 +27,6 @@ from tests.models.test_loras import write as write_lora
 BASE = {"prompt": "a (red:1.2) boat", "steps": 20, "guidance": 7.0, "seed": 42}
 BASE |= {"width": 832, "height": 1216}
 FOREIGN = Reading("A1111", fields=BASE, model=Named("sd_xl_base_1.0"), sampler="Euler a")
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def catalog(models: Path) -> Catalog:
-    return load_catalog(Settings().presets, models=models)
 
 
 def told(catalog: Catalog, models: Path, instead: str = "", **changes: object) -> Honoured:
