@@ -16,7 +16,9 @@ from studio.store.saying import painted, says
 from studio.store.search import Found
 from studio.store.wins import NAMED, NUMBERS, WORN, value_of
 
-AROUND = 1000  # entries that are looked at together: what was painted of one wish lies side by side
+# Entries that are looked at together. Up to that many all are; of more, parts at random: what was
+# painted of one wish mostly lies side by side.
+AROUND = 3000
 TRIES = 4
 Settings = tuple[str | None, ...]  # as KINDS; None where it does not say
 KINDS = (*NAMED, *NUMBERS, *WORN)

@@ -74,7 +74,7 @@ _NOTHING = (
 )
 _SAME = "All that was found has the same settings, so none can win. Search for more."
 _HOW = "A line reaches from the least to the most that is likely; a short line is well known."
-_ONE = {"look": "look", "lora": "LoRA", "model": "model", "sampler": "sampler", "size": "size"}
+_ONE = {"look": "look", "lora": "LoRA"}  # that one may wear none of
 
 
 def _both(said: tuple[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:
