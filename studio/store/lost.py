@@ -14,16 +14,18 @@ from sqlalchemy import select
 
 from studio.errors import DarkroomError, Refused
 from studio.formats.read import own_recipe
+from studio.request import MAX_COUNT, MAX_SEED
 from studio.store import pictures
 from studio.store.files import Files
 from studio.store.half_done import asked_for
 from studio.store.rows import Job
-from studio.store.shelf import CLOCK_SECONDS, LOST, Shelf, files_in
+from studio.store.shelf import BROUGHT, CLOCK_SECONDS, LOST, Shelf, files_in
 from studio.store.store import Store
 from studio.store.tables import job, picture
 
 OLDER = re.compile(r"^[0-9a-f]{32}-")  # as names began there before they kept their folders
-ELSEWHERE = "pictures/imported/"
+# What reading a picture raises that was changed, or is none.
+UNREADABLE = (DarkroomError, KeyError, TypeError, ValueError, OSError)
 Left = list[tuple[str, str]]
 
 
@@ -41,7 +43,7 @@ def put_back(store: Store, shelf: Shelf, data: Path) -> tuple[int, Left]:
     for file in sorted(files_in(data, LOST)):
         try:
             found += _read(file, data)
-        except (DarkroomError, OSError) as error:
+        except UNREADABLE as error:
             left.append((file.relative_to(data).as_posix(), str(error)))
     waiting = waiting_jobs(store)
     there: dict[str, set[int]] = {}
@@ -78,6 +80,16 @@ def waits_for(waiting: list[Job], request: Mapping[str, Any] | None, at: float) 
     return next((job for job in fits if asked_for(job.request) == asked), None)
 
 
+def numbered_recipe(content: bytes) -> dict[str, Any]:
+    """One that says which picture of its job it is, and by which seed; a row relies on both."""
+    recipe = own_recipe(content)
+    for name, most in (("index", MAX_COUNT - 1), ("seed", MAX_SEED)):
+        number = recipe.get(name)
+        if not isinstance(number, int) or not 0 <= number <= most:
+            raise Refused(f"The recipe in this picture is not whole: its {name} was changed.")
+    return recipe
+
+
 def _read(file: Path, data: Path) -> list[_One]:
     """None of a small picture: it is drawn again with its large one, so it goes."""
     name = OLDER.sub("pictures/found/", file.relative_to(data / LOST).as_posix())
@@ -87,7 +99,7 @@ def _read(file: Path, data: Path) -> list[_One]:
     if name.startswith("inputs/"):
         raise Refused("it is not what its name says, and the right one lies in its place.")
     content = file.read_bytes()
-    recipe = {} if name.startswith(ELSEWHERE) else own_recipe(content)
+    recipe = {} if name.startswith(BROUGHT) else numbered_recipe(content)
     if not name.startswith("pictures/"):
         name = f"pictures/found/{file.name}"
     return [_One(file, name, sha256(content).hexdigest(), recipe)]

@@ -16,22 +16,21 @@ from typing import Any
 
 from PIL import Image
 
-from studio.errors import DarkroomError, NotFound
+from studio.errors import NotFound
 from studio.formats.glance import draw_thumb
-from studio.formats.read import own_recipe
 from studio.request import ImageRequest, canonical, read_request
 from studio.settings import Settings
 from studio.store.files import PART
 from studio.store.ids import new_id
-from studio.store.importing import BROUGHT, take_up
+from studio.store.importing import take_up
 from studio.store.jobs import found_again
-from studio.store.lost import waiting_jobs, waits_for
+from studio.store.lost import UNREADABLE, numbered_recipe, waiting_jobs, waits_for
 from studio.store.pictures import add
 from studio.store.rows import Job, Picture
 from studio.store.schema import Damaged
+from studio.store.shelf import BROUGHT
 from studio.store.store import Store
 
-UNREADABLE = (DarkroomError, KeyError, TypeError, ValueError, OSError)
 NOTE = "found again in its pictures"
 
 log = logging.getLogger("darkroom.store")
@@ -69,13 +68,14 @@ def recover(settings: Settings) -> Recovery:
 
 
 def find_again(store: Store, data: Path, recovery: Recovery) -> None:
-    known = store.names()
+    known, waiting = store.names(), waiting_jobs(store)
     for group in _jobs(_unknown(data, known, recovery)):
         pictures = tuple(_rows(data, group, recovery))
         if not pictures:
             continue
-        if waits := _waits(store, group):
+        if waits := _waits(waiting, group):
             finish(store, waits, pictures)
+            waiting.remove(waits)
         else:
             store.adopt(group[0].request, _wish(group[0]), pictures, group[0].at, NOTE)
         for _, handed_in in group[0].request.pictures():
@@ -105,9 +105,9 @@ def set_aside(file: Path) -> list[Path]:
     return [part.rename(part.with_name(f"{part.name}.{stamp}")) for part in parts if part.exists()]
 
 
-def _waits(store: Store, group: list[Found]) -> Job | None:
+def _waits(waiting: list[Job], group: list[Found]) -> Job | None:
     """The job that all pictures of the group would be painted for again."""
-    waits = waits_for(waiting_jobs(store), group[0].recipe["request"], group[0].at)
+    waits = waits_for(waiting, group[0].recipe["request"], group[0].at)
     whole = waits and set(range(int(waits.request["count"])))
     return waits if whole == {int(one.recipe["index"]) for one in group} else None
 
@@ -127,9 +127,9 @@ def _unknown(data: Path, known: set[str], recovery: Recovery) -> Iterator[Found]
             continue
         try:
             content = path.read_bytes()
-            recipe = own_recipe(content)
+            recipe = numbered_recipe(content)
             request = read_request(recipe["request"])
-            int(recipe["index"]), int(recipe["seed"]), list(recipe["warnings"])
+            list(recipe["warnings"])
             yield Found(path, recipe, request, content, path.stat().st_mtime)
         except UNREADABLE as error:
             recovery.left.append((name, str(error)))

@@ -67,7 +67,6 @@ def _check(settings: Settings, copy: Path) -> None:
 
 
 def _bring(source: Path, target: Path, data: Path, files: Files, done: Restored) -> None:
-    shelf = Shelf(data, "{job}", files)
     if not source.is_file():
         if not target.is_file():
             done.missing.append(target.relative_to(data).as_posix())
@@ -76,6 +75,7 @@ def _bring(source: Path, target: Path, data: Path, files: Files, done: Restored)
         if filecmp.cmp(source, target, shallow=False):
             done.there += 1
             return
+        shelf = Shelf(data, "{job}", files)
         done.aside.append(shelf.lose(target, target.relative_to(data).as_posix()))
     files.make_folder(target.parent)
     done.copied += copy_file(source, target, files)

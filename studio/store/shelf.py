@@ -22,6 +22,7 @@ from studio.store.rows import Job, Picture
 
 PAUSED = "paused"
 LOST = "lost+found"
+BROUGHT = "pictures/imported/"  # what came from elsewhere
 CLOCK_SECONDS = 60  # a file server's clock may differ from ours by this much
 
 log = logging.getLogger("darkroom.store")
@@ -175,7 +176,7 @@ class Shelf:
                 and not name.startswith("inputs/")
                 and path.stat().st_mtime >= since - CLOCK_SECONDS
             ):
-                brought = name.startswith("pictures/imported/")  # which goes on where it broke off
+                brought = name.startswith(BROUGHT)  # which goes on where it broke off
                 if name.startswith("pictures/") and (brought or not half_done(path.read_bytes())):
                     strangers.add(stem)
                 elif stem not in strangers:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from studio.formats.metadata import RECIPE, recipe_text
+from studio.formats.read import own_recipe
 from studio.settings import Settings
 from studio.store.backup import backup
 from studio.store.fsck import Report, fsck
@@ -117,6 +119,37 @@ def test_what_cannot_be_put_back_is_named_with_the_reason(
     assert not (lost / "thumbs" / "x.webp").exists()
     assert _tell(report) == 0
     assert "left in lost+found: lost+found/pictures/torn.png: This is no" in capsys.readouterr().out
+
+
+CHANGED = ({"index": "first"}, {"index": None}, {"index": [0]}, {"index": -1}, {"seed": 2**70})
+
+
+def test_one_whose_recipe_was_changed_is_named_and_holds_up_no_other(
+    settings: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(settings)
+    (row,) = paint(store, wish("whole"))
+    recipe = own_recipe(store.file(row).read_bytes())
+    store.close()
+    lost = settings.data / "lost+found" / "pictures"
+    lost.mkdir(parents=True)
+    (settings.data / row.path).rename(lost / "whole.png")
+    (settings.data / "darkroom.db").unlink()
+    for n, changed in enumerate(CHANGED):
+        for folder in (lost, settings.data / "pictures"):
+            file = folder / f"changed-{n}.png"
+            file.write_bytes(png({RECIPE: recipe_text(recipe | changed)}))
+    open_store(settings).close()
+    report = fsck(settings, repair=True)
+    assert report.counts["pictures"] == 1
+    assert {one.kind for one in report.findings} == {"stray_picture"}
+    told = dict(report.lost) | {one.name: one.said for one in report.findings}
+    assert len(told) == 2 * len(CHANGED)
+    for n, (what,) in enumerate(CHANGED):
+        for name in ("lost+found/pictures", "pictures"):
+            assert told[f"{name}/changed-{n}.png"].endswith(
+                f"The recipe in this picture is not whole: its {what} was changed."
+            )
 
 
 def test_one_that_was_painted_again_since_stays_and_says_so(
