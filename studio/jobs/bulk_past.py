@@ -83,8 +83,8 @@ class Had:
 
 
 def mark(request: Mapping[str, Any], seed: int) -> str:
-    """What one picture is, whoever asks for it and however. What has its default is left out, so
-    that a new field makes no old picture another."""
+    """What one picture of an owner is, however it is asked for. What has its default is left out,
+    so that a new field makes no old picture another."""
     told = {
         name: value
         for name, value in request.items()

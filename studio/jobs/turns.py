@@ -88,14 +88,13 @@ class Turns:
             total += waiting.seconds * self._needs[waiting.model].gpus
         return total
 
-    def leave(self, job: str) -> Waiting | None:
+    def leave(self, job: str) -> None:
         waiting = self._jobs.pop(job, None)
         if waiting is None:
-            return None
+            return
         _strike(self._lines, waiting.line, waiting)
         if waiting.kind:
             _strike(self._kinds, (waiting.kind, waiting.rank), waiting)
-        return waiting
 
     def beside(
         self, kind: object, rank: int, room: int, running: Mapping[str, int]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from studio.models.card import ModelCard
-from studio.models.hash_book import HashBook, What, state_of
+from studio.models.hash_book import HashBook, State, What, state_of
 
 WHOLE_BYTES = 2**30  # above, only samples are read: 7 GB would add seconds to every load
 SAMPLE = 2**20
@@ -89,20 +89,19 @@ def _once(file: Path, what: What) -> str:
     return found
 
 
-def file_state(file: Path) -> tuple[int, int] | None:
-    """What changes when the file does: its time and its size; None if it is not there."""
+def file_state(file: Path) -> State | None:
+    """What changes when the file does; None if it is not there."""
     try:
-        state = file.stat()
+        return state_of(file)
     except OSError:
         return None
-    return state.st_mtime_ns, state.st_size
 
 
 class Piece(NamedTuple):
     """A file in one state of it; or of a safetensors file all tensors whose names begin so."""
 
     file: str
-    state: tuple[int, int] | None
+    state: State | None
     prefix: str = ""
 
     @classmethod

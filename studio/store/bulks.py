@@ -36,7 +36,7 @@ class There(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A picture of a file. `mark` is a hash of what is asked for, and of its place among equals;
-    `there` is where the history has it, whoever asked for that."""
+    `there` is where the history of its owner has it."""
 
     line: int
     groups: tuple[str, ...]

@@ -43,7 +43,7 @@ def draw(told: Mapping[str, Sequence[Standing]], basis: Basis, title: Title) -> 
 
 def says(pair: Pair, title: Title) -> tuple[str, str]:
     """What the left has otherwise than the right, and the right than the left."""
-    left, right = ([], [])  # type: tuple[list[str], list[str]]
+    left, right = list[str](), list[str]()
     for kind, both in pair.differs.items():
         for said, value in zip((left, right), both, strict=True):
             name = title(value) if kind == "model" else value
