@@ -34,9 +34,7 @@ from studio.store.tables import came_from, input_picture, job, picture, referenc
 DAY = 86_400.0
 GB = 10**9
 AT_ONCE = 500  # rows
-LOOKED_SECONDS = (
-    3600.0  # what was looked at since then may be in a wish that is not written down yet
-)
+LOOKED_SECONDS = 3600.0  # as long a wish may take from the look at its picture to the line
 NAMES = re.compile(r"\b[0-9a-f]{64}\b")
 # Of a request that names none; whatever is written in another way is read through.
 BARE = ('"start_image": null', '"mask": null', '"references": []')
@@ -52,7 +50,8 @@ class HandedIn:
         self._days, self._gb = settings.input_days, settings.input_gb
         self._tidied: float | None = None
         self._keeping = Lock()  # what is handed in again while it goes
-        self._looked: dict[str, float] = {}
+        self._looking = Lock()
+        self._looked: dict[str, float] = {}  # the newest is last
 
     def keep(self, data: bytes) -> str:
         """Under the SHA-256 of its content; handed in again, it stays as long as a new one."""
@@ -77,8 +76,13 @@ class HandedIn:
     def file(self, content_hash: str) -> Path:
         if not re.fullmatch(HASH, content_hash):
             raise NotFound("A picture that was handed in is named by 64 hexadecimal digits.")
-        self._looked[content_hash] = self._clock()
-        return self._shelf.find("inputs", f"inputs/{content_hash}")
+        self._look_at(content_hash)  # first, or it might go while it is found
+        try:
+            return self._shelf.find("inputs", f"inputs/{content_hash}")
+        except NotFound:
+            with self._looking:
+                self._looked.pop(content_hash, None)
+            raise
 
     def named_by(self, request: ImageRequest) -> dict[str, bytes]:
         found = {}
@@ -121,11 +125,20 @@ class HandedIn:
                 yield len(going)
 
     def _looked_at(self) -> set[str]:
-        since, looked = self._clock() - LOOKED_SECONDS, dict(self._looked)
-        for name, at in looked.items():
-            if at < since:
-                self._looked.pop(name, None)
-        return {name for name, at in looked.items() if at >= since}
+        with self._looking:
+            self._forget_looks()
+            return set(self._looked)
+
+    def _look_at(self, name: str) -> None:
+        with self._looking:
+            self._looked.pop(name, None)
+            self._looked[name] = self._clock()
+            self._forget_looks()
+
+    def _forget_looks(self) -> None:
+        since = self._clock() - LOOKED_SECONDS
+        while self._looked and self._looked[oldest := next(iter(self._looked))] < since:
+            del self._looked[oldest]
 
     def _note(self, name: str, size: int, now: float) -> None:
         its = input_picture.c.hash == name

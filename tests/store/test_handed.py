@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from studio.errors import NotFound, Unavailable
 from studio.request import ImageRequest
 from studio.settings import Settings
+from studio.store.handed import LOOKED_SECONDS
 from studio.store.store import Store
 from studio.store.tables import came_from, input_picture, reference_set
 from studio.wishes.catalog import Settled
@@ -153,6 +154,27 @@ def test_one_that_was_just_looked_at_waits_for_its_wish(
     clock.now += DAY
     assert store.handed.tidy() == 1
     assert inputs(store) == set()
+
+
+def test_what_was_looked_at_is_forgotten_again(
+    settings: Settings, open_store: OpenStore, clock: Clock
+) -> None:
+    store = open_store(settings, clock=clock)
+    first, second = store.keep_input(b"first"), store.keep_input(b"second")
+    for n in range(100):
+        with pytest.raises(NotFound):
+            store.input(f"{n:064}")
+    store.input(first)
+    assert list(store.handed._looked) == [first]
+    clock.now += LOOKED_SECONDS / 2
+    store.input(second)
+    store.input(first)
+    clock.now += LOOKED_SECONDS * 0.6
+    store.input(first)
+    assert list(store.handed._looked) == [second, first]
+    clock.now += LOOKED_SECONDS / 2
+    store.input(first)
+    assert list(store.handed._looked) == [first]
 
 
 def test_a_row_whose_file_went_with_a_crash_goes_too(
