@@ -106,6 +106,8 @@ class Albums:
                 _arrange(tx, key, lambda there: [*_inside(order, there, "order"), *there])
             if before is not None and after is not None:
                 raise Refused("after: say before or after, not both.", field="after")
+            if not move and (before is not None or after is not None):
+                raise Refused("move: say which pictures go there.", field="move")
             if move:
                 _arrange(tx, key, lambda there: _moved(there, move, before, after))
             return _collection(tx, its if name is None else named.find(tx, collection, key, owner))

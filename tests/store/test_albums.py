@@ -57,7 +57,11 @@ def test_pictures_are_moved_within_their_collection(store: Store) -> None:
     for what in ({"move": ["zebra"]}, {"move": [a], "before": "zebra"}, {"move": [a], "before": a}):
         with pytest.raises(Refused, match="^(move|before): "):
             store.albums.change(its.id, **what)  # type: ignore[arg-type]
+    for edge in ("before", "after"):
+        with pytest.raises(Refused, match="^move: say which pictures go there.$"):
+            store.albums.change(its.id, name="moved", **{edge: a})  # type: ignore[arg-type]
     assert inside(store, its.id) == [d, c, b, a]
+    assert store.albums.collection(its.id).name == "best"
 
 
 def test_a_search_for_one_collection_has_its_order(store: Store) -> None:
