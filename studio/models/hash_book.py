@@ -50,6 +50,8 @@ class HashBook:
         try:
             with (self._folder / NAME).open("ab") as book:
                 book.write(line.encode() + b"\n")
+        except FileNotFoundError:
+            pass  # nobody keeps models in a folder yet
         except OSError as error:
             log.info("hashes are not kept in %s: %s", self._folder, error.strerror)
 

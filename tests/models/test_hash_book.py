@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -125,12 +126,17 @@ def test_many_who_write_at_once_write_whole_lines(models: Path) -> None:
     assert len({line["hash"] for line in lines}) == 200
 
 
-def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "said"), [("nowhere", 0), ("file", 1)])
+def test_a_folder_that_cannot_be_written_is_told_and_one_that_is_not_there_is_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, said: int
+) -> None:
     file = tmp_path / "file"
     lay(file, b"x")
-    book = HashBook(tmp_path / "nowhere")
-    book.note(file, "all", state_of(file), "b" * 64)
+    book = HashBook(tmp_path / name)
+    with caplog.at_level(logging.INFO, "darkroom.models"):
+        book.note(file, "all", state_of(file), "b" * 64)
     assert book.find(file, "all") == "b" * 64
+    assert len(caplog.records) == said
 
 
 def test_what_is_known_may_be_asked_for_however_large_it_is(models: Path) -> None:
