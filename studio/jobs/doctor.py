@@ -21,7 +21,7 @@ from studio.models.safety import safety_of
 from studio.models.upscalers import UpscalerCard, find_upscalers
 from studio.models.weights import absent
 from studio.settings import Settings
-from studio.store.retention import last_tidied
+from studio.store.retention import going, last_tidied, too_much
 from studio.store.store import Store
 from studio.wishes.presets import load_catalog
 
@@ -90,15 +90,33 @@ def _data(settings: Settings) -> list[Finding]:
         Finding("fsync", f"{fsync:.1f} ms", note=fsync > 50),
         *_tidied(settings),
     ]
+    return [*found, *_database(settings)]
+
+
+def _database(settings: Settings) -> list[Finding]:
+    """Beside a studio that runs it is only read."""
     try:
-        store = Store.open(settings)
-    except InUse as error:  # a running server is no fault
-        return [*found, Finding("database", str(error), note=True)]
+        store, beside = _open(settings)
     except DarkroomError as error:
-        return [*found, Finding("database", str(error), good=False)]
-    counts = ", ".join(f"{count} {state}" for state, count in store.counts().items() if count)
-    store.close()
-    return [*found, Finding("database", f"sound; {counts or 'empty'}")]
+        return [Finding("database", str(error), good=False)]
+    try:
+        counts = ", ".join(f"{count} {state}" for state, count in store.counts().items() if count)
+        left = going(store, settings, time.time()).left
+    finally:
+        store.close()
+    found = [Finding("database", f"sound; {counts or 'empty'}")]
+    found += [Finding("studio", beside)] if beside else []
+    said = too_much(settings, left)
+    return [*found, Finding("too much", said, note=True)] if said else found
+
+
+def _open(settings: Settings) -> tuple[Store, str]:
+    """And who has it open, if somebody does."""
+    try:
+        return Store.open(settings), ""
+    except InUse as error:
+        who = str(error).partition(" Stop ")[0]
+        return Store.open_to_read(settings, who), f"running: {who[:1].lower()}{who[1:]}"
 
 
 def _tidied(settings: Settings) -> list[Finding]:

@@ -10,10 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select
 
+from studio.formats.spoken import counted
 from studio.settings import Settings
 from studio.store import handover, keys
 from studio.store.entries import SHOWN
@@ -21,6 +23,7 @@ from studio.store.files import PART
 from studio.store.history import DAY
 from studio.store.marks import read_marks
 from studio.store.rows import FINAL
+from studio.store.shelf import BROUGHT
 from studio.store.store import Store
 from studio.store.tables import bulk_picture, collected, entry, job, job_event, picture
 
@@ -32,19 +35,32 @@ LAST = "tidied.json"
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """Ids of pictures, the oldest first, with their size; and how many jobs."""
+    """Ids of pictures, the oldest first, with their size; how many jobs; and of how many bytes the
+    pictures are that stay."""
 
     pictures: tuple[str, ...]
     bytes: int
     jobs: int
+    left: int
 
 
 def going(store: Store, settings: Settings, now: float) -> Going:
     with store.database.read() as connection:
-        found = _pictures(connection, settings, now)
+        there, found = _bytes(connection), dict(_pictures(connection, settings, now))
         over = select(func.count()).select_from(job).where(_over(settings, now))
         jobs = connection.scalar(over) or 0 if settings.keep_jobs_days else 0
-    return Going(tuple(found), sum(found.values()), jobs)
+    size = sum(found.values())
+    return Going(tuple(found), size, jobs, there - size)
+
+
+def too_much(settings: Settings, left: int) -> str:
+    """What to say where all that may go does not make the rest fit."""
+    if not settings.keep_gb or left <= settings.keep_gb * GB:
+        return ""
+    return (
+        f"{left / GB:.2f} GB of pictures stay, and DARKROOM_KEEP_GB is {settings.keep_gb:g}: what "
+        "is starred, rated, in a collection or brought from elsewhere does not go."
+    )
 
 
 def tidying(
@@ -55,7 +71,7 @@ def tidying(
     for ended in store.history.retiring():
         done.ended += ended
         yield
-    while some := going(store, settings, clock()).pictures[:AT_ONCE]:
+    while some := _next(store, settings, clock()):
         done.trashed += store.history.mark(some, read_marks({"trash": True}))
         yield
     while settings.keep_jobs_days and (jobs := _forget_jobs(store, settings, clock())):
@@ -88,14 +104,14 @@ class Tidied:
     @property
     def counted(self) -> str:
         """What went, in words."""
-        words = {
-            "pictures to the trash": self.trashed,
-            "from the trash for good": self.ended,
-            "that were handed in": self.inputs,
-            "jobs forgotten": self.jobs,
-            "keys forgotten": self.keys,
-        }
-        return ", ".join(f"{count} {what}" for what, count in words.items() if count)
+        went = (
+            (self.trashed, "picture", "to the trash"),
+            (self.ended, "picture", "from the trash for good"),
+            (self.inputs, "picture", "that nothing names"),
+            (self.jobs, "job", "forgotten"),
+            (self.keys, "key", "forgotten"),
+        )
+        return ", ".join(f"{counted(number, one)} {how}" for number, one, how in went if number)
 
     def keep(self, data: Path) -> None:
         part = data / f"{PART}{LAST}"
@@ -111,26 +127,36 @@ def last_tidied(data: Path) -> Tidied | None:
         return None
 
 
-def _pictures(connection: Connection, settings: Settings, now: float) -> dict[str, int]:
-    """Those too old, and then the oldest until the rest fits."""
+def _next(store: Store, settings: Settings, now: float) -> list[str]:
+    """The first of the pictures."""
+    with store.database.read() as connection:
+        return [key for key, _ in islice(_pictures(connection, settings, now), AT_ONCE)]
+
+
+def _bytes(connection: Connection) -> int:
+    """Of all pictures that are not in the trash."""
+    there = select(func.coalesce(func.sum(picture.c.bytes), 0)).select_from(picture)
+    there = there.join(entry, entry.c.picture == picture.c.id).where(entry.c.state == SHOWN)
+    return int(connection.scalar(there) or 0)
+
+
+def _pictures(connection: Connection, settings: Settings, now: float) -> Iterator[tuple[str, int]]:
+    """Ids with their bytes: those too old, and then the oldest until the rest fits."""
     if not (settings.keep_days or settings.keep_gb):
-        return {}
+        return
     of = select(picture.c.id, picture.c.bytes, picture.c.created_at)
     of = of.join(entry, entry.c.picture == picture.c.id).where(entry.c.state == SHOWN)
     said = exists().where(collected.c.picture == picture.c.id)
     free = of.where(entry.c.star == 0, entry.c.rating == 0, ~said)
-    free = free.where(~picture.c.path.startswith("pictures/imported/"))
-    there = select(func.coalesce(func.sum(picture.c.bytes), 0)).select_from(picture)
-    there = there.join(entry, entry.c.picture == picture.c.id).where(entry.c.state == SHOWN)
-    left, found = connection.scalar(there) or 0, dict[str, int]()
+    free = free.where(~picture.c.path.startswith(BROUGHT))
+    left = _bytes(connection)
     before = now - settings.keep_days * DAY if settings.keep_days else 0.0
     for row in connection.execute(free.order_by(picture.c.created_at, picture.c.id)):
         too_much = settings.keep_gb and left > settings.keep_gb * GB
         if row.created_at >= before and not too_much:
             break
-        found[row.id] = row.bytes
+        yield row.id, row.bytes
         left -= row.bytes
-    return found
 
 
 def _over(settings: Settings, now: float) -> ColumnElement[bool]:

@@ -24,7 +24,7 @@ from studio.store.handover import Told
 from studio.store.importing import check_folder, how_many, of_folder, take_in
 from studio.store.packing import pack
 from studio.store.restore import restore as put_back
-from studio.store.retention import Tidied, tidying
+from studio.store.retention import Tidied, tidying, too_much
 from studio.store.retention import going as would_go
 from studio.store.selecting import rows, selected
 from studio.store.store import Store
@@ -138,14 +138,15 @@ def tidy(settings: Settings, asked: argparse.Namespace) -> int:
                 print(f"{picture.path}  {' '.join(picture.prompt.split())[:60]}")
     finally:
         store.close()
-    if not dry:
+    if dry:
+        size = f"{going.bytes / 1e6:.1f} MB"
+        pictures, jobs = counted(len(going.pictures), "picture"), counted(going.jobs, "job")
+        print(f"{pictures} ({size}) would go to the trash; {jobs} would go.")
+    else:
         done.keep(settings.data)
-    verb = "would go" if dry else "went"
-    size = f"{going.bytes / 1e6:.1f} MB"
-    pictures, jobs = counted(len(going.pictures), "picture"), counted(going.jobs, "job")
-    print(f"{pictures} ({size}) {verb} to the trash; {jobs} {verb}.")
-    if done.counted:
-        print(f"In all: {done.counted}.")
+        print(f"Went: {done.counted or 'nothing'}.")
+    if said := too_much(settings, going.left):
+        print(said)
     return 0
 
 

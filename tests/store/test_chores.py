@@ -12,7 +12,7 @@ from PIL import Image
 
 import app
 from studio.errors import InUse, NotFound, Unavailable
-from studio.jobs.doctor import _tidied
+from studio.jobs.doctor import _database, _tidied
 from studio.settings import Settings
 from studio.store import chores, handover
 from studio.store.chores import Chores
@@ -193,7 +193,7 @@ def test_a_studio_that_runs_for_weeks_tidies_once_a_day_and_says_when(
         until(lambda: (last := last_tidied(settings.data)) and last.at == clock.now)
         last = last_tidied(settings.data)
         assert last and (last.trashed, last.ended) == (1, 2)
-        assert last.counted == "1 pictures to the trash, 2 from the trash for good"
+        assert last.counted == "1 picture to the trash, 2 pictures from the trash for good"
     finally:
         running.close()
     assert store.job(key).state == "queued"
@@ -237,4 +237,31 @@ def test_doctor_says_when_it_was_tidied(settings: Settings, open_store: OpenStor
     open_store(settings)
     Tidied(1.7e9, ended=3).keep(settings.data)
     (told,) = _tidied(settings)
-    assert told.said == "last 2023-11-14 22:13 UTC: 3 from the trash for good" and not told.note
+    assert (
+        told.said == "last 2023-11-14 22:13 UTC: 3 pictures from the trash for good"
+        and not told.note
+    )
+
+
+def test_doctor_says_that_a_studio_runs_and_that_too_much_stays(
+    settings: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(settings, clock=Clock())
+    (row,) = filled(store, Clock())[:1]
+    for one in store.pictures(limit=100):
+        store.history.mark([one.id], read_marks({"star": True}))
+    full = settings.model_copy(update={"keep_gb": 4500 / 1e9})
+    first, second, third = _database(full)  # while it runs
+    assert (first.what, first.said, first.mark) == ("database", "sound; 5 done", "ok   ")
+    assert second.what == "studio" and second.mark == "ok   "
+    assert second.said.startswith(f"running: the data folder {settings.data} is in use by process ")
+    assert "Stop" not in second.said
+    assert third.note and "DARKROOM_KEEP_GB is 4.5e-06: what is starred" in third.said
+    store.close()
+    assert [one.what for one in _database(full)] == ["database", "too much"]
+    store = open_store(settings)
+    store.history.mark([row.id], read_marks({"star": False}))
+    store.close()
+    assert [one.what for one in _database(settings)] == ["database"]
+    wanted = settings.model_copy(update={"keep_gb": 4 * 4500 / 1e9})
+    assert [one.what for one in _database(wanted)] == ["database"]  # it goes with the next tidying

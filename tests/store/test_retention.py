@@ -127,6 +127,36 @@ def test_the_front_door_says_beforehand_what_would_go(
     ]
     store.close()
     assert tidy(wanted, Namespace(dry_run=False)) == 0
-    assert "1 picture (0.0 MB) went to the trash" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == [
+        f"{row.path}  an old boat",
+        "Went: 1 picture to the trash.",
+    ]
     assert app.main(["tidy", "--dry-run", "--data", str(settings.data)]) == 0
     assert "0 pictures (0.0 MB) would go" in capsys.readouterr().out
+
+
+def test_where_too_much_stays_it_is_said(
+    settings: Settings, open_store: OpenStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    store = open_store(settings, clock=clock)
+    rows = filled(store, clock)
+    store.history.mark([row.id for row in rows[:3]], read_marks({"star": True}))
+    store.close()
+    wanted = settings.model_copy(update={"keep_gb": 2 * 4500 / 1e9})
+    for dry in (True, False):
+        assert tidy(wanted, Namespace(dry_run=dry)) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == (
+            "0.00 GB of pictures stay, and DARKROOM_KEEP_GB is 9e-06: what is starred, rated, in a "
+            "collection or brought from elsewhere does not go."
+        )
+    assert tidy(settings, Namespace(dry_run=False)) == 0
+    assert capsys.readouterr().out == "Went: nothing.\n"
+
+
+def test_what_went_is_told_as_people_count() -> None:
+    done = Tidied(1.0, trashed=1, ended=2, inputs=3, jobs=1, keys=2000)
+    assert done.counted == (
+        "1 picture to the trash, 2 pictures from the trash for good, "
+        "3 pictures that nothing names, 1 job forgotten, 2,000 keys forgotten"
+    )
