@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from studio.errors import DarkroomError, Refused
+from studio.errors import DarkroomError, Refused, sayable
 from studio.settings import Settings
 from studio.store import handover
 from studio.store.handover import Asked, Told
@@ -77,6 +77,8 @@ class Chores:
             try:
                 self._tidy_if_due()
                 for asked in handover.asked(self._settings.data):
+                    if self._stop.is_set():
+                        return
                     self._import(asked)
             except Exception:  # nobody looks after this thread; the next round may do better
                 log.exception("a chore broke off")
@@ -87,12 +89,12 @@ class Chores:
             self.tidy(REST_SECONDS)
 
     def _import(self, asked: Asked) -> None:
-        told = Told(name=Path(asked.folder).name)
-        self._now = asked.id, told
+        told = Told(name=sayable(Path(asked.folder).name))
+        self._now, self._told_at = (asked.id, told), 0.0  # who asked hears at once
         try:
             folder = self._folder(asked)
-            told.total = how_many(folder)
-            given = of_folder(folder, told.tally.passed)
+            told.total = how_many(folder, self._stopped)
+            given = of_folder(folder, told.tally.passed, self._stopped)
             for outcome in take_in(
                 self._store, given, asked.owner, stop=self._stopped, gentle=True
             ):
@@ -100,7 +102,7 @@ class Chores:
                 self._tidy_if_due()
             told.state = "stopped" if self._stopped() else "done"
         except (DarkroomError, OSError) as error:
-            told.state, told.said = "failed", str(error)
+            told.state, told.said = "failed", sayable(str(error))
         finally:
             self._now = None
         if not self._stop.is_set():  # else the next studio goes on with it

@@ -94,6 +94,7 @@ class Glances:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
+            start_new_session=True,  # Ctrl+C is for the command, not for the picture it is at
             env={name: value for name, value in os.environ.items() if name in NEEDED},
         )
 

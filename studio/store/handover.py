@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,16 +64,26 @@ def ask(data: Path, folder: Path, owner: str) -> str:
 
 
 def follow(
-    data: Path, key: str, busy: InUse, patience: tuple[float, float] = PATIENCE
+    data: Path,
+    key: str,
+    busy: InUse,
+    stopped: Callable[[], bool] = lambda: False,
+    patience: tuple[float, float] = PATIENCE,
 ) -> Iterator[Told]:
-    """What the studio tells, until it is over. `busy` is raised if none takes it up."""
+    """What the studio tells, until it is over: all that came in, also where `stopped` wants no
+    more. `busy` is raised if none takes it up."""
     heard, was, told = time.monotonic(), 0, None
     while told is None or told.state not in OVER:
         time.sleep(LOOKS_SECONDS)
+        if stopping := stopped():
+            with suppress(NotFound):  # it was over in this moment
+                stop(data, key)
         if (now := _changed(data / FOLDER / f"{key}{TOLD}")) != was:
             heard, was, told = time.monotonic(), now, read(data, key) or told
         if told is not None:
             yield told
+        if stopping and (told is None or told.state == "waiting"):
+            return  # nothing came in, and nothing will
         if time.monotonic() - heard < patience[told is not None]:
             continue
         if told is None:

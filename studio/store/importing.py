@@ -22,13 +22,13 @@ from studio.store.foreign import Foreign, understood
 from studio.store.glancing import Glance, Glances, glances
 from studio.store.ids import new_id
 from studio.store.rows import Picture
+from studio.store.shelf import BROUGHT
 from studio.store.store import Store
 from studio.store.tables import picture
 
 AT_ONCE = 16  # files whose rows share a transaction
 MUCH = 64 << 20  # bytes, after which no further one is held beside them
 MOST_BYTES = 100 << 20
-BROUGHT = "pictures/imported/"
 LOOKS_LIKE = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"}
 
 _one_by_one = threading.Lock()  # or two who bring the same picture would both find it new
@@ -130,17 +130,22 @@ def take_up(store: Store, data: Path, paths: Iterable[str]) -> Iterator[Outcome]
             yield Outcome(path, fresh.row.id)
 
 
-def of_folder(folder: Path, left: dict[str, int]) -> Iterator[Given | Outcome]:
+def of_folder(
+    folder: Path, left: dict[str, int], stop: Callable[[], bool] = lambda: False
+) -> Iterator[Given | Outcome]:
     """Its pictures, those of a folder in the order of their names. `left` counts, by their endings,
-    the files that are none."""
+    the files that are none. `stop` is asked before each folder, for many may hold no picture."""
     closed: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=closed.append):
+        if stop():
+            return
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
             ending = path.suffix.lower()
             if ending not in LOOKS_LIKE:
-                left[sayable(ending or "no ending")] = left.get(ending or "no ending", 0) + 1
+                kind = sayable(ending or "no ending")
+                left[kind] = left.get(kind, 0) + 1
                 continue
             called = sayable(path.relative_to(folder.parent).as_posix())
             try:
@@ -161,11 +166,14 @@ def _closed(error: OSError, folder: Path) -> Outcome:
     return Outcome(f"{called}/", why=f"{error.strerror}.")
 
 
-def how_many(folder: Path) -> int:
-    """By their names alone."""
-    return sum(
-        Path(name).suffix.lower() in LOOKS_LIKE for _, _, names in os.walk(folder) for name in names
-    )
+def how_many(folder: Path, stop: Callable[[], bool] = lambda: False) -> int:
+    """By their names alone; `stop` is asked before each folder."""
+    found = 0
+    for _, _, names in os.walk(folder):
+        if stop():
+            break
+        found += sum(Path(name).suffix.lower() in LOOKS_LIKE for name in names)
+    return found
 
 
 def check_folder(folder: Path, data: Path) -> None:

@@ -6,11 +6,13 @@ None of them paints, and none needs the studio to be stopped unless it says so.
 import argparse
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 
 from studio.errors import InUse, NotFound, Refused, Unavailable
 from studio.formats.filename import check_template
@@ -62,14 +64,12 @@ def bring(settings: Settings, asked: argparse.Namespace) -> int:
     folder = Path(os.path.abspath(asked.folder))
     check_folder(folder, settings.data)
     told, last = Told(), time.monotonic()
-    try:
-        for told in _bringing(settings, folder, asked.owner):
+    with _stoppable() as stop, suppress(KeyboardInterrupt):
+        for told in _bringing(settings, folder, asked.owner, stop):
             if time.monotonic() - last >= TOLD_EVERY and told.tally.looked:
                 last = time.monotonic()
                 of = f"{told.tally.looked} of {told.total} looked at"
                 print(f"{of}, {told.tally.new} taken in", flush=True)
-    except KeyboardInterrupt:
-        told.state = "stopped"
     for name, why in told.tally.left:
         print(f"not taken in: {name}: {why}")
     for ending, count in told.tally.passed.items():
@@ -78,33 +78,56 @@ def bring(settings: Settings, asked: argparse.Namespace) -> int:
     print(f"{counted(told.tally.new, 'picture')} taken in; {known}.")
     if told.state == "failed":
         raise Unavailable(told.said)
-    if told.state == "stopped":
+    if told.state != "done":
         print("Stopped. The same command goes on where this ended.")
-    return 1 if told.tally.left or told.state == "stopped" else 0
+    return 1 if told.tally.left or told.state != "done" else 0
 
 
-def _bringing(settings: Settings, folder: Path, owner: str) -> Iterator[Told]:
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl+C was pressed, so that all that came in is told; a second one breaks it off."""
+    stop = Event()
+
+    def heard(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, heard)
+    try:
+        yield stop.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _bringing(
+    settings: Settings, folder: Path, owner: str, stop: Callable[[], bool]
+) -> Iterator[Told]:
     """Done here, or by the studio that has the data folder."""
     try:
         store = Store.open(settings)
     except InUse as busy:
-        yield from _handed_over(settings.data, folder, owner, busy)
+        yield from _handed_over(settings.data, folder, owner, busy, stop)
         return
-    told = Told(total=how_many(folder))
+    told = Told(total=how_many(folder, stop))
     try:
-        for outcome in take_in(store, of_folder(folder, told.tally.passed), owner):
+        given = of_folder(folder, told.tally.passed, stop)
+        for outcome in take_in(store, given, owner, stop=stop):
             told.tally.add(outcome)
             yield told
+        told.state = "stopped" if stop() else "done"
+        yield told
     finally:
         store.close()
 
 
-def _handed_over(data: Path, folder: Path, owner: str, busy: InUse) -> Iterator[Told]:
-    """Who stops this command stops the studio at it, too."""
+def _handed_over(
+    data: Path, folder: Path, owner: str, busy: InUse, stop: Callable[[], bool]
+) -> Iterator[Told]:
+    """Who breaks this command off stops the studio at it, too."""
     key = handover.ask(data, folder, owner)
     print("The studio runs, and takes them in.", flush=True)
     try:
-        yield from handover.follow(data, key, busy)
+        yield from handover.follow(data, key, busy, stop)
     except (KeyboardInterrupt, GeneratorExit):
         with suppress(NotFound):  # it was over in this moment
             handover.stop(data, key)

@@ -1,9 +1,11 @@
 """Beside painting: what has had its time goes once a day, and folders come in by themselves."""
 
 import json
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,17 +20,16 @@ from studio.store import chores, handover
 from studio.store.chores import Chores
 from studio.store.fsck import fsck
 from studio.store.handover import Told
-from studio.store.importing import Given, take_in
+from studio.store.importing import AT_ONCE, Given, take_in
 from studio.store.marks import read_marks
 from studio.store.retention import Tidied, last_tidied, tidying
 from studio.store.store import Store
 from tests.formats.pictures import plain
 from tests.formats.test_picture import saved
 from tests.store.conftest import OpenStore
+from tests.store.door import Door, until
 from tests.store.kit import claimed, submit, wish
 from tests.store.test_retention import DAY, Clock, filled
-
-SECONDS = 60.0
 
 
 @pytest.fixture
@@ -51,13 +52,6 @@ def doing(settings: Settings, open_store: OpenStore) -> Iterator[Store]:
     running.begin()
     yield store
     running.close()
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_command_hands_its_folder_to_the_studio_that_runs_and_tells_what_came_of_it(
@@ -96,6 +90,84 @@ def test_it_is_stopped_and_goes_on_where_it_ended(
     assert (told.state, told.tally.new, told.tally.known) == ("done", 39 - there, there)
     with pytest.raises(NotFound, match="not on its way"):
         handover.stop(settings.data, key)
+
+
+def test_whoever_stops_the_command_is_told_all_that_came_in(
+    doing: Store, settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The studio goes on for a moment; the command waits for what it has to say."""
+    door = Door(folder / "20.png")
+
+    def press() -> None:
+        until(door.reached)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: list((settings.data / handover.FOLDER).glob(f"*{handover.STOP}")))
+        door.open()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
+    pressing.join()
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{AT_ONCE - 1} pictures taken in; 0 were in the history already.",
+        "Stopped. The same command goes on where this ended.",
+    ]
+    assert len(doing.pictures(limit=100)) == AT_ONCE - 1  # one of them was cut
+    assert list((settings.data / handover.FOLDER).iterdir()) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_one_that_waits_is_stopped_at_once(
+    settings: Settings, open_store: OpenStore, folder: Path
+) -> None:
+    store = open_store(settings)
+    key = _ask(settings, folder)
+    handover.tell(settings.data, key, Told("waiting"))
+    (told,) = handover.follow(settings.data, key, InUse(""), lambda: True)
+    assert told.state == "waiting"
+    running = Chores(store, settings)
+    running.begin()
+    told = list(handover.follow(settings.data, key, InUse("")))[-1]
+    running.close()
+    assert (told.state, told.total, told.tally.looked) == ("stopped", 0, 0)
+    assert not store.pictures()
+
+
+def test_a_studio_that_closes_begins_no_other_folder_and_who_asked_heard_at_once(
+    settings: Settings, open_store: OpenStore, folder: Path, tmp_path: Path
+) -> None:
+    store = open_store(settings)
+    other = tmp_path / "other"
+    other.mkdir()
+    door = Door(folder / "00.png")
+    first, second = _ask(settings, folder), _ask(settings, other)
+    running = Chores(store, settings)
+    running._told_at = time.monotonic()  # it has just told somebody else
+    running.begin()
+    until(door.reached)
+    told = [handover.read(settings.data, key) for key in (first, second)]
+    assert [one and one.state for one in told] == ["running", "waiting"]
+    closing = threading.Thread(target=running.close)
+    closing.start()
+    until(running._stop.is_set)
+    door.open()
+    closing.join()
+    assert handover.read(settings.data, second) == Told("waiting")
+    assert not store.pictures()
+
+
+def test_a_folder_whose_name_is_no_text_is_told_with_what_of_it_can_be_said(
+    doing: Store, settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xff")
+    folder.mkdir()
+    (folder / "a.png").write_bytes(plain("PNG"))
+    told = list(handover.follow(settings.data, _ask(settings, folder), InUse("")))[-1]
+    assert (told.state, told.name, told.tally.new) == ("done", "caf?", 1)
+    gone = _ask(settings, tmp_path / os.fsdecode(b"gone\xff"))
+    told = list(handover.follow(settings.data, gone, InUse("")))[-1]
+    assert (told.state, told.name) == ("failed", "gone?")
+    assert told.said.endswith("gone?.") and len(doing.pictures()) == 1
 
 
 def test_a_studio_that_is_started_again_goes_on_with_it(
@@ -145,12 +217,16 @@ def test_where_no_studio_answers_the_question_is_taken_back(
 ) -> None:
     store = open_store(settings)  # whoever else has the folder, such as a check
     with pytest.raises(InUse, match="here"):
-        list(handover.follow(settings.data, _ask(settings, folder), InUse("here"), (0.5, 90)))
+        list(
+            handover.follow(
+                settings.data, _ask(settings, folder), InUse("here"), patience=(0.5, 90)
+            )
+        )
     assert handover.asked(settings.data) == []
     key = _ask(settings, folder)
     handover.tell(settings.data, key, Told())
     with pytest.raises(Unavailable, match="goes on with this at its next start"):
-        list(handover.follow(settings.data, key, InUse(""), (90, 0.5)))
+        list(handover.follow(settings.data, key, InUse(""), patience=(90, 0.5)))
     assert [one.id for one in handover.asked(settings.data)] == [key]
     assert not store.pictures()
 

@@ -1,6 +1,7 @@
 """Many pictures from outside are looked at by one process, which none of them can take along."""
 
 import io
+import os
 import time
 from collections.abc import Iterator
 
@@ -51,6 +52,13 @@ def test_what_is_no_whole_picture_is_refused_and_the_next_is_read(
         looking.look(data)
     assert str(refused.value) == words
     assert looking.look(saved(drawn())).form == "png"
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_the_picture_that_is_looked_at() -> None:
+    with glances() as looking:
+        looking.look(saved(drawn()))
+        assert looking._child
+        assert os.getpgid(looking._child.pid) != os.getpgrp()
 
 
 def test_one_that_is_killed_or_takes_too_long_is_refused_and_the_next_is_read() -> None:

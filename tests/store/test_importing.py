@@ -1,6 +1,9 @@
 """Pictures from elsewhere come in once, unchanged, and with what they say of themselves."""
 
 import json
+import os
+import signal
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +16,21 @@ from studio.errors import Refused, Unavailable
 from studio.settings import Settings
 from studio.store.files import Files
 from studio.store.fsck import fsck
-from studio.store.importing import Given, Outcome, check_folder, of_folder, take_in
+from studio.store.importing import (
+    AT_ONCE,
+    Given,
+    Outcome,
+    check_folder,
+    how_many,
+    of_folder,
+    take_in,
+)
 from studio.store.rows import Picture
 from studio.store.store import Store
 from tests.formats.pictures import plain, png
 from tests.formats.test_picture import saved
 from tests.store.conftest import OpenStore
+from tests.store.door import Door, until
 from tests.store.kit import FailsAt, WatchedFiles, files_in, wish
 from tests.store.test_recover import paint
 
@@ -152,6 +164,26 @@ def test_what_cannot_be_read_is_named_and_the_rest_comes_in(
     ]
 
 
+def test_a_folder_may_be_left_between_two_of_its_folders(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(plain("PNG"))
+    assert how_many(tmp_path) == 3
+    asked = iter([False, False, True])
+    assert how_many(tmp_path, lambda: next(asked)) == 1
+    asked = iter([False, False, True])
+    given = of_folder(tmp_path, {}, lambda: next(asked))
+    assert [one.name for one in given] == [f"{tmp_path.name}/a/1.png"]
+
+
+def test_what_is_no_picture_is_counted_under_an_ending_that_can_be_said(tmp_path: Path) -> None:
+    for name in (b"a.\xff", b"b.\xff", b"c.\xfe", b"d", b"e"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
+    passed: dict[str, int] = {}
+    assert not list(of_folder(tmp_path, passed))
+    assert passed == {".?": 3, "no ending": 2}
+
+
 @pytest.mark.parametrize("effect", range(1, 12, 3))
 def test_a_disk_that_fills_leaves_nothing_half(
     settings: Settings, open_store: OpenStore, effect: int
@@ -235,3 +267,28 @@ def test_the_front_door_takes_a_folder_in_and_says_what_it_left(
     assert app.main(["import", str(folder), *data]) == 0
     assert "0 pictures taken in; 1 were in the history already." in capsys.readouterr().out
     assert app.main(["import", str(settings.data), *data]) == 1
+
+
+def test_whoever_stops_it_is_told_all_that_came_in(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for n in range(AT_ONCE + 4):
+        (folder / f"{n:02}.png").write_bytes(saved(Image.new("L", (32, 32), n)))
+    door = Door(folder / f"{AT_ONCE + 4}.png")  # of the second portion, which is not begun then
+
+    def press() -> None:
+        until(door.reached)
+        os.kill(os.getpid(), signal.SIGINT)
+        door.open()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
+    pressing.join()
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{AT_ONCE} pictures taken in; 0 were in the history already.",
+        "Stopped. The same command goes on where this ended.",
+    ]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
