@@ -1,5 +1,6 @@
 """Shared by all tests: settings and studios on a folder of their own, with fake slots."""
 
+import gc
 import os
 import threading
 import time
@@ -24,6 +25,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in a worker: others need t
 hypothesis.settings.register_profile("deep", max_examples=5000)  # --hypothesis-profile=deep
 OpenStudio = Callable[..., Studio]
 UNTIL = float(os.environ.get("TESTS_UNTIL", "inf"))  # seconds since 1970
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end. Whoever loads a model searches for garbage: among all
+    that, it would take a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

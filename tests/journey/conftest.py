@@ -58,7 +58,7 @@ class Server:
                 **os.environ,
                 "PYTHONPATH": str(hooks),
                 "DARKROOM_LOG_LEVEL": "warning",
-                "DARKROOM_DRAIN_SECONDS": "1",
+                "DARKROOM_DRAIN_SECONDS": "0.2",
                 **environment,
             },
         )
