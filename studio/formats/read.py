@@ -181,6 +181,10 @@ def _sound_recipe(text: str) -> dict[str, Any]:
             raise Refused(f"The recipe in this picture is not whole: its {name} was changed.")
     if _depth(recipe) > DEEPEST:
         raise Refused("The recipe in this picture is not whole: it is nested too deeply.")
+    try:
+        dumps(recipe, allow_nan=False)  # which no answer could repeat, and PostgreSQL not hold
+    except ValueError as why:
+        raise Refused("The recipe in this picture is not whole: it holds NaN or Infinity.") from why
     return recipe
 
 

@@ -75,6 +75,13 @@ def test_a_recipe_of_ours_that_is_nested_without_end_is_refused() -> None:
     assert found.tool == "" and "nested too deeply" in found.unread[0].text
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_recipe_of_ours_with_a_number_that_no_answer_can_repeat_is_refused(number: str) -> None:
+    text = recipe_text({**OURS, "more": [0.5]}).replace("0.5", number)
+    found = read_picture(png({"darkroom": text}))
+    assert found.tool == "" and "it holds NaN or Infinity" in found.unread[0].text
+
+
 def test_a_damaged_recipe_of_ours_is_said_and_the_other_text_is_read() -> None:
     found = read_picture(png({"darkroom": '{"version": 1, "requ', "parameters": TEXT}))
     assert found.tool == "A1111"
