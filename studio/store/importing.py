@@ -140,6 +140,10 @@ def of_folder(
         if stop():
             return
         folders.sort()
+        for path in (Path(parent, name) for name in folders):
+            if path.is_symlink():  # it may lead back here
+                why = "it leads to another folder; import that one."
+                yield Outcome(f"{_called(path, folder)}/", why=why)
         for name in sorted(names):
             path = Path(parent, name)
             ending = path.suffix.lower()
@@ -147,7 +151,7 @@ def of_folder(
                 kind = sayable(ending or "no ending")
                 left[kind] = left.get(kind, 0) + 1
                 continue
-            called = sayable(path.relative_to(folder.parent).as_posix())
+            called = _called(path, folder)
             try:
                 about = path.stat()
                 if about.st_size > MOST_BYTES:
@@ -162,8 +166,11 @@ def of_folder(
 
 def _closed(error: OSError, folder: Path) -> Outcome:
     """A folder below that cannot be listed."""
-    called = sayable(Path(error.filename).relative_to(folder.parent).as_posix())
-    return Outcome(f"{called}/", why=f"{error.strerror}.")
+    return Outcome(f"{_called(Path(error.filename), folder)}/", why=f"{error.strerror}.")
+
+
+def _called(path: Path, folder: Path) -> str:
+    return sayable(path.relative_to(folder.parent).as_posix())
 
 
 def how_many(folder: Path, stop: Callable[[], bool] = lambda: False) -> int:

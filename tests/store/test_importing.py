@@ -164,6 +164,24 @@ def test_what_cannot_be_read_is_named_and_the_rest_comes_in(
     ]
 
 
+def test_a_folder_that_is_a_link_is_not_entered_and_is_named(tmp_path: Path) -> None:
+    folder, other = tmp_path / "holiday", tmp_path / "other"
+    for made in (folder, other):
+        made.mkdir()
+        (made / "1.png").write_bytes(plain("PNG"))
+    (folder / "there").symlink_to(other)
+    (folder / "round").symlink_to(folder)
+    (folder / "2.png").symlink_to(other / "1.png")
+    told = [(one.name, getattr(one, "why", "")) for one in of_folder(folder, {})]
+    elsewhere = "it leads to another folder; import that one."
+    assert told == [
+        ("holiday/round/", elsewhere),
+        ("holiday/there/", elsewhere),
+        ("holiday/1.png", ""),
+        ("holiday/2.png", ""),
+    ]
+
+
 def test_a_folder_may_be_left_between_two_of_its_folders(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
