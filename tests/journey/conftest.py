@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,10 @@ class Server:
         )
         wait_for(f"{self.url}/api/ready", self.process)
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         assert self.process
         self.process.kill()
@@ -75,11 +80,24 @@ class Server:
         return self.process.wait(timeout=90)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("journey")
+@contextmanager
+def opened(folder: Path) -> Iterator[Server]:
     server = Server(folder / "data", folder / "outside.log")
     server.start()
     yield server
-    if server.process and server.process.poll() is None:
+    if server.runs:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with opened(tmp_path_factory.mktemp("journey")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(house: Server) -> Server:
+    """One for all who do not mind what others have painted there."""
+    if not house.runs:
+        house.start()
+    return house

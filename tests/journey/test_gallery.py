@@ -2,16 +2,24 @@
 
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.journey.conftest import Server
+from tests.journey.conftest import Server, opened
 from tests.web.conftest import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.browser
 WISH = {"model": "starter", "steps": 2, "upscale": 1, "width": 192, "height": 192}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A house of its own, where nobody has painted."""
+    with opened(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

@@ -59,9 +59,9 @@ def picture_of(server: Server, job: dict[str, object]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def alone(server: Server) -> bytes:
-    """The pixels of the wish, painted before anything else was."""
-    return pixels(paint(server))
+def alone(house: Server) -> bytes:
+    """The pixels of the wish, while nobody else paints."""
+    return pixels(paint(house))
 
 
 def test_page_and_first_picture_reach_for_nothing_outside(server: Server) -> None:
@@ -82,13 +82,11 @@ def test_the_same_request_gives_the_same_pixels_alone_in_a_queue_and_after_a_res
     assert finished(server, waiting[0])["state"] == "done"
     again = finished(server, waiting[1])
     assert apart(pixels(picture_of(server, again)), alone) <= ("together" in again["timings"])
-    assert server.stop() == 0
 
 
 def test_two_slots_give_the_same_pixels(server: Server, alone: bytes) -> None:
     """Slots of one server have as many threads each; another number may move the last level."""
-    if server.process and server.process.poll() is None:
-        server.stop()
+    assert server.stop() == 0
     server.start(DARKROOM_SLOTS="2")
     # No two of one kind wait at once, so that none is painted beside another.
     busy: set[object] = set()

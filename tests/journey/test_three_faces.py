@@ -28,7 +28,8 @@ def same(one: bytes, other: bytes) -> bool:
 
 
 def history(server: Server) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = httpx.get(f"{server.url}/api/history").json()["pictures"]
+    answer = httpx.get(f"{server.url}/api/history?limit=200").json()
+    rows: list[dict[str, object]] = answer["pictures"]
     return rows
 
 
