@@ -24,6 +24,7 @@ LOOKS_SECONDS = 1.0
 TELLS_SECONDS = 1.0
 REST_SECONDS = 0.05  # between two steps of tidying
 AGAIN_SECONDS = 3600.0  # after one that failed
+BROKE = "import: something broke here; the log of the studio says what."
 
 log = logging.getLogger("darkroom.store")
 
@@ -103,6 +104,9 @@ class Chores:
             told.state = "stopped" if self._stopped() else "done"
         except (DarkroomError, OSError) as error:
             told.state, told.said = "failed", sayable(str(error))
+        except Exception:  # noqa: BLE001 - else it is begun again for ever, and all others wait
+            log.exception("%s cannot come in", asked.folder)
+            told.state, told.said = "failed", BROKE
         finally:
             self._now = None
         if not self._stop.is_set():  # else the next studio goes on with it

@@ -18,6 +18,7 @@ from studio.jobs.doctor import _database, _tidied
 from studio.settings import Settings
 from studio.store import chores, handover
 from studio.store.chores import Chores
+from studio.store.files import Files
 from studio.store.fsck import fsck
 from studio.store.handover import Told
 from studio.store.importing import AT_ONCE, Given, take_in
@@ -210,6 +211,25 @@ def test_what_cannot_be_done_is_told_in_a_sentence(
     assert "there is no folder" in said[gone]
     assert said["x"] == "import: what was asked cannot be read."
     assert not doing.pictures()
+
+
+def test_one_that_breaks_in_a_way_nobody_thought_of_holds_up_no_other(
+    settings: Settings, open_store: OpenStore, folder: Path, tmp_path: Path
+) -> None:
+    class Broken(Files):
+        def write(self, path: Path, data: bytes) -> None:
+            raise RuntimeError("nobody thought of this")
+
+    store = open_store(settings, files=Broken())
+    first, second = _ask(settings, folder), _ask(settings, tmp_path / "nowhere")
+    running = Chores(store, settings, looks=0.01)
+    running.begin()
+    try:
+        for key, said in ((first, "something broke here"), (second, "there is no folder")):
+            told = list(handover.follow(settings.data, key, InUse(""), patience=(5, 5)))[-1]
+            assert told.state == "failed" and said in told.said
+    finally:
+        running.close()
 
 
 def test_where_no_studio_answers_the_question_is_taken_back(
