@@ -110,7 +110,7 @@ class Wording:
         if wish.nth is None and self.texts > self._most:
             raise Refused(
                 f"expand: {told(self.texts)} are too many to paint at once; the most is "
-                f"{self._most}. Take out some choices, or say random with a count.",
+                f"{self._most}. Take out some choices, or say expand random with a count.",
                 field="expand",
             )
         seed = secrets.randbelow(MAX_SEED + 1) if wish.seed is None else wish.seed

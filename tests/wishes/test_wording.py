@@ -8,6 +8,7 @@ from studio.errors import Refused
 from studio.formats.wildcards import Wildcard
 from studio.request import MAX_SEED, ImageRequest, read_request
 from studio.settings import Settings
+from studio.web.controls import spoken
 from studio.wishes.catalog import Catalog
 from studio.wishes.presets import load_catalog
 from studio.wishes.wording import MOST_TEXTS, Worded, Wording
@@ -86,8 +87,9 @@ def test_each_text_is_painted_as_often_as_that_is_said(words: Words) -> None:
 
 def test_all_of_very_many_is_refused_with_the_number_and_one_of_them_is_not(words: Words) -> None:
     many = "{a|b|c|d|e|f|g|h|i|j}" * 4
-    with pytest.raises(Refused, match="expand: 10,000 texts are too many to paint at once; the mo"):
+    with pytest.raises(Refused, match="expand: 10,000 texts are too many to paint at") as refusal:
         words.each(many, expand="all")
+    assert "choose 'draw one' with a count." in spoken(str(refusal.value))  # as the page says it
     assert words.each(many, expand="all", nth=9999)[0].bare.prompt == "jjjj"
     with pytest.raises(Refused, match="nth: 10000 is not there; the last of 10,000 is 9999"):
         words.each(many, expand="all", nth=10_000)
