@@ -117,6 +117,12 @@ def test_what_is_typed_and_pressed_stays_when_the_page_looks_anew(
         asked = route.request.post_data_json["fn_name"] == "look"
         held.append(route) if asked else route.continue_()
 
+    def go_on() -> None:
+        while not held:
+            page.wait_for_timeout(10)
+        with page.expect_response("**/component_server/"):
+            held.pop().continue_()
+
     page.route("**/component_server/", hold)
     star = page.locator("#gallery .doing").get_by_role("button", name="Star")
     star.focus()
@@ -125,14 +131,24 @@ def test_what_is_typed_and_pressed_stays_when_the_page_looks_anew(
     expect(star).to_be_focused()
     page.get_by_label("Save this search as").fill("reds")
     page.get_by_label("Tag them").fill("mi")
-    with page.expect_response("**/component_server/"):
-        held.pop().continue_()
+    go_on()
     expect(page.locator(".filters button", has_text="starred")).to_contain_text("2")
     expect(page.get_by_label("Save this search as")).to_have_value("reds")
     page.keyboard.type("ne")
     page.keyboard.press("Enter")
     said(page, "2 pictures tagged mine. · 2 pictures chosen")
     expect(page.get_by_label("Tag them")).to_have_value("")
+    go_on()
+    mine = page.locator('.filters [title="tag:=mine"]')
+    expect(mine).to_contain_text("2")
+    pick(page, 1)
+    page.get_by_label("Tag them").fill("mine")
+    page.keyboard.press("Enter")
+    said(page, "3 pictures tagged mine. · 3 pictures chosen")
+    mine.focus()
+    go_on()
+    expect(mine).to_contain_text("3")
+    expect(mine).to_be_focused()
 
 
 def test_the_keyboard_reaches_all_of_it(house: House, open_page: OpenPage) -> None:

@@ -42,7 +42,8 @@ const say = (words, instead) => {
 
 // Drawn anew, often while somebody is there: what is typed stays, and so does who is being pressed.
 const redraw = (place, made) => {
-  const ALL = 'button, input, select', named = (one) => one.ariaLabel ?? one.dataset.do ?? one.textContent;
+  const ALL = 'button, input, select';
+  const named = (one) => one.ariaLabel ?? one.dataset.do ?? one.dataset.filter ?? one.textContent;
   const was = [...place.querySelectorAll(ALL)], held = document.activeElement;
   place.replaceChildren(...made);
   for (const now of place.querySelectorAll(ALL)) {
