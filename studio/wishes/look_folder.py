@@ -3,14 +3,15 @@ given out. A file that cannot be used is listed with the reason and holds up nob
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from studio.errors import CannotStart, NotFound, Refused, field_sentence, sayable
+from studio.errors import CannotStart, NotFound, Refused, Unavailable, field_sentence, sayable
 from studio.formats.styles import MOST_STYLES, Style, read_styles, write_styles
 from studio.models.brought import name_of
 from studio.models.card_files import read_toml, toml_of
@@ -67,8 +68,7 @@ def take_styles(data: bytes, folder: Path, *, replace: bool = False) -> Taken:
             field="looks",
         )
     new = [name for name in looks if name not in there]
-    for name in (*new, *changed):
-        _write(folder, looks[name])
+    _write(folder, [looks[name] for name in (*new, *changed)])
     return Taken(tuple(new), tuple(changed), tuple(same), tuple(said))
 
 
@@ -91,7 +91,10 @@ def remove_look(name: str, folder: Path) -> None:
     file = folder / f"{name}.toml"
     if name not in survey(folder) or file.parent != folder:
         raise NotFound(f"There is no look {name[:60]!r} of your own.", field="look")
-    file.unlink(missing_ok=True)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise Unavailable(f"looks: {file}: {error.strerror}.") from None
 
 
 def _look_of(style: Style) -> Look:
@@ -108,13 +111,22 @@ def _look_of(style: Style) -> Look:
         raise Refused(f"{style.name[:60]!r}: {sentence}", field="looks") from None
 
 
-def _write(folder: Path, look: Look) -> None:
-    """Whole or not at all, for a server may be looking."""
-    folder.mkdir(parents=True, exist_ok=True)
-    told = {"title": look.title, "prompt": look.prompt, "negative": look.negative}
-    aside = folder / f"{look.name}.new"
-    aside.write_text(toml_of({name: text for name, text in told.items() if text}), encoding="utf-8")
-    aside.replace(folder / f"{look.name}.toml")
+def _write(folder: Path, looks: Sequence[Look]) -> None:
+    """All or none, and each whole, for a server may be looking."""
+    asides = [folder / f"{look.name}.new" for look in looks]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for look, aside in zip(looks, asides, strict=True):
+            told = {"title": look.title, "prompt": look.prompt, "negative": look.negative}
+            text = toml_of({name: text for name, text in told.items() if text})
+            aside.write_text(text, encoding="utf-8")
+        for aside in asides:
+            aside.replace(aside.with_suffix(".toml"))
+    except OSError as error:
+        for aside in asides:
+            with suppress(OSError):
+                aside.unlink()
+        raise Unavailable(f"looks: {error.filename}: {error.strerror}.") from None
 
 
 @lru_cache(maxsize=2 * MOST_STYLES)  # with fewer places all would be read anew each time

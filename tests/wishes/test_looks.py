@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import CannotStart, NotFound, Refused
+from studio.errors import CannotStart, NotFound, Refused, Unavailable
 from studio.formats.styles import MOST_STYLES, read_styles
 from studio.request import ImageRequest, read_request
 from studio.settings import Settings
@@ -196,6 +196,20 @@ def test_what_a_style_cannot_hold_is_said_when_it_is_given_out() -> None:
     styles, _ = read_styles(data)
     assert styles[0].prompt == "ink <lora:pen:0.7> <lora:wash:1>"
     assert said == ["Ink: a style holds no width, height, steps, guidance."]
+
+
+def test_where_one_of_the_styles_cannot_be_written_none_is_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pen.new").mkdir()
+    with pytest.raises(Unavailable, match=f"^looks: {tmp_path}/pen.new: Is a directory"):
+        take_styles(b"name,text\nInk,ink\nPen,pen\n", tmp_path)
+    assert not survey(tmp_path) and [file.name for file in tmp_path.iterdir()] == ["pen.new"]
+    (tmp_path / "pot.toml").mkdir()
+    with pytest.raises(Unavailable, match=f"^looks: {tmp_path}/pot.toml: "):
+        remove_look("pot", tmp_path)
+    with pytest.raises(Unavailable, match="Not a directory"):
+        take_styles(b"name,text\nInk,ink\n", Path(__file__) / "looks")
 
 
 def test_another_look_of_that_name_is_replaced_only_when_that_is_said(tmp_path: Path) -> None:
