@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio.errors import Unavailable
+from studio.errors import Unavailable, sayable
 from studio.jobs.studio import Studio
 from studio.web.answers import error_response, speaks, yes_or_no
 from studio.web.described import asks, brings
@@ -83,14 +83,14 @@ def tell_wildcards(studio: Studio) -> list[Told]:
     own = studio.settings.wildcard_folder
     return [
         {
-            "name": name,
+            "name": found.wildcard.name,
             "values": len(found.wildcard.values),
             "first": [value[:LONGEST] for value in found.wildcard.values[:SOME]],
-            "file": found.file.name,
+            "file": sayable(found.file.name),
             "own": own in found.file.parents,
             "problem": found.wildcard.refused or None,
         }
-        for name, found in find_wildcards(studio.settings).items()
+        for found in find_wildcards(studio.settings).values()
     ]
 
 

@@ -134,6 +134,6 @@ def _read(file: Path, _state: tuple[int, int] | None) -> Look | str:
     try:
         return read_look(file)
     except CannotStart as error:
-        return str(error).replace(f"{file.parent}/", "").rstrip(".")
+        return sayable(str(error).replace(f"{file.parent}/", "").rstrip("."))
     except OSError as error:
         return error.strerror or "it cannot be read"

@@ -58,7 +58,7 @@ def _of_folder(folder: Path) -> dict[str, Found]:
             why = wildcard.refused or ("" if is_name(whole) else UNCALLABLE)
             if whole in found and not why:
                 why = f"{found[whole].file.name} and {file.name} both hold it; rename one"
-            told = replace(wildcard, name=sayable(whole), refused=why)
+            told = replace(wildcard, name=sayable(whole), refused=sayable(why))
             found[whole] = Found(told, file)
     return found
 

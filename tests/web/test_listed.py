@@ -1,5 +1,7 @@
 """What a prompt may call and wear, told over HTTP."""
 
+import os
+
 from tests.web.conftest import House
 
 
@@ -44,3 +46,20 @@ def test_looks_are_listed_taken_in_given_out_and_removed(house: House) -> None:
     assert house.http.delete("/api/looks/mine").status_code == 404
     assert house.http.delete("/api/looks/film").status_code == 404
     assert house.http.post("/api/looks?replace=maybe", content=other).status_code == 422
+
+
+def test_what_is_called_by_no_text_is_listed_with_its_problem(house: House) -> None:
+    settings = house.studio.settings
+    for folder, name in (
+        (settings.wildcard_folder, b"a\xff.txt"),
+        (settings.wildcard_folder, b"b\xff.json"),
+        (settings.look_folder, b"c\xff.toml"),
+    ):
+        folder.mkdir(exist_ok=True)
+        (folder / os.fsdecode(name)).write_text('{"ours": ["x"]}')
+    (settings.wildcard_folder / "ours.txt").write_text("y")
+    told = {one["name"]: one for one in house.http.get("/api/wildcards").json()["wildcards"]}
+    assert told["a?"]["file"] == "a?.txt" and "cannot be called" in told["a?"]["problem"]
+    assert told["ours"]["problem"] == "b?.json and ours.txt both hold it; rename one"
+    told = {one["name"]: one for one in house.http.get("/api/looks").json()["looks"]}
+    assert told["c?"]["problem"].startswith("c?.toml")
