@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from studio.engine.plan import Plan
+from studio.formats import strict
 from studio.settings import ROOT
 
 LIBRARIES = ("torch", "diffusers", "transformers", "compel", "peft")
@@ -36,6 +37,7 @@ def fingerprint(
     plan: Plan, device_name: str, model_hash: tuple[str, str], scheduler: Any, attention: str
 ) -> dict[str, Any]:
     """Plain values only: it goes into JSON and over the wire."""
+    config = {name: _plain(value) for name, value in scheduler.config.items()}
     return {
         **basics(plan.device, device_name),
         "dtype": plan.dtype,
@@ -51,7 +53,7 @@ def fingerprint(
         "model_hash": model_hash[0],
         "model_hash_of": model_hash[1],
         "scheduler": type(scheduler).__name__,
-        "scheduler_config": {name: _plain(value) for name, value in scheduler.config.items()},
+        "scheduler_config": strict.plain(config),
     }
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from studio.errors import Refused
+from studio.formats import strict
 from studio.formats.foreign.notes import read_json
 
 PARAMETERS = "parameters"  # the PNG keyword that every tool reads
@@ -15,7 +16,9 @@ RECIPE = "darkroom"
 
 def recipe_text(recipe: dict[str, Any]) -> str:
     """One JSON text for one recipe."""
-    return json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(
+        strict.plain(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
 
 
 def read_recipe(text: str) -> dict[str, Any]:

@@ -184,7 +184,8 @@ def _sound_recipe(text: str) -> dict[str, Any]:
     try:
         dumps(recipe, allow_nan=False)  # which no answer could repeat, and PostgreSQL not hold
     except ValueError as why:
-        raise Refused("The recipe in this picture is not whole: it holds NaN or Infinity.") from why
+        sentence = "The recipe in this picture is not whole: it holds a number that is too large."
+        raise Refused(sentence) from why
     return recipe
 
 

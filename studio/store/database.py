@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
 from studio.errors import CannotStart, InUse, Unavailable
+from studio.formats import strict
 from studio.settings import Settings
 from studio.store.reading import connect
 
@@ -117,6 +118,7 @@ class Database:
         else:
             only = {"options": "-c default_transaction_read_only=on"} if self.reading else {}
             options |= {"pool_pre_ping": True, "connect_args": ALIVE | only}
+        options |= {"json_serializer": strict.write, "json_deserializer": strict.read}
         return create_engine(url, hide_parameters=True, **options)
 
     @contextmanager

@@ -1,6 +1,7 @@
 """A job painted with real diffusers classes: the stock pipeline's picture, steps and recipe."""
 
 import io
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -207,6 +208,8 @@ def test_the_fingerprint_tells_what_painted_it(job: Job, do: Do) -> None:
     assert "so small a model" in marks["plan"]
     assert len(marks["model_hash"]) == 64
     assert {"darkroom", "torch", "diffusers", "transformers", "compel", "python"} <= set(marks)
+    assert marks["scheduler_config"]["lambda_min_clipped"] == "-Infinity", "JSON has no such number"
+    json.dumps(marks, allow_nan=False)
 
 
 def test_what_it_says_crosses_the_border(job: Job, do: Do) -> None:

@@ -1,5 +1,8 @@
 """What a picture says about itself, as other tools read it and as we read it back."""
 
+import json
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +104,11 @@ def test_a_recipe_is_read_back_as_it_was_written(more: dict[str, object]) -> Non
 def test_what_is_no_recipe_is_refused_in_words(text: str) -> None:
     with pytest.raises(Refused, match="recipe in this picture"):
         read_recipe(text)
+
+
+def test_a_recipe_is_json_for_every_reader() -> None:
+    recipe = {"version": 1, "scheduler_config": {"lambda_min_clipped": -math.inf}, "x": [math.nan]}
+    text = recipe_text(recipe)
+    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert read_recipe(text)["scheduler_config"] == {"lambda_min_clipped": "-Infinity"}
+    assert read_recipe(json.dumps(recipe)) == read_recipe(text), "one of before says the same"

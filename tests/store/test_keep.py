@@ -1,7 +1,9 @@
 """Keeping pictures: whole or not at all, files before rows, and what a full disk may not do."""
 
 import hashlib
+import math
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,16 @@ def test_a_kept_picture_is_found_with_all_that_is_known_of_it(
     assert job.warnings
     assert done.warnings == (*job.warnings, "The worker found it hard.")
     assert store.keep(job.id, twice) == kept, "said twice, kept once"
+
+
+def test_a_number_that_json_does_not_have_is_kept_by_its_name(store: Store) -> None:
+    """DPMSolver++ has one among its settings; PostgreSQL and browsers take no such text."""
+    job = claimed(store)
+    recipe = {"scheduler_config": {"lambda_min_clipped": -math.inf}}
+    (kept,) = store.keep(job.id, replace(painted(job), recipe=recipe)) or ()
+    assert store.picture(kept.id).recipe == {
+        "scheduler_config": {"lambda_min_clipped": "-Infinity"}
+    }
 
 
 def test_the_result_of_an_old_lease_is_dropped(store: Store, both: Settings) -> None:

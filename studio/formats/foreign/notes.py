@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from studio.errors import sayable
+from studio.formats import strict
 
 LONGEST_SHOWN = 300  # letters of what could not be understood
 LONGEST_NAME = 200
@@ -135,10 +136,10 @@ class Notes:
 
 
 def read_json(text: str) -> object:
-    """None for what is no JSON. NaN and Infinity are what ComfyUI writes; half of a surrogate pair,
-    which JSON may hold and no answer can repeat, becomes a question mark."""
+    """None for what is no JSON. NaN and Infinity, which ComfyUI writes, are read as words; half of
+    a surrogate pair, which JSON may hold and no answer can repeat, becomes a question mark."""
     try:
-        found: object = json.loads(text)
+        found = strict.read(text)
         return _sayable(found) if "\\ud" in text.lower() else found
     except (ValueError, RecursionError):
         return None
