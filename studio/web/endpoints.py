@@ -36,7 +36,7 @@ from studio.web.listed import tell_looks, tell_wildcards
 from studio.web.pictures import template_of
 from studio.web.quiet import cache_folder
 from studio.web.telling import Told, tell_job, tell_loras, tell_model, tell_picture
-from studio.web.waiting import give_up, those_painted
+from studio.web.waiting import ended, give_up, those_painted
 
 BEAT_SECONDS = 1.0  # so soon a call is noticed whose caller went away
 Answer = tuple[list[gr.FileData], int]  # the pictures, and the seed of the first
@@ -108,8 +108,8 @@ def _generate(studio: Studio) -> Callable[..., AsyncIterator[object]]:
         """
         with _spoken():
             jobs = await asyncio.to_thread(ask, studio.line, [wish(*given, **named)])
-        end = asyncio.gather(*(studio.line.ended(job.id) for job in jobs))
         ids = [job.id for job in jobs]
+        end = ended(studio.line, ids)
         try:
             while not (await asyncio.wait((end,), timeout=BEAT_SECONDS))[0]:
                 yield [], jobs[0].request["seed"]  # here a cancelled call is closed

@@ -44,7 +44,7 @@ async def paint(line: Line, wishes: Sequence[Mapping[str, object]], request: Req
     """
     key = key_of(request)
     jobs = [job.id for job in await asyncio.to_thread(ask, line, wishes, key=key)]
-    ends = asyncio.gather(*(line.ended(job) for job in jobs))
+    ends = ended(line, jobs)
     hung_up = asyncio.ensure_future(_hung_up(request))
     await asyncio.wait((ends, hung_up), return_when=asyncio.FIRST_COMPLETED)
     hung_up.cancel()
@@ -54,6 +54,15 @@ async def paint(line: Line, wishes: Sequence[Mapping[str, object]], request: Req
     if key is None:
         await asyncio.to_thread(give_up, line, jobs)
     raise Gone("The client hung up.")
+
+
+def ended(line: Line, jobs: Sequence[str]) -> asyncio.Task[list[View]]:
+    """A task, since a gathering that is cancelled logs that nobody heard of it."""
+
+    async def all_of_them() -> list[View]:
+        return await asyncio.gather(*(line.ended(job) for job in jobs))
+
+    return asyncio.create_task(all_of_them())
 
 
 def give_up(line: Line, jobs: Sequence[str]) -> None:

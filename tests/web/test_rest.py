@@ -1,6 +1,7 @@
 """`/api` over real HTTP: what is asked comes back, once, with sentences for what cannot be."""
 
 import base64
+import gc
 import io
 import json
 import threading
@@ -183,7 +184,7 @@ def test_a_running_job_is_cancelled(house: House, door: threading.Event) -> None
 
 
 def test_who_hangs_up_before_the_painting_began_is_taken_out_of_the_line(
-    house: House, door: threading.Event
+    house: House, door: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = WISH | {"prompt": "held"}
     busy = [house.http.post("/api/jobs", json=held).json()["id"] for _ in range(2)]
@@ -197,6 +198,8 @@ def test_who_hangs_up_before_the_painting_began_is_taken_out_of_the_line(
     for one in busy:
         house.http.delete(f"/api/jobs/{one}")
         assert house.studio.line.wait(one, 60).job.state == "cancelled"
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_health_readiness_and_the_line_are_told(house: House) -> None:
