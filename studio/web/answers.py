@@ -6,7 +6,7 @@ The only place that shapes an error for HTTP. It knows nothing of jobs or pictur
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from starlette.datastructures import QueryParams
@@ -18,6 +18,10 @@ from studio.errors import DarkroomError, Refused, sayable
 
 LONGEST_NUMBER = 20  # digits
 YES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+NO_TEXT = (
+    "The body is no text, so no JSON. Where a picture is taken, it is the whole body, with its "
+    "kind in the header: content-type: image/png."
+)
 Word = TypeVar("Word", bound=str)
 Handler = Callable[[Request], Awaitable[Response]]
 ErrorShape = Callable[[int, str, str, str | None], Response]
@@ -36,15 +40,15 @@ def error_response(status: int, code: str, sentence: str, field: str | None = No
 
 
 def speaks(shape: ErrorShape) -> Callable[[Handler], Handler]:
-    """Lets a handler raise; the error is answered in the shape of its face. Where it says what it
-    `asks` of the query of its address, all else there is refused."""
+    """Lets a handler raise; the error is answered in the shape of its face. What it does not say
+    that it `asks` of the query of its address is refused."""
 
     def dress(handler: Handler) -> Handler:
         @functools.wraps(handler)
         async def dressed(request: Request) -> Response:
             try:
-                if asks := getattr(handler, "asks", ()):
-                    known_only(request.query_params, asks)
+                if "rest" not in request.path_params:  # else there is no such address
+                    known_only(request.query_params, getattr(handler, "asks", ()))
                 return await handler(request)
             except DarkroomError as error:
                 return shape(error.status, error.code, str(error), error.field)
@@ -67,6 +71,8 @@ async def read_object(request: Request) -> dict[str, object]:
         value = json.loads(await request.body(), parse_constant=_no_constant)
     except RecursionError:
         raise BadBody("The body is nested too deeply.") from None
+    except UnicodeDecodeError:
+        raise BadBody(NO_TEXT) from None
     except ValueError as error:
         raise BadBody(f"The body is not JSON: {error}.") from None
     if not isinstance(value, dict):
@@ -104,10 +110,11 @@ def yes_or_no(value: object, name: str) -> bool:
     return said
 
 
-def known_only(fields: Mapping[str, object], names: Iterable[str]) -> None:
+def known_only(fields: Mapping[str, object], names: Collection[str]) -> None:
     for name in fields:
         if name not in names:
-            sentence = f"{name[:64]} is not known here; there are {', '.join(names)}."
+            known = f"there are {', '.join(names)}" if names else "nothing is asked in the address"
+            sentence = f"{name[:64]} is not known here; {known}."
             raise Refused(sentence, field=name[:64])
 
 

@@ -23,12 +23,13 @@ from studio.request import HASH, MAX_REFERENCES
 from studio.store.gate import AT_ONCE
 from studio.store.store import Store
 from studio.web.answers import error_response, read_object, speaks
-from studio.web.pictures import FOREVER
 from studio.web.telling import Told
 
 PICTURE_ID = r"[0-9a-f]{32}"  # of the history
 DATA_URL = re.compile(r"data:image/[a-z.+-]{1,20};base64,", re.I)
 MOST_HANDED = 32  # each takes a process a moment
+# A picture never changes under its id, so a browser may keep it for good.
+FOREVER = "private, max-age=31536000, immutable"
 FORMS = "the id of one that was handed in, the id of one of the history, or a data URL"
 
 

@@ -15,13 +15,13 @@ from studio.store.giving import given_out, said_of
 from studio.store.naming import ending_of, stem_of
 from studio.store.rows import Picture
 from studio.web.answers import error_response, speaks
-
-# A picture never changes under its id, so a browser may keep it for good.
-FOREVER = "private, max-age=31536000, immutable"
+from studio.web.described import asks
+from studio.web.handed import FOREVER
 
 
 def picture_routes(studio: Studio) -> list[Route]:
     @speaks(error_response)
+    @asks("metadata", "download", "name")
     async def picture(request: Request) -> Response:
         """A picture. `metadata` is what it says of itself: all, parameters or none; `download=1`
         gives it a name."""

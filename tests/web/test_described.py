@@ -160,11 +160,12 @@ def test_what_is_said_of_the_query_is_what_is_read_there(house: House, document:
     described = {}
     for path, verb, told in operations(document):
         names = [one["name"] for one in told["parameters"] if one["in"] == "query"]
+        known = f"there are {', '.join(names)}" if names else "nothing is asked in the address"
+        answer = house.http.request(verb, path, params={"unheard": "1"})
+        assert answer.status_code == (400 if path.startswith("/v1/") else 422), path
+        assert answer.json()["error"]["message"] == f"unheard is not known here; {known}."
         if names:
             described[verb, path] = names
-            answer = house.http.request(verb, path, params={"unheard": "1"})
-            known = f"unheard is not known here; there are {', '.join(names)}."
-            assert answer.status_code == 422 and answer.json()["error"]["message"] == known, path
         for name in names:
             answer = house.http.request(verb, path, params={name: "1"})
             assert "not known here" not in answer.text, (path, name)
@@ -176,9 +177,15 @@ def test_what_is_said_of_the_query_is_what_is_read_there(house: House, document:
     }
 
 
+def test_an_address_that_is_not_there_is_told_so_whatever_is_asked_of_it(house: House) -> None:
+    answer = house.http.get("/api/nothing", params={"unheard": "1"})
+    assert answer.status_code == 404 and "/api/nothing" in answer.json()["error"]["message"]
+
+
 def test_no_handler_reads_a_query_and_keeps_quiet_about_it(house: House) -> None:
     routes = [one for one in house.page.app.routes if isinstance(one, Route)]
-    ours = [one for one in routes if one.path.startswith(("/api/", "/v1/"))]
+    ways = ("/api/", "/v1/", "/pictures/", "/thumbs/", "/inputs/")
+    ours = [one for one in routes if one.path.startswith(ways)]
     assert len(ours) > 80
     for route in ours:
         act = inspect.unwrap(route.endpoint)

@@ -110,6 +110,13 @@ def test_what_cannot_be_read_is_refused_in_words(
     assert sentence in answer.json()["error"]["message"]
 
 
+def test_a_picture_that_comes_as_no_picture_is_told_how_it_may_come(house: House) -> None:
+    for sent in ({"content": PICTURE}, {"files": {"file": PICTURE}}):
+        answer = house.http.post("/api/read", **sent)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"].endswith("content-type: image/png.")
+
+
 def test_a_picture_of_another_tool_is_painted_again_and_compared(
     house: House, client: Client
 ) -> None:
