@@ -74,7 +74,8 @@ def bring(settings: Settings, asked: argparse.Namespace) -> int:
         print(f"not taken in: {name}: {why}")
     for ending, count in told.tally.passed.items():
         print(f"passed over: {counted(count, 'file')} of {ending}")
-    known = f"{told.tally.known} were in the history already"
+    was = "was" if told.tally.known == 1 else "were"
+    known = f"{told.tally.known} {was} in the history already"
     print(f"{counted(told.tally.new, 'picture')} taken in; {known}.")
     if told.state == "failed":
         raise Unavailable(told.said)
@@ -141,10 +142,13 @@ def export(settings: Settings, asked: argparse.Namespace) -> int:
     try:
         q = asked.q if asked.id or asked.job or asked.batch or asked.q else ""
         ids = selected(store, ids=asked.id, job_id=asked.job, batch=asked.batch, q=q)
+        if not ids:
+            raise Refused("Nothing is found by that, so there is nothing to export.")
         _write(asked.zip, pack(store, ids, asked.name, settings.metadata))
     finally:
         store.close()
-    print(f"{asked.zip}: {counted(len(ids), 'picture')}; its manifest.json names what was missing.")
+    named = "manifest.json in it has their recipes, and names those whose file is gone"
+    print(f"{asked.zip}: {counted(len(ids), 'picture')}; {named}.")
     return 0
 
 

@@ -283,7 +283,7 @@ def test_the_front_door_takes_a_folder_in_and_says_what_it_left(
     ]
     (folder / "cut.png").unlink()
     assert app.main(["import", str(folder), *data]) == 0
-    assert "0 pictures taken in; 1 were in the history already." in capsys.readouterr().out
+    assert "0 pictures taken in; 1 was in the history already." in capsys.readouterr().out
     assert app.main(["import", str(settings.data), *data]) == 1
 
 

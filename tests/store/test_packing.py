@@ -172,6 +172,9 @@ def test_the_front_door_packs_while_a_studio_runs(
     assert app.main(["export", "--id", ids[1], "--name", "{index}", *more]) == 0
     with zipfile.ZipFile(out) as read:
         assert read.namelist()[0] == "1.png"
+    assert "1 picture; manifest.json in it" in capsys.readouterr().out
+    assert app.main(["export", "--q", "nowhere", *more]) == 1
+    assert "nothing to export" in capsys.readouterr().err
     assert app.main(["export", "--name", "{x}", *more]) == 1
     assert "name: {x} is not known" in capsys.readouterr().err
     assert [file.name for file in tmp_path.glob("all*")] == ["all.zip"]
