@@ -157,7 +157,7 @@ def _rows(data: Path, group: list[Found], recovery: Recovery) -> Iterator[Pictur
     for one in group:
         try:
             yield _row(data, one)
-        except UNREADABLE as error:
+        except Exception as error:  # noqa: BLE001 - decoders raise anything over a damaged file
             recovery.left.append((one.path.relative_to(data).as_posix(), str(error)))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -95,14 +96,25 @@ def test_a_picture_of_a_job_that_will_be_painted_again_is_set_aside(
     ]
 
 
-def test_one_picture_that_was_cut_does_not_stop_the_others(
-    settings: Settings, open_store: OpenStore
+def cut(data: bytes) -> bytes:
+    return data[:-40]
+
+
+def torn(data: bytes) -> bytes:
+    """Its pixels are said to be fewer, so that what follows them is no chunk of a PNG."""
+    length = data.index(b"IDAT") - 4
+    return data[:length] + (5).to_bytes(4) + data[length + 4 :]
+
+
+@pytest.mark.parametrize("harm", [cut, torn])
+def test_one_picture_that_was_damaged_does_not_stop_the_others(
+    settings: Settings, open_store: OpenStore, harm: Callable[[bytes], bytes]
 ) -> None:
     store = open_store(settings)
     rows = paint(store, *(wish(f"boat {number}") for number in range(4)))
-    cut, thumb = store.file(rows[1]), store.thumb(rows[1])
+    file, thumb = store.file(rows[1]), store.thumb(rows[1])
     store.close()
-    cut.write_bytes(cut.read_bytes()[:-40])
+    file.write_bytes(harm(file.read_bytes()))
     thumb.unlink()
     (settings.data / "darkroom.db").unlink()
     recovery = recover(settings)
