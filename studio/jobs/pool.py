@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from queue import Empty
 
 from studio.errors import Unavailable
+from studio.jobs import ends
 from studio.jobs.chooser import Chooser
 from studio.jobs.cluster import MOST_WANTED
 from studio.jobs.errand import errand
@@ -58,7 +59,6 @@ from studio.store.rows import Job
 from studio.store.store import Store
 from studio.wishes.catalog import Catalog
 
-MAX_CRASHES = 2  # a job is put back after the death of its worker, not a second time
 CANCEL_SECONDS = 10  # a worker that has not stopped by then is killed
 SAVE_AGAIN_SECONDS = 2
 
@@ -212,8 +212,7 @@ class Pool:
             case Painted():
                 if expected := seat.expects.get(job.id):
                     last.timings["expected"] = expected
-                if self.store.keep(job.id, last) is None:
-                    log.warning("job %s was no longer this slot's; its result is dropped", job.id)
+                ends.keep(self.store, job, last)
                 seat.painted += len(last.pictures)
                 if job.id in seat.jobs:  # else it holds what the next one wants by now
                     seat.holds(job.model, job)
@@ -226,7 +225,8 @@ class Pool:
             case Cancelled():
                 self.store.cancelled(job.id, job.token)
             case Gone(how, blames):
-                self._put_back(job, how, crashed=blames and not seat.spared)
+                if ends.put_back(self.store, job, how, crashed=blames and not seat.spared):
+                    self._chooser.look_again(job.id)
         seat.forget(job)
         self.feed.tell(job.id, None)
         if seat.held:
@@ -240,18 +240,6 @@ class Pool:
     def _end_all(self, seat: Seat) -> None:
         for name, last in list(seat.ends.items()):
             self._end(seat, seat.held[name], last)
-
-    def _put_back(self, job: Job, how: str, crashed: bool) -> None:
-        stopping = self.store.job(job.id).cancel_requested  # then it is cancelled
-        if stopping or job.crashes + crashed < MAX_CRASHES:
-            self.store.requeue(job.id, job.token, crashed=crashed, note=f"worker {how}")
-            self._chooser.look_again(job.id)
-            return
-        sentence = (
-            f"The worker died twice while painting this ({how}). It will not be tried again; "
-            "a smaller size may work."
-        )
-        self.store.fail(job.id, job.token, "worker_died", sentence, crashed=True)
 
     def _begin_again(self, seat: Seat) -> None:
         if seat.wide or seat.lost:  # the next wide job makes another

@@ -187,7 +187,7 @@ def test_a_careless_carrier_neither_loses_nor_doubles_a_picture(
         house.has("a:gpu0", "b:gpu0")
         jobs = house.submit(*[NARROW] * 6)
         with pytest.MonkeyPatch.context() as patch:  # a busy machine may be slower than that
-            patch.setattr("studio.jobs.pool.MAX_CRASHES", 20)
+            patch.setattr("studio.jobs.ends.MAX_CRASHES", 20)
             house.end(jobs)
         for job in jobs:
             assert len(house.studio.line.view(job).pictures) == 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -315,6 +316,26 @@ def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings)
         assert line.wait(job.id, 60).job.state == "done"
     pool.close(0)
     store.close()
+
+
+def test_a_picture_that_cannot_be_kept_at_all_fails_and_the_next_is_painted(
+    open_studio: OpenStudio, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsayable(message: Paint, stop: threading.Event) -> Iterator[FromWorker | Gone]:
+        *steps, painted = fake.paint(message, stop)
+        assert isinstance(painted, Painted)
+        odd: dict[str, Any] = {"odd": {1}} if message.request["seed"] == 1 else {}
+        yield from (*steps, replace(painted, recipe=painted.recipe | odd))
+
+    studio = open_studio(fake.FakeSlot(script=unsayable))
+    jobs = studio.line.submit([wish(seed=1), wish(seed=2)])
+    first, second = (studio.line.wait(job.id, 10) for job in jobs)
+    assert (first.job.state, first.job.error_code) == ("failed", "internal")
+    assert "could not be kept" in first.words
+    assert second.job.state == "done"
+    assert "set is not JSON serializable" in caplog.text
+    files = [path for path in (studio.settings.data / "pictures").rglob("*") if path.is_file()]
+    assert len(files) == 1, "what was written of the first is gone"
 
 
 def test_models_are_loaded_before_the_first_wish_if_they_are_here(open_studio: OpenStudio) -> None:
