@@ -9,6 +9,7 @@ python app.py models list | pull NAME | add OWNER/REPO   those here, from the hu
 """
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -26,6 +27,8 @@ from studio.terminal.arguments import parser
 
 def main(arguments: list[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and prompts may hold what it cannot show
+        sys.stdout.reconfigure(errors="replace")
     try:
         settings = load_settings(
             **{name: getattr(asked, name) for name in ("host", "port", "gpus", "data")},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import app
 from studio.engine.encode import encode, thumbnail
 from studio.formats.metadata import recipe_text
 from studio.messages import Painted, Picture
@@ -204,3 +205,12 @@ def test_a_healthy_database_only_gains_what_it_did_not_know(
         row.path,
         "pictures/brought/from-elsewhere.png",
     }
+
+
+def test_a_file_whose_name_no_terminal_can_show_is_named_as_well_as_can_be(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (settings.data / "pictures").mkdir(parents=True)
+    (settings.data / "pictures" / os.fsdecode(b"a\xff.png")).write_bytes(b"not by us")
+    assert app.main(["recover", "--data", str(settings.data)]) == 0
+    assert "left as it is: pictures/a?.png: This is no whole" in capsys.readouterr().out
