@@ -11,6 +11,7 @@ from contextlib import aclosing
 from threading import Lock
 from typing import Any
 
+from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -47,14 +48,14 @@ def zip_routes(studio: Studio) -> list[Route]:
         """Pictures as one ZIP with their recipes in a manifest: of `ids` with commas, a `job`, a
         `batch`, or all that `q` finds; `name` is a template for the files in it, `metadata` what
         they say."""
-        return await zip_of(request.query_params)
+        return await zip_of(_several(request.query_params))
 
     @speaks(error_response)
     async def post(request: Request) -> Response:
         """The same, of a form or of JSON, for more `ids` than an address has room for."""
         kind = request.headers.get("content-type", "")
         form = kind.startswith("application/x-www-form-urlencoded")
-        return await zip_of(dict(await request.form()) if form else await read_object(request))
+        return await zip_of(_several(await request.form()) if form else await read_object(request))
 
     return [
         Route("/api/pictures/zip", get, methods=["GET"]),
@@ -101,6 +102,11 @@ class Stream(StreamingResponse):
                 close()
 
 
+def _several(given: ImmutableMultiDict[str, Any]) -> dict[str, object]:
+    """Ids may be given one by one, by the same name."""
+    return {**given, "ids": given.getlist("ids")} if "ids" in given else dict(given)
+
+
 def _read(given: Mapping[str, object]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     known_only(given, FIELDS)
@@ -116,7 +122,7 @@ def _read(given: Mapping[str, object]) -> dict[str, Any]:
 
 def _ids(value: object) -> list[str]:
     """A list, or the text of one with commas, as forms and addresses have it."""
-    ids = value.split(",") if isinstance(value, str) else value
+    ids = [value] if isinstance(value, str) else value
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         raise Refused("ids: give a list of ids, or one text with commas.", field="ids")
-    return [one for one in ids if one]
+    return [one for text in ids for one in text.split(",") if one]

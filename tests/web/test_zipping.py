@@ -36,6 +36,8 @@ def test_a_job_comes_as_a_zip_and_so_do_ids_in_every_form(
         house.http.get(where, params={"ids": ",".join(ids), "name": name}),
         house.http.post(where, json={"ids": ids, "name": name}),
         house.http.post(where, data={"ids": ",".join(ids), "name": name}),
+        house.http.get(where, params={"ids": ids, "name": name}),  # as many clients write a list
+        house.http.post(where, data={"ids": ids, "name": name}),
     ]
     for answer in answers:
         assert answer.headers["content-type"] == "application/zip"
