@@ -19,6 +19,7 @@ import threading
 from contextlib import ExitStack
 
 from studio.errors import DarkroomError
+from studio.formats.spoken import counted
 from studio.garbage import uncollected
 from studio.models.hashes import keep_hashes_in
 from studio.settings import Settings, load_settings
@@ -128,7 +129,8 @@ def recover(settings: Settings) -> int:
         print(f"set aside: {path}")
     for name, why in recovery.left:
         print(f"left as it is: {name}: {why}")
-    print(f"{recovery.pictures} pictures of {recovery.jobs} jobs are in the history again.")
+    pictures, jobs = counted(recovery.pictures, "picture"), counted(recovery.jobs, "job")
+    print(f"In the history again: {pictures} of {jobs}.")
     return 0
 
 

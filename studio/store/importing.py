@@ -119,6 +119,9 @@ def take_up(store: Store, data: Path, paths: Iterable[str]) -> Iterator[Outcome]
             except Refused as error:
                 yield Outcome(path, why=str(error))
                 continue
+            except OSError as error:
+                yield Outcome(path, why=f"{error.strerror}.")
+                continue
             thumb = Path("thumbs", *Path(path).parts[1:]).with_suffix(".webp").as_posix()
             save = store.saving()
             with save.or_undo():

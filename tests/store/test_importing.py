@@ -24,6 +24,7 @@ from studio.store.importing import (
     how_many,
     of_folder,
     take_in,
+    take_up,
 )
 from studio.store.rows import Picture
 from studio.store.store import Store
@@ -162,6 +163,14 @@ def test_what_cannot_be_read_is_named_and_the_rest_comes_in(
     assert sorted(path.name for path in folder.rglob("*.*")) == [
         *("a.png", "cut.jpg", "good.webp", "notes.txt", "tiny.png")
     ]
+
+
+def test_one_that_went_meanwhile_is_named_and_the_next_is_taken_up(store: Store) -> None:
+    data = store.file(one(store, plain("PNG"))).parents[2]
+    (data / "pictures/imported/there.png").write_bytes(saved(Image.new("L", (32, 32))))
+    paths = [f"pictures/imported/{name}.png" for name in ("gone", "there")]
+    gone, there = take_up(store, data, paths)
+    assert gone.why == "No such file or directory." and there.picture and not there.why
 
 
 def test_a_folder_that_is_a_link_is_not_entered_and_is_named(tmp_path: Path) -> None:

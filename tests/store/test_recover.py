@@ -213,4 +213,6 @@ def test_a_file_whose_name_no_terminal_can_show_is_named_as_well_as_can_be(
     (settings.data / "pictures").mkdir(parents=True)
     (settings.data / "pictures" / os.fsdecode(b"a\xff.png")).write_bytes(b"not by us")
     assert app.main(["recover", "--data", str(settings.data)]) == 0
-    assert "left as it is: pictures/a?.png: This is no whole" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "left as it is: pictures/a?.png: This is no whole" in told
+    assert told.endswith("In the history again: 0 pictures of 0 jobs.\n")
