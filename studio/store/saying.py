@@ -12,7 +12,6 @@ from studio.store.foreign import UNKNOWN
 
 
 def says(sight: Sight, name: str) -> Mask:
-    known = np.ones(sight.count, np.bool_)
     match name:
         case "model":
             known = ~_has(sight, "model", UNKNOWN)
@@ -21,7 +20,7 @@ def says(sight: Sight, name: str) -> Mask:
         case "guidance":  # one that came in with 0 and one that came in with none are kept alike
             known = (sight["guidance"] != 0) | ((sight["steps"] != 0) & ~_came_in(sight))
         case _:
-            return known
+            return np.ones(sight.count, np.bool_)
     return np.asarray(known & painted(sight))
 
 
