@@ -8,6 +8,7 @@ word (`a__b`). A choice that is never closed is refused with its column. A backs
 """
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
 from studio.errors import Refused
@@ -127,6 +128,7 @@ _BEHIND = re.compile(r":(?P<weight>[0-9]{0,9}\.[0-9]{1,9})\s*$")
 _BLENDED = re.compile(r"\sAND\s")
 _KEPT = re.compile(r"\\([{}|])")
 _GIVEN = re.compile(r"\s*+(?P<name>[^\W\d]\w*+)\s*+=\s*+(?P<value>.*+)", re.DOTALL)
+_APART = re.compile(r"\\[{}\\]|[{},]")
 _SAMPLED = re.compile(r"\{\s*+(?P<sampler>[~!@])")
 _SAMPLED_PICK = re.compile(r"\{\s*+(?P<sampler>[~!@])[0-9]{0,9}+-?[0-9]{0,9}+\$\$")
 SAMPLERS = {"~": "random", "!": "all", "@": "cycle"}
@@ -189,7 +191,7 @@ class _Reader:
         if mark := match["sampler"]:
             self._refuse(f"{_sampler(mark)}.", match.start())
         given, place = dict[str, Assign](), match.start("given")
-        for pair in match["given"].split(",") if match["given"] is not None else ():
+        for pair in _apart(match["given"]) if match["given"] is not None else ():
             named = _GIVEN.fullmatch(self.text, place, place + len(pair.rstrip()))
             if not named:
                 sentence = f"{pair.strip()[:SHOWN]!r} is no variable; write __name(v=x)__."
@@ -317,6 +319,17 @@ class _Reader:
 
     def _refuse(self, sentence: str, place: int) -> NoReturn:
         refuse(sentence, self.text, place, self.field)
+
+
+def _apart(given: str) -> Iterator[str]:
+    """At the commas that stand in no brace."""
+    begin = depth = 0
+    for mark in _APART.finditer(given):
+        if mark.group() == "," and not depth:
+            yield given[begin : mark.start()]
+            begin = mark.end()
+        depth = max(0, depth + {"{": 1, "}": -1}.get(mark.group(), 0))
+    yield given[begin:]
 
 
 def _sampler(mark: str) -> str:

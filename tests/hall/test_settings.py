@@ -48,6 +48,15 @@ def test_a_bad_setting_stops_the_start_with_its_name(given: dict[str, object]) -
         load_settings(**given)
 
 
+@pytest.mark.parametrize("name", ["DARKROOM_GPUS", "CUDA_VISIBLE_DEVICES"])
+def test_a_setting_of_the_wrong_form_is_refused_in_the_words_of_its_help(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv(name, "0,x")
+    with pytest.raises(CannotStart, match="'0,x' will not do. Which GPUs to paint on: all, none"):
+        load_settings()
+
+
 def test_listening_beyond_this_machine_must_be_asked_for_twice() -> None:
     for given in ({"host": "0.0.0.0"}, {"share": True}):
         with pytest.raises(CannotStart, match="no accounts yet"):

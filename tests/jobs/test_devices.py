@@ -4,6 +4,7 @@ import pytest
 
 from studio.errors import CannotStart
 from studio.jobs.devices import Card, _allowed, _gpu_offer, find_offers
+from studio.jobs.doctor import examine
 from studio.settings import Settings
 
 CARDS = [Card(str(index), "H200", "143771 MiB") for index in range(4)]
@@ -27,3 +28,10 @@ def test_a_gpu_that_is_not_there_stops_the_start() -> None:
 
 def test_a_worker_sees_its_own_gpu_alone() -> None:
     assert _gpu_offer(CARDS[3], 2).environment == {"CUDA_VISIBLE_DEVICES": "3"}
+
+
+def test_doctor_names_the_slots_where_the_gpus_are_at_fault(settings: Settings) -> None:
+    findings = examine(settings.model_copy(update={"gpus": "77"}))
+    assert [(one.what, "no GPU 77" in one.said) for one in findings if not one.good] == [
+        ("slots", True)
+    ]

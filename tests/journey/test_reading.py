@@ -97,6 +97,13 @@ def test_pictures_are_seen_and_a_wish_is_refused_with_the_reason(
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
 
 
+def test_who_serves_it_is_told_in_the_terminal(folder: Path) -> None:
+    _open_for(folder, "a-w,a+rX")
+    said = look(folder, SERVE)
+    assert said.returncode == 0, said.stderr
+    assert f"{folder} cannot be written: its pictures can be seen" in said.stdout
+
+
 def test_a_form_that_is_too_old_cannot_be_read(folder: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", OLDER, str(folder / "darkroom.db")], check=True, timeout=60
@@ -106,6 +113,16 @@ def test_a_form_that_is_too_old_cannot_be_read(folder: Path) -> None:
     assert "must be brought up to date first" in said.stdout
 
 
+SERVE = """
+import os, signal, sys, threading, time
+import app
+def end():
+    while not callable(signal.getsignal(signal.SIGTERM)):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=end).start()
+app.main(["--data", sys.argv[1], "--port", "0"])
+"""
 DIES = """
 import os, sqlite3, sys
 one = sqlite3.connect(sys.argv[1])

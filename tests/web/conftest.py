@@ -58,6 +58,9 @@ def paint(message: Paint, cancelled: threading.Event) -> Iterator[FromWorker | G
     if "nude" in prompt:
         yield Failed(message.job, message.token, "unsafe", "The picture (seed 1) was withheld.")
         return
+    if "coarse" in prompt:
+        yield Failed(message.job, message.token, "precision", "precision: fp16 is too slow here.")
+        return
     if "held" in prompt:
         yield from _held(message, cancelled)
     yield from fake.paint(message, cancelled, CRAWLS if "crawl" in prompt else 0.0)

@@ -35,6 +35,8 @@ BAD = [
     ("sampler", '"nope"', ["sampler", "nope", "euler"]),
     ("unheard_of", "1", ["unheard_of", "not known"]),
     ("tags", '"one"', ["tags", "one"]),
+    ("loras", '["ink"]', ["loras.0", "'ink'", "not an object"]),
+    ("seed", '1, "seed": 2', ["seed", "twice"]),
     ("steps", '8, "num_inference_steps": 9', ["steps", "once"]),
 ]
 NAMES = [f"{name}={value[:24]}" for name, value, _ in BAD]
@@ -86,6 +88,16 @@ def test_what_breaks_inside_is_told_to_the_log_alone(
 def test_what_is_not_an_object_is_refused(house: House, content: str) -> None:
     answer = house.http.post("/api/jobs", content=content)
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "bad_body"
+
+
+def test_an_empty_key_is_refused(house: House) -> None:
+    answer = house.http.post("/api/jobs", json={"prompt": "x"}, headers={"Idempotency-Key": ""})
+    assert answer.status_code == 422 and answer.json()["error"]["field"] == "Idempotency-Key"
+
+
+def test_a_precision_that_the_worker_refuses_is_the_wish_at_fault(house: House) -> None:
+    answer = house.http.post("/api/generate", json={"prompt": "coarse", "width": 64, "height": 64})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "precision")
 
 
 def test_a_bad_query_is_refused(house: House) -> None:
