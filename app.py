@@ -103,6 +103,8 @@ def serve(settings: Settings) -> int:
 
             site = open_site(studio, block=False)
         print(f"Darkroom is open at {site.url}", flush=True)
+        if said := studio.store.reading:
+            print(said, flush=True)
         stop.wait()
         print("Closing; running pictures may finish.", flush=True)
         site.close()

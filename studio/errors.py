@@ -98,6 +98,8 @@ def _sentence(complaint: ErrorDetails) -> tuple[str, str]:
         "float_type": "is not a number",
         "string_type": "is not text",
         "tuple_type": "is not a list",
+        "dict_type": "is not an object",
+        "model_type": "is not an object; give its fields by name",
     }
     if kind in limits:
         return path, f"{path}: {shown} {limits[kind].format(**context)}."

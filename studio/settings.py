@@ -221,4 +221,8 @@ def load_settings(**given: object) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        raise CannotStart(f"Setting {field_sentence(error)[1]}") from None
+        name, sentence = field_sentence(error)
+        if error.errors()[0]["type"] == "string_pattern_mismatch":  # its help says it in words
+            help_ = Settings.model_fields[name.lower().removeprefix("darkroom_")].description
+            sentence = f"{sentence.partition(' does not look like ')[0]} will not do. {help_}"
+        raise CannotStart(f"Setting {sentence}") from None

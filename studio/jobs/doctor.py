@@ -51,11 +51,11 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     findings = [_python(), *_libraries(), _sqlite(), *_data(settings)]
-    try:
-        findings += [*_models(settings), *_safety(settings)]
-        findings += _slots(settings)
-    except DarkroomError as error:
-        findings.append(Finding("presets", str(error), good=False))
+    for what, look in (("presets", _models), ("safety", _safety), ("slots", _slots)):
+        try:
+            findings += look(settings)
+        except DarkroomError as error:
+            findings.append(Finding(what, str(error), good=False))
     return findings
 
 

@@ -68,7 +68,9 @@ def speaks(shape: ErrorShape) -> Callable[[Handler], Handler]:
 async def read_object(request: Request) -> dict[str, object]:
     """The body as one JSON object, by the letter: no NaN, no Infinity, no trailing text."""
     try:
-        value = json.loads(await request.body(), parse_constant=_no_constant)
+        value = json.loads(
+            await request.body(), parse_constant=_no_constant, object_pairs_hook=_once
+        )
     except RecursionError:
         raise BadBody("The body is nested too deeply.") from None
     except UnicodeDecodeError:
@@ -143,6 +145,15 @@ def needed(fields: Mapping[str, object], name: str) -> str:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number in JSON")
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadBody(f"{twice[:64]} is given twice in the body.", field=twice[:64])
+    return fields
 
 
 def _kind(value: object) -> str:

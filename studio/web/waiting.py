@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 
-from studio.errors import Conflict, DarkroomError, NotFound
+from studio.errors import Conflict, DarkroomError, NotFound, Refused
 from studio.jobs.line import Line
 from studio.jobs.view import View
 from studio.web.asking import ask
@@ -28,7 +28,10 @@ class NotPainted(DarkroomError):
 
 
 def key_of(request: Request) -> str | None:
-    return request.headers.get("idempotency-key")
+    key = request.headers.get("idempotency-key")
+    if key == "":
+        raise Refused("Idempotency-Key: it is empty; give one, or none.", field="Idempotency-Key")
+    return key
 
 
 class Withheld(NotPainted):
@@ -79,7 +82,8 @@ def painted(view: View) -> View:
     if view.job.state == "cancelled":
         raise Conflict("The job was cancelled.")
     if view.job.state == "failed":
-        error = Withheld(view.words) if view.job.error_code == "unsafe" else NotPainted(view.words)
+        asked_for = view.job.error_code in ("unsafe", "precision")
+        error = Withheld(view.words) if asked_for else NotPainted(view.words)
         error.code = view.job.error_code or error.code
         raise error
     if not view.pictures:
