@@ -45,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     except DarkroomError as error:
         print(f"darkroom: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("darkroom: stopped.", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # whoever reads along, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

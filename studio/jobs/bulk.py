@@ -112,7 +112,8 @@ def check(
         asked = _asks(line, sheet)
         pictures = _planned(line, asked, sheet, again=again)
     _look_for_room(line, pictures, sheet)
-    remarks = sorted(sheet.remarks, key=lambda one: (one.line, one.column, not one.stops))
+    once = dict.fromkeys(sheet.remarks)  # what the head says is wrong with each picture below
+    remarks = sorted(once, key=lambda one: (one.line, one.column, not one.stops))
     return Plan(sheet.form, sheet.why, pictures, remarks, sheet.ticked)
 
 

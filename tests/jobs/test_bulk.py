@@ -92,6 +92,11 @@ def test_one_bad_line_keeps_all_of_them_out_of_the_line(studio: Studio) -> None:
     assert not studio.store.counts() and not bulks(studio).newest(9)
 
 
+def test_what_is_wrong_in_the_head_is_said_once_and_not_of_each_picture(studio: Studio) -> None:
+    (problem,) = check(studio.line, "---\nsize: 9x9\n---\n- a\n- b\n").problems
+    assert (problem.line, problem.sentence.partition(":")[0]) == (2, "width")
+
+
 def test_all_that_is_wrong_with_one_picture_is_said_at_once(studio: Studio) -> None:
     plan = check(studio.line, HEAD + "- x {sampler: eulr, size: 60x64, lora: nobody, look: filmy}")
     assert [(one.column, one.sentence.partition(":")[0]) for one in plan.problems] == [

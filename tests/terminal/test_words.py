@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,21 @@ def test_whoever_stops_reading_ends_it_without_a_traceback(data: list[str]) -> N
     done = subprocess.run(asked, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_whoever_presses_ctrl_c_sees_no_traceback(
+    tmp_path: Path, data: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    door = tmp_path / "door"
+    os.mkfifo(door)  # reading it waits for ever
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        code = main(["read", str(door), *data])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert code == 130 and capsys.readouterr().err == "darkroom: stopped.\n"
 
 
 def test_the_truth_tells_what_choices_would_become(
