@@ -2,10 +2,10 @@
 // One picture instead of the wall, and two beside each other. The wall waits where it was.
 
 const page = find('.one');
-let shownId = '', left = 0;
+let shownId = '', left = 0, from = null;
 
 const show = (content) => {
-  if (page.hidden) left = scroller.scrollTop;
+  if (page.hidden) { left = scroller.scrollTop; from = document.activeElement; }
   page.hidden = false;
   element.classList.add('looking');
   page.replaceChildren(...[].concat(content));
@@ -24,7 +24,7 @@ const close = () => {
   shownId = '';
   scrollTo(0, left);
   draw();
-  if (place >= 0) goTo(place);
+  if (place >= 0) goTo(place); else from?.focus({ preventScroll: true });
 };
 const drawn = (html) => {
   const made = document.createElement('template');
