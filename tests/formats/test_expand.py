@@ -227,6 +227,7 @@ def test_a_wildcard_is_given_what_its_variables_stand_for_and_nothing_else_sees_
     assert set(read("{2$$__it(v=a)__}", it=["1${v}", "2${v}"]).all()) == {"1a, 2a", "2a, 1a"}
     outer = read("__outer(v={a|b})__", outer=["<__it__>"], it=["${v}"])
     assert set(outer.all()) == {"<a>", "<b>"}
+    assert set(read("__it(v={a, \\}|b}, w=c)__", it=["${v} ${w}"]).all()) == {"a, } c", "b c"}
     assert "the variable 'v' has no value" in refusal("__it(v=a)__ __it__", it=["${v}"])
     assert next(read("{1::@a|1::!b} {@x} a__b(c=d)__").all()) == "@a {@x} a__b(c=d)__"
 
