@@ -148,11 +148,11 @@ def _no_constant(name: str) -> float:
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadBody(f"{twice[:64]} is given twice in the body.", field=twice[:64])
+    fields: dict[str, object] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise BadBody(f"{name[:64]} is given twice in the body.", field=name[:64])
+        fields[name] = value
     return fields
 
 

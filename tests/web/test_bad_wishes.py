@@ -5,6 +5,8 @@ import json
 import pytest
 from gradio_client import Client
 
+from studio.web.answers import BadBody, _once
+from tests.pace import within
 from tests.web.conftest import House
 
 # outside name, JSON of the value, what the sentence must hold
@@ -88,6 +90,12 @@ def test_what_breaks_inside_is_told_to_the_log_alone(
 def test_what_is_not_an_object_is_refused(house: House, content: str) -> None:
     answer = house.http.post("/api/jobs", content=content)
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "bad_body"
+
+
+def test_what_is_given_twice_is_found_at_once_in_however_many() -> None:
+    for _ in within(0.05):
+        with pytest.raises(BadBody, match="^a9999 is given twice"):
+            _once([*((f"a{number}", 1) for number in range(10_000)), ("a9999", 2)])
 
 
 def test_an_empty_key_is_refused(house: House) -> None:
