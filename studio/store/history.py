@@ -240,15 +240,17 @@ class History:
 
     def pair(self, q: str = "", *, owner: str | None = None) -> tuple[Kept, Kept, Pair] | None:
         """Two to choose between, among what a search finds, that differ in a setting."""
-        found = self.found(q, owner=owner)
-        with self.database.read() as connection:
-            chosen = wins.chosen(connection, found, owner)
-            prompts = partial(_prompts, connection)
-            told = pairing.pair(found, prompts, chosen, random.Random())
-            if told is None:
-                return None
-            left, right = kept(connection, [told.left, told.right])
-            return left, right, told
+        while True:
+            found = self.found(q, owner=owner)
+            with self.database.read() as connection:
+                chosen = wins.chosen(connection, found, owner)
+                prompts = partial(_prompts, connection)
+                told = pairing.pair(found, prompts, chosen, random.Random())
+                if told is None:
+                    return None
+                both = kept(connection, [told.left, told.right])
+            if len(both) == 2:  # else one of them left meanwhile
+                return both[0], both[1], told
 
     def basis(self, q: str = "", *, owner: str | None = None) -> Basis:
         """What `wins` rests on."""

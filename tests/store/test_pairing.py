@@ -1,10 +1,11 @@
 """Two to choose between: of the same words, of other settings, never twice; what wins rests on."""
 
 import pytest
+from sqlalchemy import event
 
 from studio.errors import NotFound
 from studio.store.importing import Given, take_in
-from studio.store.marks import Marks
+from studio.store.marks import Marks, read_marks
 from studio.store.store import Store
 from tests.formats.pictures import png
 from tests.store.kit import kept
@@ -31,6 +32,24 @@ def test_two_of_the_same_words_and_other_settings_are_chosen_between_once(store:
         store.history.take_back(key)
     assert store.history.pair("boat") is None, "they differ in nothing"
     assert store.history.pair("zebra") is None and store.history.pair("steps:2") is None
+
+
+def test_one_that_leaves_while_it_is_looked_for_is_not_shown(store: Store) -> None:
+    kept(store, "a red car", steps=2)
+    (gone,) = kept(store, "a red car", steps=20)
+    kept(store, "a blue boat", steps=8)
+
+    leaving = [gone]
+
+    def leave(_: object, __: object, statement: str, *___: object) -> None:
+        if "entry.star" in statement and leaving:  # two were found, and are read now
+            store.history.mark([leaving.pop()], read_marks({"trash": True}))
+            store.history.empty_trash()
+
+    event.listen(store.database._reader, "before_cursor_execute", leave)
+    pair = store.history.pair()
+    assert not leaving
+    assert pair and gone not in {one.picture.id for one in pair[:2]}
 
 
 def test_pairs_of_the_same_words_come_first_however_few_there_are(store: Store) -> None:
