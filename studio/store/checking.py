@@ -42,7 +42,7 @@ TOLD = {"picture": picture.c.path, "thumb": picture.c.thumb, "input": input_pict
 # What may be found.
 KINDS = {
     "database": "the database cannot be used as it is",
-    "no_file": "a picture of the history without its file",
+    "no_file": "a picture of the history without its file; put back if it lies elsewhere",
     "wrong_size": "the file of a picture has another size than the history says",
     "changed": "with `--deep`: the file of a picture has other bytes than the history says",
     "no_thumb": "a picture without its small one; drawn again",

@@ -19,6 +19,7 @@ from studio.store.checking import Check, Finding
 from studio.store.database import Database, database_url
 from studio.store.files import Files, Save
 from studio.store.glancing import Glances, glances
+from studio.store.homing import bring_home
 from studio.store.lock import Lock
 from studio.store.lost import put_back
 from studio.store.recover import Recovery, find_again
@@ -57,7 +58,8 @@ def fsck(settings: Settings, *, deep: bool = False, repair: bool = False) -> Rep
         report = _look(settings, deep, running)
     if not repair or not (report.findings or report.counts.get("lost_and_found")):
         return report
-    lost, why = _mend(settings)
+    missing = {one.name for one in report.findings if one.kind == "no_file"}
+    lost, why = _mend(settings, missing)
     after = _look(settings, deep, "")
     after.lost = lost
     after.findings = [
@@ -100,7 +102,7 @@ def _look(settings: Settings, deep: bool, running: str) -> Report:
     return report
 
 
-def _mend(settings: Settings) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def _mend(settings: Settings, missing: set[str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """What stays in lost+found, and why; and why a stray picture is none of the history."""
     try:
         store = Store.open(settings)  # brings it up to date, and removes half files
@@ -108,6 +110,7 @@ def _mend(settings: Settings) -> tuple[list[tuple[str, str]], dict[str, str]]:
         return [], {}  # it was said already what is wrong, and what helps
     shelf, recovery = Shelf(settings.data, settings.file_name, Files()), Recovery()
     try:
+        bring_home(store, settings.data, missing)
         _, left = put_back(store, shelf, settings.data)
         find_again(store, settings.data, recovery)
         _mend_rest(settings, store)

@@ -21,6 +21,7 @@ from studio.store.database import Database, database_url
 from studio.store.fsck import fsck
 from studio.store.rows import Picture
 from studio.store.schema import prepare
+from studio.store.shelf import LOST
 from studio.store.store import Store
 from studio.store.tables import entry, entry_term, job
 from tests.formats.test_picture import drawn, saved
@@ -125,6 +126,23 @@ def test_what_loses_nothing_is_mended_and_the_rest_is_left(
     assert handed_in.is_file()
     assert report.counts["pictures"] == 4
     assert fsck(both, repair=True).mended == []
+
+
+def test_what_was_moved_by_hand_goes_back_to_its_place_with_all_its_marks(
+    both: Settings, open_store: OpenStore
+) -> None:
+    store = open_store(both)
+    rows = filled(store)
+    store.close()
+    data = both.data
+    for row, place in zip(rows, ("pictures/older/a.png", "pictures/b.png", LOST), strict=True):
+        to = data / (f"{LOST}/c.png" if place == LOST else place)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        (data / row.path).rename(to)
+    report = fsck(both, deep=True, repair=True)
+    assert not report.findings and not report.lost and report.counts["pictures"] == len(rows)
+    assert {one.name for one in report.mended if one.kind == "no_file"} == {r.path for r in rows}
+    assert not list((data / LOST).glob("*.png"))
 
 
 @pytest.mark.parametrize(
