@@ -167,7 +167,7 @@ class _Wish:
     def _keep(self, name: str, value: object) -> None:
         """If it is within the bounds of a wish."""
         try:
-            read_request({"prompt": "a", **_beside(name, value), name: value})
+            read_request({"prompt": "a", **_beside(name), name: value})
         except Refused as refused:
             self.lost.append(_sentence(str(refused)))
         else:
@@ -259,9 +259,9 @@ class _Wish:
             self.lost.append(f"The upscaler {name[:60]!r} is not here; another one enlarges it.")
 
 
-def _beside(name: str, value: object) -> dict[str, object]:
-    """Width and height go together."""
-    return {"width": value, "height": value} if name in ("width", "height") else {}
+def _beside(name: str) -> dict[str, object]:
+    """Width and height go together; only the one asked about may be wrong."""
+    return {"width": 64, "height": 64} if name in ("width", "height") else {}
 
 
 def _sentence(text: str) -> str:

@@ -72,7 +72,7 @@ def _family(history: History, picture_id: str) -> str:
         + _row("Painted into", history.those(children[:SOME]), len(children))
         + _row("Looks nearly the same", near.pictures, near.total, _all(picture_id, "looks", near))
         + _row(
-            "The same words, other seeds",
+            "The same words and settings",
             others,
             variants.total - 1,
             _all(picture_id, "words", variants),
