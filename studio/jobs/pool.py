@@ -234,7 +234,7 @@ class Pool:
         seat.state, seat.due = "idle", time.monotonic() + self.settings.lease_seconds
         if seat.dead:
             self._begin_again(seat)
-        elif seat.worn:
+        elif seat.worn or (seat.wide and not seat.loaded):
             self._dismiss(seat)
 
     def _end_all(self, seat: Seat) -> None:

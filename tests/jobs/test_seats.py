@@ -14,7 +14,7 @@ from studio.jobs.inbox import Machines
 from studio.jobs.seats import Fleet, Seat
 from studio.jobs.slot import Gone
 from studio.jobs.studio import Studio
-from studio.messages import FromWorker, Paint
+from studio.messages import Failed, FromWorker, Paint
 from studio.request import read_request
 from studio.settings import Settings
 from tests.conftest import behind
@@ -167,6 +167,25 @@ def test_models_that_do_not_fit_beside_each_other_are_asked_to_leave(
     assert [view.name for view in house.studio.pool.views()] == ["gpu0", "gpu1"]
     house.end(house.submit(WIDE))
     assert house.slots["gpu0+gpu1"] is not wide
+    house.studio.close()
+
+
+def test_a_wide_worker_that_could_not_load_its_model_keeps_no_gpu(
+    settings: Settings, presets: Path
+) -> None:
+    def too_large(message: Paint, stop: threading.Event) -> Iterator[FromWorker | Gone]:
+        if message.request["seed"] == 1:
+            yield Failed(message.job, message.token, "oom", "It takes 34 GB, and 24 are free.", "")
+        else:
+            yield from fake.paint(message, stop)
+
+    house = open_house(settings, presets, 2, too_large)
+    first, second = house.submit(WIDE, seed=1) + house.submit(WIDE, seed=2)
+    assert house.studio.line.wait(first, 20).job.state == "failed"
+    assert house.end([second]) == ["gpu0+gpu1"], "another begins for the next"
+    (third,) = house.submit(WIDE, seed=1)
+    assert house.studio.line.wait(third, 20).job.state == "failed"
+    until(lambda: [view.name for view in house.studio.pool.views()] == ["gpu0", "gpu1"])
     house.studio.close()
 
 
