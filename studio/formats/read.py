@@ -47,6 +47,7 @@ MOST_LEFT = 20  # texts of nobody that are shown
 BESIDE = ("version", "count", "owner", "priority", "upload_urls", "filename", "tags")
 SPENT = (*BESIDE, "expand", "nth")  # where no choices are left to be made
 DEEPEST = 32
+NO_PICTURE = Reading("", unread=(Unread("file", "this is no PNG, JPEG or WebP"),))
 Texts = Mapping[str, str]
 
 
@@ -65,7 +66,7 @@ def read_picture(data: bytes) -> Reading:
     """Without a tool there is nothing about its painting in it that anybody here knows."""
     found = carried(data)
     if not found.form:
-        return Reading("", unread=(Unread("file", "this is no PNG, JPEG or WebP"),))
+        return NO_PICTURE
     left = [Unread(*sentence.partition(": ")[::2]) for sentence in found.left]
     for reading in _readings(found, left):
         if reading is not None:

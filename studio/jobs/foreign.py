@@ -16,7 +16,7 @@ from studio.formats.metadata import RECIPE
 from studio.jobs.rerun import Settle, again
 from studio.request import read_request
 from studio.wishes.catalog import Catalog, Settled
-from studio.wishes.honour import NOTHING, Honoured, honour
+from studio.wishes.honour import Honoured, honour, why_nothing
 from studio.wishes.matching import Match
 
 WHICH = "Name the model that is to paint it instead."
@@ -38,7 +38,8 @@ def painted_again(
 ) -> tuple[Settled, dict[str, Any]]:
     """A wish as near as can be to what another tool painted, and what that was, in our words."""
     if not reading.tool:
-        raise Refused(next((one.text for one in reading.unread if one.where == RECIPE), NOTHING))
+        its = (one.text for one in reading.unread if one.where == RECIPE)
+        raise Refused(next(its, why_nothing(reading)))
     found = honour(reading, catalog, models, settle=settle, instead=model, deep=True)
     if "model" not in found.wish:
         raise Refused(f"model: {' '.join(_about_model(found))} {WHICH}", field="model")

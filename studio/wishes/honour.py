@@ -12,6 +12,7 @@ from studio.canvas import nearest
 from studio.errors import Refused
 from studio.formats.foreign.notes import Reading, Unread
 from studio.formats.foreign.samplers import meant
+from studio.formats.read import NO_PICTURE
 from studio.formats.template import plain
 from studio.models.card import ModelCard
 from studio.request import ImageRequest, read_request
@@ -23,7 +24,12 @@ WORDS = ("prompt", "negative_prompt")
 NUMBERS = ("seed", "steps", "guidance", "width", "height")
 MOST_TRIES = 12  # fields that may be given up, one after the other
 NOTHING = "There is nothing in this picture about how it was painted."
+NO_FILE = "This is no PNG, JPEG or WebP, so there is nothing to read."
 Settle = Callable[[ImageRequest], Settled]
+
+
+def why_nothing(reading: Reading) -> str:
+    return NO_FILE if reading == NO_PICTURE else NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def honour(
     here = here or Here(catalog, models)
     made = _Wish(reading, here, models, instead, deep)
     if not reading.tool:
-        made.lost.append(NOTHING)
+        made.lost.append(why_nothing(reading))
     elif reading.own is not None:
         made.fields |= dict(reading.fields)
     else:

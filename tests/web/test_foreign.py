@@ -82,6 +82,9 @@ def test_a_picture_that_says_nothing_is_no_error(house: House) -> None:
     told = house.http.post("/api/read", json={"image": url(plain("PNG"))}).json()
     assert told["tool"] is None and told["wish"] == {}
     assert told["not_honoured"] == ["There is nothing in this picture about how it was painted."]
+    kind = {"content-type": "image/png"}
+    told = house.http.post("/api/read", content=b"hello", headers=kind).json()
+    assert told["not_honoured"] == ["This is no PNG, JPEG or WebP, so there is nothing to read."]
     headers = {"content-type": "application/octet-stream"}
     told = house.http.post("/api/read", content=b"nothing", headers=headers).json()
     assert told["not_understood"] == [{"where": "file", "text": "this is no PNG, JPEG or WebP"}]
