@@ -90,7 +90,7 @@ def test_the_answer_outlives_a_restart(
     [
         (plain("PNG"), NOTHING),
         (png({"darkroom": "{"}), "not JSON"),
-        (b"GIF89a", NOTHING),
+        (b"GIF89a", "This is no PNG, JPEG or WebP"),
         (FIXTURES["ComfyUI: a node of somebody else's"].data, "^prompt: it is not told"),
     ],
 )
