@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty
 
 from studio.errors import Unavailable
@@ -212,7 +212,12 @@ class Pool:
             case Painted():
                 if expected := seat.expects.get(job.id):
                     last.timings["expected"] = expected
-                ends.keep(self.store, job, last)
+                try:
+                    ends.keep(self.store, job, last)
+                except Unavailable as error:
+                    said = f"painted, not kept yet: {error}"
+                    self.feed.tell(job.id, replace(self.feed.live(job.id), doing=said))
+                    raise
                 seat.painted += len(last.pictures)
                 if job.id in seat.jobs:  # else it holds what the next one wants by now
                     seat.holds(job.model, job)

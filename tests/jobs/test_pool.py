@@ -310,6 +310,7 @@ def test_a_picture_waits_in_its_slot_until_the_disk_has_room(settings: Settings)
     jobs = line.submit([wish(), wish()])
     until(lambda: pool.views()[0].state == "saving")
     assert store.job(jobs[0].id).state == "running"
+    until(lambda: "disk of the data folder is full" in line.view(jobs[0].id).words)
     assert len(slot.asked) == 1, "a slot that cannot save takes nothing new"
     disk.full = False
     for job in jobs:
