@@ -187,6 +187,9 @@ def how_many(folder: Path, stop: Callable[[], bool] = lambda: False) -> int:
 
 
 def check_folder(folder: Path, data: Path) -> None:
+    if folder.is_file():
+        sentence = f"import: {folder} is a file. Name the folder that it lies in."
+        raise Refused(sentence, field="folder")
     if not folder.is_dir():
         raise Refused(f"import: there is no folder {folder}.", field="folder")
     inside, ours = folder.resolve(), data.resolve()

@@ -255,6 +255,9 @@ def test_a_folder_in_the_data_folder_is_for_another_command(
             check_folder(folder, settings.data)
     with pytest.raises(Refused, match="there is no folder"):
         check_folder(tmp_path / "nowhere", settings.data)
+    (tmp_path / "one.png").touch()
+    with pytest.raises(Refused, match="one.png is a file. Name the folder"):
+        check_folder(tmp_path / "one.png", settings.data)
 
 
 def test_many_take_no_more_memory_than_a_few(settings: Settings, open_store: OpenStore) -> None:
