@@ -20,7 +20,7 @@ class CannotFetch(DarkroomError):
 
 def fetch(url: str, file: Path, sha256: str = "") -> None:
     """With a bar, if somebody looks on. What does not have this hash is thrown away."""
-    begun = file.with_name(f"{file.name}.part")
+    begun = _part(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         _append(url, begun)
@@ -39,6 +39,16 @@ def fetch(url: str, file: Path, sha256: str = "") -> None:
         raise CannotFetch(
             f"{file.name} could not be fetched: {why}. What has come so far is kept; ask again."
         ) from error
+
+
+def begun_of(file: Path) -> int:
+    """Bytes of it that have come, while it is not whole."""
+    part = _part(file)
+    return part.stat().st_size if part.exists() else 0
+
+
+def _part(file: Path) -> Path:
+    return file.with_name(f"{file.name}.part")
 
 
 def _append(url: str, begun: Path) -> None:

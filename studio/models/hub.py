@@ -4,7 +4,7 @@ Only what a model is loaded from is fetched: JSON, vocabularies and safetensors 
 variant. What was begun goes on where it broke off; remote code and pickled weights never come.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,7 +24,7 @@ from huggingface_hub.file_download import repo_folder_name
 from studio.errors import DarkroomError, Refused
 from studio.models.brought import UNSTATED, card_files, is_name, name_of, read_json, write_card
 from studio.models.card import ModelCard
-from studio.models.disk import check, from_hub, repositories, size_of
+from studio.models.disk import check, from_hub, size_of
 from studio.models.pipelines import (
     INDEX,
     TRANSFORMER,
@@ -101,11 +101,18 @@ def whole(card: ModelCard, token: str | None = None) -> int | None:
     return total
 
 
-def begun(card: ModelCard) -> int:
-    """Bytes of its repositories on this disk, whole or not."""
+def whole_checker(card: CheckerCard, token: str | None = None) -> int | None:
+    try:
+        offered = _offered(card.repo, card.revision, token)
+    except (HTTPError, ValueError, OSError):
+        return None
+    return sum(file.size or 0 for file in offered if file.rfilename in FILES)
+
+
+def begun(repos: Iterable[str]) -> int:
+    """Bytes of these repositories on this disk, whole or not."""
     folders = (
-        Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
-        for repo in repositories(card)
+        Path(HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") for repo in repos
     )
     return sum(size_of(folder) for folder in folders)
 

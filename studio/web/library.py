@@ -1,4 +1,4 @@
-"""The Models page: what is here, in memory and on the hub, and what one click does about it.
+"""The Models page: what is here, in memory and to be fetched, and what one click does about it.
 
 The list is HTML of ours; while something is on its way it asks to be drawn again.
 """
@@ -9,14 +9,16 @@ from html import escape
 import gradio as gr
 
 from studio.errors import DarkroomError, sayable
-from studio.jobs.fetching import Fetch
+from studio.jobs.fetching import Fetch, find_parcel
 from studio.jobs.seats import SlotView
 from studio.jobs.studio import Studio
-from studio.models import hub
-from studio.models.card import Brought, ModelCard
+from studio.models import parcels
+from studio.models.card import ModelCard
 from studio.models.lora_bases import title_of
 from studio.models.loras import Lora, find_loras
-from studio.models.weights import absent
+from studio.models.parcels import Card, Parcel
+from studio.models.safety import load_checkers
+from studio.models.upscalers import UpscalerCard, find_upscalers
 from studio.web import frame
 from studio.web.create import LIGHT
 
@@ -52,14 +54,15 @@ def library(studio: Studio, tab: gr.Tab) -> None:
 
 def do(studio: Studio, act: str, event: gr.EventData) -> str:
     """What it came to, if it is worth a word."""
-    doing: dict[str, Callable[[ModelCard], None]] = {
-        "pull": studio.fetching.begin,
-        "stop": studio.fetching.stop,
-        "load": lambda card: studio.line.keep_loaded(card.name, here=True),
-        "release": lambda card: studio.line.keep_loaded(card.name, here=False),
+    name, catalog = str(getattr(event, "model", "")), studio.catalog
+    doing: dict[str, Callable[[], None]] = {
+        "pull": lambda: studio.fetching.begin(find_parcel(name, catalog, studio.settings)),
+        "stop": lambda: studio.fetching.stop(find_parcel(name, catalog, studio.settings)),
+        "load": lambda: studio.line.keep_loaded(catalog.find(name).name, here=True),
+        "release": lambda: studio.line.keep_loaded(catalog.find(name).name, here=False),
     }
     try:
-        doing[act](studio.catalog.find(str(getattr(event, "model", ""))))
+        doing[act]()
     except DarkroomError as error:
         return str(error)
     return ""
@@ -69,17 +72,26 @@ def draw(studio: Studio, said: str = "") -> str:
     folder, slots = studio.settings.model_folder, studio.pool.views()
     fetches = studio.fetching.views()
     cards = sorted(studio.catalog.cards.values(), key=lambda card: card.title.lower())
-    here = [card for card in cards if not absent(card, folder)]
-    there = [card for card in cards if card not in here]
-    coming = [card for card in there if card.name in fetches]
-    busy = any(fetches[card.name].state != "failed" for card in coming)
+    models = [parcels.of_model(card, folder) for card in cards]
+    enlarging = find_upscalers(studio.catalog.upscalers, folder)
+    checking = [
+        parcels.of_checker(card, folder) for card in load_checkers(studio.settings.presets).values()
+    ]
+    others = [*(parcels.of_upscaler(one, folder) for one in enlarging), *checking]
+    coming = [one for one in (*models, *others) if not one.here and one.name in fetches]
+    there = [one for one in (*models, *others) if not one.here and one not in coming]
+    busy = any(fetches[one.name].state != "failed" for one in coming)
+    unusable = [(one.path.name, one.refused) for one in studio.catalog.brought()]
+    unusable += [(one.card.file, one.refused) for one in enlarging]
     parts = [
         frame.note(said, "warn"),
-        _section("On this machine", [_here(card, slots) for card in here]),
-        _section("On their way", [_coming(card, fetches[card.name]) for card in coming]),
+        _section("On this machine", [_here(one.card, slots) for one in models if one.here]),
+        _section("On their way", [_coming(one, fetches[one.name]) for one in coming]),
         _section("LoRAs", [_lora(lora, slots) for lora in find_loras(folder)]),
-        _section("On the hub", [_there(card) for card in there if card not in coming]),
-        _section("Cannot be used", [_refused(one) for one in studio.catalog.brought()]),
+        _section("Upscalers", [_row(one.card, [one.place], "") for one in enlarging if one.usable]),
+        _section("Safety checkers", [_row(one.card, [], "") for one in checking if one.here]),
+        _section("To fetch", [_there(one) for one in there]),
+        _section("Cannot be used", [_told(sayable(it), "", why) for it, why in unusable if why]),
         _section("Slots", [_slot(slot) for slot in slots]),
     ]
     return f"<div{' data-busy' if busy else ''}>{''.join(parts)}</div>"
@@ -89,40 +101,51 @@ def _section(title: str, rows: Sequence[str]) -> str:
     return f"<section><h2>{title}</h2>{''.join(rows)}</section>" if any(rows) else ""
 
 
-def _here(card: ModelCard, slots: Sequence[SlotView]) -> str:
+def _here(card: Card, slots: Sequence[SlotView]) -> str:
     holding = [slot.name for slot in slots if card.name in slot.loaded]
     line = [f"in the memory of {' and '.join(holding)}"] if holding else []
     act = _button("release", "Let go", card) if holding else _button("load", "Load", card)
     return _row(card, line, act)
 
 
-def _there(card: ModelCard) -> str:
-    begun = hub.begun(card)
-    line = [f"{begun / 1e9:.1f} GB of it are here"] if begun else []
-    return _row(card, line, _button("pull", "Go on" if begun else "Fetch", card))
+def _there(parcel: Parcel) -> str:
+    begun = parcel.begun()
+    line = [f"{_size(begun)} of it are here"] if begun else []
+    return _row(parcel.card, line, _button("pull", "Go on" if begun else "Fetch", parcel.card))
 
 
-def _coming(card: ModelCard, fetch: Fetch) -> str:
+def _coming(parcel: Parcel, fetch: Fetch) -> str:
+    card = parcel.card
     if fetch.state == "failed":
         return _row(card, [], _button("pull", "Try again", card), frame.note(fetch.said, "warn"))
     stop = _button("stop", "Stop", card)
     if fetch.state == "waiting":
         return _row(card, ["waits for the others"], stop)
-    known = f" of {fetch.total / 1e9:.1f}" if fetch.total else ""
+    known = f" of {_size(fetch.total)}" if fetch.total else ""
     share = min(1.0, fetch.done / fetch.total) if fetch.total else 0.0
     bar = f'<div class="bar"><i style="width:{share:.1%}"></i></div>'
-    return _row(card, [f"{fetch.done / 1e9:.1f}{known} GB"], stop, bar)
+    return _row(card, [f"{_size(fetch.done)}{known}"], stop, bar)
 
 
-def _row(card: ModelCard, line: Sequence[str], act: str, below: str = "") -> str:
-    facts = [f"{card.memory_gb:g} GB of memory", *line]
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _row(card: Card, line: Sequence[str], act: str, below: str = "") -> str:
+    match card:
+        case ModelCard():
+            fact = f"{card.memory_gb:g} GB of memory"
+        case UpscalerCard():
+            fact = f"enlarges {card.scale} times"
+        case _:
+            fact = "looks for unsafe pictures"
     home = escape(card.homepage)
     licence = escape(card.licence)
     if home:
         licence = f'<a href="{home}" target="_blank" rel="noopener">{licence}</a>'
     return (
         f'<article><div><p class="title">{escape(card.title)} '
-        f'<span class="mono">{escape(" · ".join(facts))}</span></p>'
+        f'<span class="mono">{escape(" · ".join([fact, *line]))}</span></p>'
         f'<p class="quiet">{escape(card.about)} {licence}</p>{below}</div>'
         f'<div class="acts">{act}</div></article>'
     )
@@ -140,10 +163,6 @@ def _lora(lora: Lora, slots: Sequence[SlotView]) -> str:
     return _told(lora.title, " · ".join(facts), words)
 
 
-def _refused(one: Brought) -> str:
-    return _told(sayable(one.path.name), "", one.refused) if one.refused else ""
-
-
 def _slot(slot: SlotView) -> str:
     held = ", ".join(slot.loaded) or "nothing"
     return _told(slot.name, f"{slot.state} · holds {held}", slot.reason)
@@ -158,7 +177,7 @@ def _told(title: str, facts: str, words: str) -> str:
     )
 
 
-def _button(act: str, words: str, card: ModelCard) -> str:
+def _button(act: str, words: str, card: Card) -> str:
     return (
         f'<button type="button" data-act="{act}" data-model="{escape(card.name)}">{words}</button>'
     )

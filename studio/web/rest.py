@@ -18,7 +18,6 @@ from studio.errors import NotFound, Refused
 from studio.jobs.rerun import compare_with
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
-from studio.models.card import ModelCard
 from studio.request import Priority
 from studio.store.giving import given_out
 from studio.store.retention import last_tidied
@@ -31,12 +30,10 @@ from studio.web.telling import (
     Told,
     tell_comparison,
     tell_job,
-    tell_loras,
-    tell_model,
+    tell_models,
     tell_picture,
     tell_row,
     tell_slots,
-    tell_upscalers,
 )
 from studio.web.waiting import key_of, paint, those_painted, warnings_of
 
@@ -76,14 +73,7 @@ def api_routes(studio: Studio) -> list[Route]:
         Route("/api/history", faced(here.history), methods=["GET"]),
         Route("/api/pictures/{id}/rerun", faced(here.rerun), methods=["POST"]),
         Route("/api/pictures/{id}/compare", faced(here.compare), methods=["GET"]),
-        Route("/api/models", faced(here.models), methods=["GET"]),
-        Route("/api/models/{name}/pull", faced(here.pull), methods=["POST"]),
-        Route("/api/models/{name}/pull", faced(here.stop_pull), methods=["DELETE"]),
-        Route("/api/models/{name}/load", faced(here.load), methods=["POST"]),
-        Route("/api/models/{name}/release", faced(here.release), methods=["POST"]),
         Route("/api/upscale", faced(here.upscale), methods=["POST"]),
-        Route("/api/upscalers", faced(here.upscalers), methods=["GET"]),
-        Route("/api/loras", faced(here.loras), methods=["GET"]),
         Route("/api/health", faced(here.health), methods=["GET"]),
         Route("/api/ready", faced(here.ready), methods=["GET"]),
         Route(
@@ -226,39 +216,10 @@ class Rest:
         now = await asyncio.to_thread(store.picture, request.path_params["id"])
         return JSONResponse(tell_comparison(await self._in_turn(compare_with, store, now, was)))
 
-    async def models(self, request: Request) -> Response:
-        """Every model: what it can do, its sizes, and whether it is on this machine."""
-        return JSONResponse({"models": await asyncio.to_thread(_models, self.studio)})
-
-    async def pull(self, request: Request) -> Response:
-        """Fetch a model from the hub. Answers at once; its `fetching` tells how far it is."""
-        return await self._of_model(request, self.studio.fetching.begin)
-
-    async def stop_pull(self, request: Request) -> Response:
-        """Fetch it no further. What has come is kept for the next time."""
-        return await self._of_model(request, self.studio.fetching.stop)
-
-    async def load(self, request: Request) -> Response:
-        """Load a model into an idle slot before a picture asks for it."""
-        return await self._of_model(
-            request, lambda card: self.studio.line.keep_loaded(card.name, here=True)
-        )
-
-    async def release(self, request: Request) -> Response:
-        """Let a model out of every slot's memory."""
-        return await self._of_model(
-            request, lambda card: self.studio.line.keep_loaded(card.name, here=False)
-        )
-
     async def _in_turn(self, act: Callable[..., Found], *given: object) -> Found:
         """What may take seconds, and must not take the threads of those who look on."""
         here = asyncio.get_running_loop()
         return await here.run_in_executor(self._patient, act, *given)
-
-    async def _of_model(self, request: Request, act: Callable[[ModelCard], None]) -> Response:
-        card = self.studio.catalog.find(request.path_params["name"])
-        await asyncio.to_thread(act, card)
-        return JSONResponse(await asyncio.to_thread(tell_model, self.studio, card), 202)
 
     async def upscale(self, request: Request) -> Response:
         """Enlarge a `picture` of the history by its id, or an `image`, 2 or 4 `times`, as a job."""
@@ -268,14 +229,6 @@ class Rest:
         told = tell_job(await asyncio.to_thread(self.studio.line.view, job.id))
         return JSONResponse(told, 202, {"Location": f"/api/jobs/{job.id}"})
 
-    async def upscalers(self, request: Request) -> Response:
-        """What can enlarge pictures, the best that is on this machine first."""
-        return JSONResponse({"upscalers": await asyncio.to_thread(tell_upscalers, self.studio)})
-
-    async def loras(self, request: Request) -> Response:
-        """Every LoRA on this machine: the models it fits, its words and hashes, or its problem."""
-        return JSONResponse({"loras": await asyncio.to_thread(tell_loras, self.studio)})
-
     async def health(self, request: Request) -> Response:
         """That the studio answers, with its slots, its line, its models, and when it was tidied."""
         return JSONResponse(
@@ -283,7 +236,7 @@ class Rest:
                 "status": "read only" if self.studio.store.reading else "ok",
                 "jobs": await asyncio.to_thread(self.studio.store.counts),
                 "slots": tell_slots(self.studio),
-                "models": await asyncio.to_thread(_models, self.studio),
+                "models": await asyncio.to_thread(tell_models, self.studio),
                 "tidied": await asyncio.to_thread(_tidied, self.studio),
             }
         )
@@ -377,10 +330,6 @@ def _seconds(*views: View) -> float:
     started = [view.job.started_at for view in views if view.job.started_at]
     finished = [view.job.finished_at for view in views if view.job.finished_at]
     return round(max(finished) - min(started), 3) if started and finished else 0.0
-
-
-def _models(studio: Studio) -> list[Told]:
-    return [tell_model(studio, card) for card in studio.catalog.cards.values()]
 
 
 def _tidied(studio: Studio) -> Told | None:

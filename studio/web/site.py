@@ -24,6 +24,7 @@ from studio.web.guard import Guard, Welcome
 from studio.web.handed import input_routes
 from studio.web.history import history_routes
 from studio.web.importing import import_routes
+from studio.web.library_rest import library_routes
 from studio.web.listed import listed_routes
 from studio.web.openai import openai_routes
 from studio.web.page import build_page
@@ -62,7 +63,7 @@ async def _open(studio: Studio) -> Site:
     settings = studio.settings
     page = build_page(studio)
     routes = [*input_routes(studio), *listed_routes(studio), *zip_routes(studio)]
-    routes += import_routes(studio)
+    routes += [*import_routes(studio), *library_routes(studio)]
     routes += [*foreign_routes(studio), *history_routes(studio), *album_routes(studio)]
     routes += [*bulk_routes(studio), *api_routes(studio), *openai_routes(studio)]
     routes += picture_routes(studio)

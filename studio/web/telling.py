@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from studio.formats.compare import Comparison
+from studio.jobs.fetching import Fetch
 from studio.jobs.studio import Studio
 from studio.jobs.view import View
 from studio.models.card import ModelCard
@@ -11,6 +12,8 @@ from studio.models.hashes import file_hash, tensor_hash
 from studio.models.lora_bases import title_of
 from studio.models.lora_hub import source_of
 from studio.models.loras import Lora, find_loras
+from studio.models.parcels import Parcel
+from studio.models.safety import checker_folder, load_checkers
 from studio.models.upscalers import find_upscalers
 from studio.models.weights import absent
 from studio.store.rows import Job, Picture
@@ -100,7 +103,6 @@ def tell_picture(picture: Picture) -> Told:
 
 def tell_model(studio: Studio, card: ModelCard) -> Told:
     loras = find_loras(studio.settings.model_folder) if "loras" in card.can else ()
-    fetch = studio.fetching.views().get(card.name)
     return {
         "name": card.name,
         "title": card.title,
@@ -108,7 +110,7 @@ def tell_model(studio: Studio, card: ModelCard) -> Told:
         "default": card is studio.catalog.default,
         "here": not absent(card, studio.settings.model_folder),
         "loaded": [slot.name for slot in studio.pool.views() if card.name in slot.loaded],
-        "fetching": fetch and asdict(fetch),
+        "fetching": _fetch(studio.fetching.views().get(card.name)),
         "can": sorted(card.can),
         "aliases": list(card.aliases),
         "sizes": {name: [size.width, size.height] for name, size in card.sizes.items()},
@@ -143,8 +145,17 @@ def tell_lora(lora: Lora) -> Told:
     }
 
 
+def tell_models(studio: Studio) -> list[Told]:
+    return [tell_model(studio, card) for card in studio.catalog.cards.values()]
+
+
+def _fetch(one: Fetch | None) -> Told | None:
+    return asdict(one) if one else None
+
+
 def tell_upscalers(studio: Studio) -> list[Told]:
     known = find_upscalers(studio.catalog.upscalers, studio.settings.model_folder)
+    fetches = studio.fetching.views()
     return [
         {
             "name": one.card.name,
@@ -157,9 +168,35 @@ def tell_upscalers(studio: Studio) -> list[Told]:
             "suits": one.card.suits,
             "licence": one.card.licence,
             "homepage": one.card.homepage,
+            "fetching": _fetch(fetches.get(one.card.name)),
         }
         for one in known
     ]
+
+
+def tell_checkers(studio: Studio) -> list[Told]:
+    settings, fetches = studio.settings, studio.fetching.views()
+    return [
+        {
+            "name": card.name,
+            "title": card.title,
+            "about": card.about,
+            "here": bool(checker_folder(card, settings.model_folder)),
+            "checks": settings.safety_mode != "off" and settings.safety_checker == card.name,
+            "licence": card.licence,
+            "homepage": card.homepage,
+            "fetching": _fetch(fetches.get(card.name)),
+        }
+        for card in load_checkers(settings.presets).values()
+    ]
+
+
+def tell_parcel(studio: Studio, parcel: Parcel) -> Told:
+    """As its own list tells it."""
+    if isinstance(parcel.card, ModelCard):
+        return tell_model(studio, parcel.card)
+    known = [*tell_upscalers(studio), *tell_checkers(studio)]
+    return next(told for told in known if told["name"] == parcel.name)
 
 
 def tell_loras(studio: Studio) -> list[Told]:

@@ -2,15 +2,15 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from studio.errors import Refused
-from studio.jobs import fetching
-from studio.jobs.fetching import Fetching
-from studio.models import hub
-from studio.models.card import ModelCard
+from studio.jobs.fetching import Fetching, find_parcel
+from studio.models import hub, parcels
+from studio.models.parcels import Parcel
 from studio.settings import Settings
 from studio.wishes.presets import load_catalog
 from tests.jobs.test_pool import until
@@ -36,15 +36,15 @@ SLOW_TO_GO = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 
 @pytest.fixture
-def cards() -> dict[str, ModelCard]:
-    return load_catalog(Settings().presets, "").cards
+def cards(tmp_path: Path) -> dict[str, Parcel]:
+    cards = load_catalog(Settings().presets, "").cards.values()
+    made = (parcels.of_model(card, tmp_path) for card in cards)
+    return {one.name: replace(one, here=False, whole=lambda token: 4000) for one in made}
 
 
 @pytest.fixture
 def coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetching]:
-    monkeypatch.setattr(hub, "whole", lambda card, token: 4000)
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(fetching, "absent", lambda card, folder: "no")
     command = (sys.executable, "-c", PLAYED.format(here=str(tmp_path)))
     coming = Fetching(Settings(data=tmp_path), command)
     yield coming
@@ -52,7 +52,7 @@ def coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetching
 
 
 def test_one_comes_after_another_and_says_how_much_is_here(
-    coming: Fetching, cards: dict[str, ModelCard], tmp_path: Path
+    coming: Fetching, cards: dict[str, Parcel], tmp_path: Path
 ) -> None:
     for name in ("sdxl", "flux-dev", "sdxl"):  # asked twice, fetched once
         coming.begin(cards[name])
@@ -71,7 +71,7 @@ def test_one_comes_after_another_and_says_how_much_is_here(
 
 
 def test_it_is_stopped_at_any_moment_and_begun_again(
-    coming: Fetching, cards: dict[str, ModelCard], tmp_path: Path
+    coming: Fetching, cards: dict[str, Parcel], tmp_path: Path
 ) -> None:
     for name in ("sdxl", "flux-dev"):
         coming.begin(cards[name])
@@ -90,7 +90,7 @@ def test_it_is_stopped_at_any_moment_and_begun_again(
 
 
 def test_one_that_is_still_stopping_may_be_begun_again(
-    coming: Fetching, cards: dict[str, ModelCard], tmp_path: Path
+    coming: Fetching, cards: dict[str, Parcel], tmp_path: Path
 ) -> None:
     command = (sys.executable, "-c", SLOW_TO_GO + PLAYED.format(here=str(tmp_path)))
     slow = Fetching(Settings(data=tmp_path), command)
@@ -105,9 +105,33 @@ def test_one_that_is_still_stopping_may_be_begun_again(
     slow.close()
 
 
-def test_what_is_here_is_not_fetched(
-    coming: Fetching, cards: dict[str, ModelCard], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetching, "absent", lambda card, folder: "")
+def test_what_is_here_is_not_fetched(coming: Fetching, cards: dict[str, Parcel]) -> None:
     with pytest.raises(Refused, match="Starter is on this machine already"):
-        coming.begin(cards["starter"])
+        coming.begin(replace(cards["starter"], here=True))
+
+
+def test_an_upscaler_and_a_checker_come_as_models_do(coming: Fetching, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, models=tmp_path / "models")
+    catalog = load_catalog(settings.presets, "")
+    x4plus, falconsai, sdxl = (
+        find_parcel(name, catalog, settings) for name in ("RealESRGAN_x4plus", "falconsai", "sdxl")
+    )
+    assert [one.name for one in (x4plus, falconsai, sdxl)] == [
+        "realesrgan-x4plus",
+        "falconsai",
+        "sdxl",
+    ]
+    assert find_parcel("starter-x2", catalog, settings).here
+    with pytest.raises(Refused, match="no model 'realesrgan-x5plus'"):
+        find_parcel("realesrgan-x5plus", catalog, settings)
+    part = tmp_path / "models" / "upscalers" / "RealESRGAN_x4plus.pth.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(bytes(300))
+    coming.begin(x4plus)
+    until((tmp_path / "realesrgan-x4plus.began").exists)
+    assert coming.views()["realesrgan-x4plus"].done == 300
+    coming.begin(falconsai)
+    (tmp_path / "realesrgan-x4plus.word").touch()
+    until((tmp_path / "falconsai.began").exists)
+    (tmp_path / "falconsai.word").touch()
+    until(lambda: not coming.views())

@@ -12,6 +12,8 @@ import pytest
 import app
 from studio.errors import DarkroomError, Refused
 from studio.models import disk, hub
+from studio.models.disk import repositories
+from studio.models.safety import load_checkers
 from studio.models.weights import absent, find_weights
 from studio.settings import Settings
 from studio.wishes.catalog import Catalog
@@ -164,8 +166,20 @@ def test_how_much_will_come_is_known_before(stage: Stage) -> None:
         *find_all(stage.models.parent / "cache", "*.json"),
         *find_all(stage.models.parent, "*.fp16.*"),
     )
-    assert whole == sum(len(files[name]) for name in here) <= hub.begun(card)
+    assert whole == sum(len(files[name]) for name in here) <= hub.begun(repositories(card))
     assert hub.whole(stage.catalog.find("flux-dev")) is None
+
+
+def test_how_much_of_a_checker_will_come_is_known_before(stage: Stage) -> None:
+    card = load_checkers(Settings().presets)["falconsai"]
+    assert hub.whole_checker(card) is None
+    files = {
+        "config.json": b"{}",
+        "preprocessor_config.json": b"{}",
+        "model.safetensors": weights(),
+    }
+    stage.hub.repos[card.repo] = Repo({**files, "pytorch_model.bin": bytes(900)})
+    assert hub.whole_checker(card) == sum(map(len, files.values()))
 
 
 def find_all(folder: Path, pattern: str) -> list[str]:

@@ -2,13 +2,17 @@
 
 import base64
 import io
+import sys
 
 import pytest
 from gradio_client import Client
 from PIL import Image
 
 from studio.jobs import fake
+from studio.models import hub
 from studio.web.desk import Desk
+from studio.web.library import draw
+from tests.jobs.test_pool import until
 from tests.networks import compact
 from tests.web.conftest import House
 
@@ -127,6 +131,26 @@ def test_gradios_client_enlarges_too(house: House, painted: str) -> None:
     listed = house.http.get("/api/upscalers").json()["upscalers"]
     here = {one["name"]: one["scale"] for one in listed if one["here"]}
     assert here == {"x4": 4, "starter-x2": 2}
+
+
+def test_an_upscaler_and_a_checker_are_fetched_and_stopped_by_their_names(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = (sys.executable, "-c", "import time; time.sleep(60)")
+    monkeypatch.setattr(house.studio.fetching, "_command", slow)
+    monkeypatch.setattr(hub, "whole_checker", lambda card, token: 1000)
+    for name, address in (("realesrgan-x4plus", "upscalers"), ("falconsai", "checkers")):
+        asked = house.http.post(f"/api/models/{name}/pull")
+        assert (asked.status_code, asked.json()["name"]) == (202, name)
+        listed = {one["name"]: one for one in house.http.get(f"/api/{address}").json()[address]}
+        assert not listed[name]["here"] and listed[name]["fetching"]["state"] != "failed"
+        drawn = draw(house.studio)
+        assert drawn.index("On their way") < drawn.index(listed[name]["title"])
+        assert house.http.delete(f"/api/models/{name}/pull").status_code == 202
+        until(lambda: not house.studio.fetching.views())
+        assert house.http.delete(f"/api/models/{name}/pull").status_code == 422
+    assert house.http.post("/api/models/starter-x2/pull").status_code == 422
+    assert house.http.post("/api/models/falconsai/load").status_code == 422
 
 
 class Clicked:
