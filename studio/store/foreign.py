@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from studio.errors import DarkroomError
+from studio.formats.foreign.samplers import meant
 from studio.request import ImageRequest, read_request
 from studio.store.glancing import Glance
 from studio.store.rows import UNKNOWN_SEED
@@ -55,7 +56,7 @@ def _others(
     reading: Mapping[str, Any], imported: dict[str, Any], seen: Glance, owner: str
 ) -> Foreign:
     said = dict(reading.get("fields") or {})
-    said |= {"sampler": reading.get("sampler") or None, "owner": owner}
+    said |= {"sampler": _sampler(reading), "owner": owner}
     said["loras"] = [{"name": lora[0], "weight": lora[2]} for lora in reading.get("loras") or ()]
     stem = PurePath(imported["file"]).stem
     known = {"filename": stem[:120] or None, **_held(said)}
@@ -68,6 +69,13 @@ def _others(
     if not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
         seed = UNKNOWN_SEED
     return Foreign(request, settled, recipe | {"imported": imported}, seed)
+
+
+def _sampler(reading: Mapping[str, Any]) -> str | None:
+    """By our name where it means one of ours, so that both are found and counted as one."""
+    theirs = str(reading.get("sampler") or "")
+    ours, undone = meant(theirs, str(reading.get("schedule") or ""))
+    return (ours if ours and not undone else theirs) or None
 
 
 def _held(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,6 +72,23 @@ def test_what_another_tool_wrote_is_known_and_the_file_is_as_it_was(store: Store
         assert thumb.format == "WEBP"
 
 
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("Sampler: DPM++ 2M Karras", "dpm++ 2m karras"),
+        ("Sampler: DPM++ 2M, Schedule type: Karras", "dpm++ 2m karras"),
+        ("Sampler: Euler a, Schedule type: Beta", "Euler a"),  # a schedule that is not done here
+        ("Sampler: Restart", "Restart"),
+    ],
+)
+def test_a_sampler_that_is_one_of_ours_goes_by_our_name(
+    store: Store, written: str, known: str
+) -> None:
+    row = one(store, png({"parameters": A1111.replace("Sampler: Euler a", written)}))
+    assert store.job(row.job).request["sampler"] == known
+    assert row.recipe["imported"]["sampler"] in written
+
+
 def test_one_of_ours_brings_its_whole_recipe(
     both: Settings, open_store: OpenStore, tmp_path: Path
 ) -> None:
