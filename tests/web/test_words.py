@@ -39,8 +39,8 @@ from studio.web.gallery import winning
 from studio.web.library import draw
 from studio.web.openai import _take_size
 from studio.web.pace import Pace, share
-from studio.web.rest import Rest, _models
-from studio.web.telling import tell_loras, tell_model
+from studio.web.rest import Rest
+from studio.web.telling import tell_loras, tell_model, tell_models
 from studio.web.wardrobe import ROWS, Wardrobe, choices_for, empty_rows
 from studio.wishes.catalog import Catalog
 from studio.wishes.presets import load_catalog
@@ -369,7 +369,7 @@ def test_what_is_brought_is_offered_on_the_open_page_or_named_with_the_reason(
     drawn = draw(studio)
     assert "checkpoint of SDXL 1.0 in one file" in drawn
     assert "&lt;b&gt;.safetensors" in drawn and "it is a web page, not weights" in drawn
-    assert [told["name"] for told in _models(studio)][-1:] == ["mine"]
+    assert [told["name"] for told in tell_models(studio)][-1:] == ["mine"]
 
 
 def test_what_wins_tells_how_many_pictures_say_nothing_of_a_setting() -> None:
