@@ -86,14 +86,17 @@ def bring(settings: Settings, asked: argparse.Namespace) -> int:
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl+C was pressed, so that all that came in is told; a second one breaks it off."""
+    """Whether Ctrl+C was pressed, so that all that came in is told; a second one breaks it off. Who
+    was begun in the background, where a shell has it ignored, goes on."""
     stop = Event()
 
     def heard(*_: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, heard)
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, heard)
     try:
         yield stop.is_set
     finally:

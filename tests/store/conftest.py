@@ -1,5 +1,6 @@
 """Both databases through one fixture: SQLite in a folder, PostgreSQL on a private socket."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def both(request: pytest.FixtureRequest, settings: Settings) -> Settings:
         return settings
     url = new_database(request.getfixturevalue("postgres"))
     return settings.model_copy(update={"database": url})
+
+
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Ctrl+C as one who sits there has it; these tests may run in the background, without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

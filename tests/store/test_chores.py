@@ -93,6 +93,7 @@ def test_it_is_stopped_and_goes_on_where_it_ended(
         handover.stop(settings.data, key)
 
 
+@pytest.mark.usefixtures("terminal")
 def test_whoever_stops_the_command_is_told_all_that_came_in(
     doing: Store, settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -316,6 +316,7 @@ def test_the_front_door_takes_a_folder_in_and_says_what_it_left(
     assert app.main(["import", str(settings.data), *data]) == 1
 
 
+@pytest.mark.usefixtures("terminal")
 def test_whoever_stops_it_is_told_all_that_came_in(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -339,3 +340,25 @@ def test_whoever_stops_it_is_told_all_that_came_in(
         "Stopped. The same command goes on where this ended.",
     ]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("terminal")
+def test_one_that_was_begun_in_the_background_hears_no_ctrl_c(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell begins it
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    door = Door(folder / "1.png")
+
+    def press() -> None:
+        until(door.reached)
+        os.kill(os.getpid(), signal.SIGINT)
+        door.open()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
+    pressing.join()
+    assert "Stopped." not in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -98,8 +98,10 @@ def test_some_are_chosen_starred_and_tagged_thrown_away_and_back(
     said(page, "2 pictures are in the trash.")
     count(page, "2 pictures")
     assert house.studio.store.history.ids("cerise") == [painted[2], painted[0]]
-    bar.get_by_role("button", name="Undo").click()
+    expect(bar.get_by_role("button", name="Undo")).to_be_focused()  # the one pressed is gone
+    page.keyboard.press("Enter")
     count(page, "4 pictures")
+    expect(page.locator(".tile:focus")).to_have_count(1)
     order = page.locator(".tile img").evaluate_all("all => all.map((one) => one.alt)")
     assert order == list(reversed(PROMPTS))
     assert house.studio.store.history.ids("cerise star:yes tag:mine") == [painted[3], painted[1]]

@@ -31,8 +31,10 @@ const offer = () => {
     acts.push(button('none', 'Choose none'));
   }
   bar.querySelector('p').textContent = [words, size && `${count(size)} chosen`].filter(Boolean).join(' · ');
-  redraw(bar.querySelector('.does'), acts);
+  const does = bar.querySelector('.does'), held = does.contains(document.activeElement);
+  redraw(does, acts);
   bar.hidden = !size && !words;
+  if (held && !does.contains(document.activeElement)) (does.querySelector('button') ?? tiles.get(at))?.focus({ preventScroll: true });
 };
 const done = (what = '', undo = null) => {
   words = what;
