@@ -6,10 +6,14 @@ DPMSolver++ has one among its settings, and ComfyUI writes NaN into its graphs.
 
 import json
 
+# Made once: `json.dumps` and `json.loads` make one anew for each call that asks for anything.
+_WRITER = json.JSONEncoder(allow_nan=False)
+_READER = json.JSONDecoder(parse_constant=str)
+
 
 def write(value: object) -> str:
     try:
-        return json.dumps(value, allow_nan=False)
+        return _WRITER.encode(value)
     except ValueError:
         return json.dumps(plain(value))
 
@@ -20,5 +24,6 @@ def plain(value: object) -> object:
 
 
 def read(text: str | bytes) -> object:
-    found: object = json.loads(text, parse_constant=str)
+    """Bytes are UTF-8, as PostgreSQL's driver hands them over."""
+    found: object = _READER.decode(text.decode() if isinstance(text, bytes) else text)
     return found
