@@ -58,7 +58,11 @@ class CannotStart(DarkroomError):
 
 
 class InUse(CannotStart):
-    """Another server holds the data folder or the database."""
+    """Another server holds the data folder or the database: a sentence says who, one what to do."""
+
+    def __init__(self, who: str, instead: str = "") -> None:
+        super().__init__(f"{who} {instead}".strip())
+        self.who, self.instead = who, instead
 
 
 def field_sentence(error: ValidationError) -> tuple[str, str]:

@@ -115,8 +115,8 @@ def _open(settings: Settings) -> tuple[Store, str]:
     try:
         return Store.open(settings), ""
     except InUse as error:
-        who = str(error).partition(" Stop ")[0]
-        return Store.open_to_read(settings, who), f"running: {who[:1].lower()}{who[1:]}"
+        beside = f"running: {error.who[:1].lower()}{error.who[1:]}"
+        return Store.open_to_read(settings, error.who), beside
 
 
 def _tidied(settings: Settings) -> list[Finding]:

@@ -170,7 +170,7 @@ def _postgres_writer(connection: Any) -> None:
     end = time.monotonic() + LOCK_SECONDS
     while not cursor.execute(f"SELECT pg_try_advisory_lock({OUR_LOCK})").fetchone()[0]:
         if time.monotonic() > end:
-            raise InUse(f"The database is in use by {_holder(connection)}. Stop it first.")
+            raise InUse(f"The database is in use by {_holder(connection)}.", "Stop it first.")
         time.sleep(0.1)
     connection.commit()
 

@@ -36,7 +36,7 @@ class Lock:
         except (BlockingIOError, PermissionError):
             holder = self._read()
             self._file.close()
-            raise InUse(f"{whose} is in use by {holder}. Stop that server first.") from None
+            raise InUse(f"{whose} is in use by {holder}.", "Stop that server first.") from None
         self._file.seek(0)
         self._file.truncate()
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())

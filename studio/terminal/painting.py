@@ -43,7 +43,7 @@ def opened(settings: Settings, instead: str) -> Iterator[Studio]:
     try:
         studio = Studio.open(settings)
     except InUse as error:
-        raise InUse(f"{str(error).removesuffix('.')}, or {instead}") from None
+        raise InUse(error.who, f"{error.instead.removesuffix('.')}, or {instead}") from None
     try:
         yield studio
     finally:

@@ -1,9 +1,11 @@
 """A picture at which whoever reads it waits until it is opened, and how a test waits at all."""
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SECONDS = 60.0
@@ -26,6 +28,22 @@ class Door:
 
     def open(self) -> None:
         os.close(self._held)
+
+
+@contextmanager
+def ctrl_c(door: Door, heard: Callable[[], object] = lambda: True) -> Iterator[None]:
+    """Pressed while somebody waits at the door, which opens once it is heard."""
+
+    def press() -> None:
+        until(door.reached)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(heard)
+        door.open()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    yield
+    pressing.join()
 
 
 def until(true: Callable[[], object]) -> None:

@@ -28,7 +28,7 @@ from studio.store.store import Store
 from tests.formats.pictures import plain
 from tests.formats.test_picture import saved
 from tests.store.conftest import OpenStore
-from tests.store.door import Door, until
+from tests.store.door import Door, ctrl_c, until
 from tests.store.kit import claimed, submit, wish
 from tests.store.test_retention import DAY, Clock, filled
 
@@ -100,16 +100,11 @@ def test_whoever_stops_the_command_is_told_all_that_came_in(
     """The studio goes on for a moment; the command waits for what it has to say."""
     door = Door(folder / "20.png")
 
-    def press() -> None:
-        until(door.reached)
-        os.kill(os.getpid(), signal.SIGINT)
-        until(lambda: list((settings.data / handover.FOLDER).glob(f"*{handover.STOP}")))
-        door.open()
+    def heard() -> list[Path]:
+        return list((settings.data / handover.FOLDER).glob(f"*{handover.STOP}"))
 
-    pressing = threading.Thread(target=press)
-    pressing.start()
-    assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
-    pressing.join()
+    with ctrl_c(door, heard):
+        assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"{AT_ONCE - 1} pictures taken in; 0 were in the history already.",
         "Stopped. The same command goes on where this ended.",

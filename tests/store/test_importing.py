@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +30,7 @@ from studio.store.store import Store
 from tests.formats.pictures import plain, png
 from tests.formats.test_picture import saved
 from tests.store.conftest import OpenStore
-from tests.store.door import Door, until
+from tests.store.door import Door, ctrl_c
 from tests.store.kit import FailsAt, WatchedFiles, files_in, wish
 from tests.store.test_recover import paint
 
@@ -326,15 +325,8 @@ def test_whoever_stops_it_is_told_all_that_came_in(
         (folder / f"{n:02}.png").write_bytes(saved(Image.new("L", (32, 32), n)))
     door = Door(folder / f"{AT_ONCE + 4}.png")  # of the second portion, which is not begun then
 
-    def press() -> None:
-        until(door.reached)
-        os.kill(os.getpid(), signal.SIGINT)
-        door.open()
-
-    pressing = threading.Thread(target=press)
-    pressing.start()
-    assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
-    pressing.join()
+    with ctrl_c(door):
+        assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"{AT_ONCE} pictures taken in; 0 were in the history already.",
         "Stopped. The same command goes on where this ended.",
@@ -351,14 +343,7 @@ def test_one_that_was_begun_in_the_background_hears_no_ctrl_c(
     folder.mkdir()
     door = Door(folder / "1.png")
 
-    def press() -> None:
-        until(door.reached)
-        os.kill(os.getpid(), signal.SIGINT)
-        door.open()
-
-    pressing = threading.Thread(target=press)
-    pressing.start()
-    assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
-    pressing.join()
+    with ctrl_c(door):
+        assert app.main(["import", str(folder), "--data", str(settings.data)]) == 1
     assert "Stopped." not in capsys.readouterr().out
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
